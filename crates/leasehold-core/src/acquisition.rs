@@ -1,0 +1,440 @@
+//! One acquisition, from the call to the confirmed end of its entry: the contention engine.
+//!
+//! # Implementation
+//!
+//! **Who owns what.** An acquisition is one task on the driver's runtime. It alone talks to the service about its entry: it
+//! enqueues, waits, holds and withdraws. The caller's future owns nothing but the receiving end of a channel, the
+//! guard nothing but the sending end of another. So whatever the application drops, at whatever await, is
+//! a closed channel here, seen by the task, which then withdraws the entry: the cleanup exists before the request that
+//! creates the entry is sent, and no drop has to do anything but close. Dropping needs no runtime and never blocks.
+//!
+//! **States.**
+//!
+//! ```text
+//! find a session → enqueue → look ⇄ wait → hold → withdraw → end
+//!        ↑___________|__________|_____|  session lost, or entry removed: again, as a new attempt, at the queue's end
+//! ```
+//!
+//! **Who wakes whom.** While waiting, the task is woken by the change that its rule named (for a mutex: the entry next
+//! ahead), by a change of its own entry (an administrator removed it), by the loss of its session, by its caller's
+//! end (dropped, out of time, coordinator draining). After every waking it looks at the queue again; nothing is
+//! concluded from the waking itself. The watch of the own entry is armed only some 50 ms after the enqueue, so
+//! that a short wait or hold costs no more than its enqueue and its withdrawal.
+//!
+//! **A grant** needs three things, in this order: the rule grants by a look at the queue that contains the entry; the session's local
+//! deadline has not passed; the caller still listens (the guard travels in the channel, and is
+//! dropped with it, that is withdrawn, if nobody receives it). A session that is lost while waiting is never a grant.
+//!
+//! **At each await.** The task is dropped only with its runtime. Then the guard is told by [`EndOnDrop`], and the service
+//! removes the entry with the session. An enqueue is never dropped in flight: if the caller ends meanwhile, the caller is
+//! answered at once, the enqueue is awaited (the backend bounds it by the request time-out), and the entry withdrawn.
+//! An enqueue that went unanswered even once marks the attempt as ambiguous for its whole life: it might be applied after the
+//! withdrawal, and the backend must prevent that (`Certainty::Ambiguous`).
+//!
+//! **Withdrawing** goes on, with a backoff, until the service confirms it or the session is lost. These tasks are what a
+//! shutdown waits for.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::backend::{Certainty, Enqueued, NewEntry};
+use crate::backend_error::{BackendError, BackendErrorKind};
+use crate::backoff::Backoff;
+use crate::contenders::Contenders;
+use crate::engine::{Engine, NoSession};
+use crate::error::{Error, ErrorKind, ReleaseError};
+use crate::held::{Held, HeldState};
+use crate::liveness::LossReason;
+use crate::mode::Mode;
+use crate::name::KeyPath;
+use crate::own_entry::{OwnEntry, Release, transient_backoff};
+use crate::rule::{Rule, Verdict};
+use crate::session_keeper::LiveSession;
+use crate::token::FencingToken;
+
+/// What to acquire, and how.
+pub(crate) struct Request {
+    pub(crate) operation: &'static str,
+    pub(crate) name: Arc<str>,
+    pub(crate) path: KeyPath,
+    pub(crate) rule: &'static dyn Rule,
+    pub(crate) mode: Mode,
+    pub(crate) patience: Patience,
+}
+
+/// How long to wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// Not for anybody: granted at once or not at all.
+    Try,
+    /// This long in all.
+    For(Duration),
+    /// As long as it takes.
+    Forever,
+}
+
+/// A grant on its way to a guard, and what a guard is made of. Dropping it gives up the hold.
+pub(crate) struct Grant {
+    held: Held,
+    release: Option<oneshot::Sender<oneshot::Sender<Release>>>,
+}
+
+type Answer = Result<Option<Grant>, Error>;
+
+impl Grant {
+    pub(crate) fn held(&self) -> &Held {
+        &self.held
+    }
+
+    /// Gives up the hold and waits for the service's word.
+    pub(crate) async fn release(mut self) -> Result<(), ReleaseError> {
+        let error = |reason| self.held.state().error("release", reason);
+        if let Some(reason) = self.held.state().ended() {
+            return Err(ReleaseError::Lost(error(reason)));
+        }
+        self.held.state().end(LossReason::Released);
+        let (reply, outcome) = oneshot::channel();
+        let sent = self.release.take().is_some_and(|release| release.send(reply).is_ok());
+        match if sent { outcome.await.ok() } else { None } {
+            Some(Release::Done) => Ok(()),
+            Some(Release::Lost(reason)) => Err(ReleaseError::Lost(error(reason))),
+            // None: the session was lost in the same moment, or the driver's runtime is gone.
+            Some(Release::Unknown) | None => Err(ReleaseError::Unknown(self.held.state().unconfirmed())),
+        }
+    }
+}
+
+impl Drop for Grant {
+    fn drop(&mut self) {
+        self.held.state().end(LossReason::Released);
+    }
+}
+
+/// Acquires by a task on the driver; `None` when somebody else was there, as far as the request's patience went.
+pub(crate) async fn acquire(engine: &Arc<Engine>, request: Request) -> Answer {
+    let (operation, name, backend) = (request.operation, request.name.clone(), engine.backend_name);
+    let (reply, answer) = oneshot::channel();
+    let acquisition = Acquisition { engine: engine.clone(), request };
+    engine.acquisitions.spawn_on(acquisition.run(reply), engine.driver.handle());
+    match answer.await {
+        Ok(answer) => answer,
+        Err(_) => Err(Error::new(ErrorKind::DriverGone, operation, LossReason::DriverGone.to_string())
+            .with_name(name)
+            .with_backend(backend)),
+    }
+}
+
+/// The caller's side of an acquisition as the task sees it.
+struct Caller {
+    reply: Option<oneshot::Sender<Answer>>,
+    deadline: Option<Instant>,
+    stage: Stage,
+}
+
+/// Why the caller does not wait any longer.
+enum Stop {
+    Gone,
+    OutOfTime,
+    Draining,
+}
+
+/// How an attempt ended.
+enum Ended {
+    /// The caller has its answer and nothing is left to do.
+    Done,
+    /// Without a grant, through no doing of the caller's: again.
+    Again,
+}
+
+/// Where an acquisition stands, which decides what running out of time means.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// The service has not answered yet.
+    Unanswered,
+    /// It has, and others are ahead.
+    Waiting,
+}
+
+struct Acquisition {
+    engine: Arc<Engine>,
+    request: Request,
+}
+
+impl Caller {
+    /// Resolves when the caller stops waiting; never again once it was answered.
+    async fn stopped(&mut self, engine: &Engine) -> Stop {
+        let Some(reply) = &mut self.reply else { return std::future::pending().await };
+        tokio::select! {
+            () = reply.closed() => Stop::Gone,
+            () = engine.draining.cancelled() => Stop::Draining,
+            () = until(self.deadline) => Stop::OutOfTime,
+        }
+    }
+
+    fn answer(&mut self, answer: Answer) {
+        if let Some(reply) = self.reply.take() {
+            // A guard that nobody receives is dropped here, which gives up its hold.
+            let _ = reply.send(answer);
+        }
+    }
+
+    fn is_answered(&self) -> bool {
+        self.reply.is_none()
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+impl Acquisition {
+    async fn run(self, reply: oneshot::Sender<Answer>) {
+        let patience = match self.request.patience {
+            // There is nobody to wait for, but the service must answer in some time.
+            Patience::Try => Some(self.engine.request_timeout),
+            Patience::For(patience) => Some(patience),
+            Patience::Forever => None,
+        };
+        let deadline = patience.and_then(|patience| Instant::now().checked_add(patience));
+        let mut caller = Caller { reply: Some(reply), deadline, stage: Stage::Unanswered };
+        loop {
+            let live = tokio::select! {
+                biased;
+                stop = caller.stopped(&self.engine) => return self.stop(&mut caller, stop),
+                live = self.engine.live_session() => live,
+            };
+            match live {
+                Ok(live) => {
+                    if let Ended::Done = self.attempt(live, &mut caller).await {
+                        return;
+                    }
+                }
+                Err(NoSession::Refused(error)) => return caller.answer(Err(self.backend_error(error))),
+                Err(NoSession::Closed) => return caller.answer(Err(self.closed())),
+            }
+        }
+    }
+
+    async fn attempt(&self, live: Arc<LiveSession>, caller: &mut Caller) -> Ended {
+        caller.stage = Stage::Unanswered;
+        let queue = live.session.queue(&self.request.path);
+        let mut own = OwnEntry::new(live, queue, self.request.mode);
+        let (order, contenders) = match self.enqueue(&mut own, caller).await {
+            Ok(placed) => placed,
+            Err(ended) => {
+                own.leave_nothing(&self.engine).await;
+                return ended;
+            }
+        };
+        if let Err(ended) = self.wait(&own, contenders, caller).await {
+            own.withdraw(&self.engine, None).await;
+            return ended;
+        }
+        self.hold(own, order, caller).await;
+        Ended::Done
+    }
+
+    /// Creates the entry, and answers its order and what came with it.
+    async fn enqueue(
+        &self,
+        own: &mut OwnEntry,
+        caller: &mut Caller,
+    ) -> Result<(u64, Option<Contenders>), Ended> {
+        let mut backoff = transient_backoff();
+        let value = self.engine.holder.encode(SystemTime::now());
+        loop {
+            let entry = NewEntry {
+                attempt: own.attempt,
+                mode: self.request.mode,
+                value: value.clone(),
+                only_if_free: self.request.patience == Patience::Try,
+            };
+            let queue = own.queue.clone();
+            let mut enqueue = queue.enqueue(entry);
+            let enqueued = tokio::select! {
+                biased;
+                enqueued = &mut enqueue => enqueued,
+                // What is still on its way belongs to a session that is over.
+                _ = own.live.liveness().lost() => return Err(Ended::Again),
+                stop = caller.stopped(&self.engine) => {
+                    self.stop(caller, stop);
+                    enqueue.await
+                }
+            };
+            match enqueued {
+                Ok(Enqueued::Placed { .. }) if caller.is_answered() => {
+                    own.withdraw(&self.engine, None).await;
+                    return Err(Ended::Done);
+                }
+                Ok(Enqueued::Placed { order, contenders }) => return Ok((order, contenders)),
+                Ok(Enqueued::Busy) => {
+                    caller.answer(Ok(None));
+                    return Err(Ended::Done);
+                }
+                Err(error) => {
+                    if error.kind() == BackendErrorKind::Indeterminate {
+                        own.certainty = Certainty::Ambiguous;
+                    }
+                    if caller.is_answered() {
+                        return Err(Ended::Done);
+                    }
+                    self.after_error(own, error, &mut backoff, caller).await?;
+                }
+            }
+        }
+    }
+
+    /// Waits until the rule grants.
+    async fn wait(
+        &self,
+        own: &OwnEntry,
+        mut contenders: Option<Contenders>,
+        caller: &mut Caller,
+    ) -> Result<(), Ended> {
+        let rule = self.request.rule;
+        let mut backoff = transient_backoff();
+        loop {
+            let looked = match contenders.take() {
+                Some(contenders) => Ok(rule.verdict(&contenders, own.attempt)),
+                None => self.unless_stopped(own, caller, own.look(rule)).await?,
+            };
+            let changed = match looked {
+                // The deadline is looked at last: a grant is never born stale.
+                Ok(Verdict::Granted) if own.live.liveness().is_alive() => return Ok(()),
+                Ok(Verdict::Granted | Verdict::NotQueued) => return Err(Ended::Again),
+                Ok(Verdict::WaitFor(_)) if self.request.patience == Patience::Try => {
+                    caller.answer(Ok(None));
+                    return Err(Ended::Done);
+                }
+                Ok(Verdict::WaitFor(interest)) => {
+                    caller.stage = Stage::Waiting;
+                    let changed = async {
+                        tokio::select! {
+                            changed = own.queue.changed(interest) => changed,
+                            changed = own.changed() => changed,
+                        }
+                    };
+                    self.unless_stopped(own, caller, changed).await?
+                }
+                Err(error) => Err(error),
+            };
+            match changed {
+                Ok(()) => backoff = transient_backoff(),
+                Err(error) => self.after_error(own, error, &mut backoff, caller).await?,
+            }
+        }
+    }
+
+    /// Waits for `output` as long as the session lives and the caller waits.
+    async fn unless_stopped<T>(
+        &self,
+        own: &OwnEntry,
+        caller: &mut Caller,
+        output: impl Future<Output = T>,
+    ) -> Result<T, Ended> {
+        tokio::select! {
+            output = output => Ok(output),
+            _ = own.live.liveness().lost() => Err(Ended::Again),
+            stop = caller.stopped(&self.engine) => {
+                self.stop(caller, stop);
+                Err(Ended::Done)
+            }
+        }
+    }
+
+    /// Decides what an error means: `Ok` to try again on this session, after a delay; `Err` to end the attempt, the
+    /// caller answered if it is not to be made again.
+    async fn after_error(
+        &self,
+        own: &OwnEntry,
+        error: BackendError,
+        backoff: &mut Backoff,
+        caller: &mut Caller,
+    ) -> Result<(), Ended> {
+        match error.kind() {
+            BackendErrorKind::SessionLost => {
+                own.live.liveness().end(LossReason::SessionEnded);
+                Err(Ended::Again)
+            }
+            BackendErrorKind::Withdrawn | BackendErrorKind::NoEntry => Err(Ended::Again),
+            _ if error.is_transient() => self.unless_stopped(own, caller, sleep(backoff.next_delay())).await,
+            _ => {
+                caller.answer(Err(self.backend_error(Arc::new(error))));
+                Err(Ended::Done)
+            }
+        }
+    }
+
+    /// Hands the guard over, keeps watch for it, and withdraws when it is given up.
+    async fn hold(&self, own: OwnEntry, order: u64, caller: &mut Caller) {
+        let liveness = own.live.liveness().clone();
+        let token = FencingToken::new(self.engine.epoch, order, 0);
+        let name = self.request.name.clone();
+        let backend = self.engine.backend_name;
+        let state = Arc::new(HeldState::new(name, backend, token, liveness.clone(), &self.engine.draining));
+        let _fail_closed = EndOnDrop(state.clone());
+        let (release, mut released) = oneshot::channel();
+        caller.answer(Ok(Some(Grant { held: Held::new(state.clone()), release: Some(release) })));
+
+        tokio::pin! {
+            let lost = liveness.lost();
+            let removed = own.removed(self.request.rule);
+        }
+        let reason = tokio::select! {
+            biased;
+            reply = &mut released => return own.withdraw(&self.engine, reply.ok()).await,
+            reason = &mut lost => reason,
+            () = self.engine.abandon.cancelled() => LossReason::ShutDown,
+            () = &mut removed => LossReason::EntryRemoved,
+        };
+        state.end(reason);
+        if reason == LossReason::EntryRemoved {
+            own.leave_nothing(&self.engine).await;
+        }
+    }
+
+    /// Answers a caller that stops waiting.
+    fn stop(&self, caller: &mut Caller, stop: Stop) {
+        caller.answer(match stop {
+            Stop::Gone => Ok(None),
+            Stop::Draining => Err(self.closed()),
+            Stop::OutOfTime if caller.stage == Stage::Waiting => Ok(None),
+            Stop::OutOfTime => Err(match self.engine.connection_error() {
+                Some(error) => self.backend_error(error),
+                None => self.error(ErrorKind::Unavailable, "the service did not answer in time"),
+            }),
+        });
+    }
+
+    fn error(&self, kind: ErrorKind, detail: &str) -> Error {
+        self.named(Error::new(kind, self.request.operation, detail))
+    }
+
+    fn backend_error(&self, error: Arc<BackendError>) -> Error {
+        self.named(Error::from_backend(self.request.operation, error))
+    }
+
+    fn closed(&self) -> Error {
+        self.error(ErrorKind::Closed, "the coordinator is shut down")
+    }
+
+    fn named(&self, error: Error) -> Error {
+        error.with_name(self.request.name.clone()).with_backend(self.engine.backend_name)
+    }
+}
+
+/// Tells the holders when the task that keeps watch for them is gone.
+struct EndOnDrop(Arc<HeldState>);
+
+impl Drop for EndOnDrop {
+    fn drop(&mut self) {
+        self.0.end(LossReason::DriverGone);
+    }
+}

@@ -1,0 +1,354 @@
+//! The contract between the engine and a coordination service.
+//!
+//! A backend is these three traits and nothing else: [`LockBackend`] opens [`Session`]s, a session opens [`Queue`]s and
+//! reads and writes registers. A backend holds no recipe; a recipe names no backend.
+//!
+//! # How the recipes stand on it
+//!
+//! | recipe | from the contract |
+//! |---|---|
+//! | mutex | [`Mode::Exclusive`]; granted when first; waits for the entry next ahead |
+//! | read/write lock | readers wait for the nearest exclusive entry ahead; downgrade = `publish` with another mode |
+//! | semaphore | prefix sum of the weights (`p<count>of<limit>`, so that disagreeing limits show); the first in line watches the queue, the others their neighbour's published value |
+//! | election | the mutex, with values: `publish` proclaims, `Interest::Entry` with the version and `entries` observe |
+//! | resume after a restart | `credentials` and `OpenSession::resume`; the entry is found again by its attempt id |
+//! | barrier, latch, once | a register, compare-and-set and `register_changed` |
+//! | double barrier | a group and a register; `left` is published before the entry is withdrawn, so that leaving differs from dying |
+//! | group, partitioner | a queue that nobody waits in: `entries`, `Interest::Queue` |
+//! | versioned register, counter | `read`, `write` with `if_version`; with `if_held` on condition of a lock |
+//! | multi-lock | several queues in one order; each member has its own token |
+//! | administration | `queues`, `entries`; breaking a lock = `withdraw` of another's attempt, asking = `publish` into its entry |
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::attempt::AttemptId;
+use crate::backend_error::BackendError;
+use crate::capabilities::Capabilities;
+use crate::clock::Clock;
+use crate::contenders::Contenders;
+use crate::liveness::LivenessCell;
+use crate::mode::Mode;
+use crate::name::{KeyPath, Kind, Namespace};
+
+/// A way to a coordination service.
+///
+/// # Contract
+///
+/// 1. All its methods, and those of its sessions and queues, are called on the runtime of the session's driver; they
+///    may spawn tasks there with `tokio::spawn`. Nothing else of the caller's is assumed.
+/// 2. `open_session` returns within the connect time-out, and leaves nothing behind when it fails or is dropped,
+///    but for what the service removes by itself within a TTL.
+/// 3. Every operation ends within the request time-out as done, as certainly not applied, or as
+///    [`Indeterminate`](crate::BackendErrorKind::Indeterminate). Only `changed` and `register_changed` wait longer.
+/// 4. Neither `Debug` nor an error shows a secret.
+#[async_trait]
+pub trait LockBackend: Send + Sync + std::fmt::Debug + 'static {
+    /// What the service is called in errors: `memory`, `etcd`, `zookeeper`, …
+    fn name(&self) -> &'static str;
+
+    /// Where the service is, for errors and status, without secrets.
+    fn endpoint(&self) -> String;
+
+    /// What it promises.
+    fn capabilities(&self) -> Capabilities;
+
+    /// The clock of the deadlines; tests of a backend may count on another one.
+    fn clock(&self) -> Clock {
+        Clock::system()
+    }
+
+    /// Opens a session, over a connection that is known to work.
+    ///
+    /// # Errors
+    /// `Unavailable` (nobody answers), `Unauthenticated`, `PermissionDenied`, `InvalidConfig`, `Unsupported` (resume).
+    async fn open_session(&self, options: OpenSession) -> Result<Arc<dyn Session>, BackendError>;
+}
+
+/// What a session is opened with.
+#[derive(Debug, Clone)]
+pub struct OpenSession {
+    /// Where everything of the session goes. No key outside it is ever written.
+    pub namespace: Namespace,
+    /// The TTL to ask for. What was granted is [`Session::ttl`].
+    pub ttl: Duration,
+    /// How long opening may take.
+    pub connect_timeout: Duration,
+    /// How long one request may take.
+    pub request_timeout: Duration,
+    /// The clock of the deadlines.
+    pub clock: Clock,
+    /// The session to take over instead of opening a fresh one.
+    pub resume: Option<Credentials>,
+}
+
+/// What it takes to resume a session after a restart of the process. A secret: whoever has it can end the session.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials(pub Bytes);
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Credentials(…)")
+    }
+}
+
+/// The unit of liveness at the service: an etcd lease, a ZooKeeper session.
+///
+/// # Contract
+///
+/// 1. Every entry is tied to its session: when the session ends, the service removes the entry.
+/// 2. The session renews itself until it is closed or dropped, and reports to its [`LivenessCell`]: each acknowledged
+///    renewal with the time *before it was sent*, trouble as suspect at once, the service's word that it is over as
+///    [`SessionEnded`](crate::LossReason::SessionEnded).
+/// 3. One session uses one connection (and one watch stream where there are such) for any number of queues and waiters.
+/// 4. When `close` returns, everything of the session is gone from the service, or the service was not
+///    reached and removes it within the TTL. A dropped session stops renewing.
+/// 5. A register's version is 0 while it is absent and never returns to an earlier value while it exists.
+/// 6. `write` decides its conditions and writes in one transaction of the service. A write whose reply was lost is
+///    `Indeterminate` and is never repeated by the backend.
+#[async_trait]
+pub trait Session: Send + Sync + 'static {
+    /// What the service calls the session, for people and administrators' tools.
+    fn id(&self) -> String;
+
+    /// The granted TTL.
+    fn ttl(&self) -> Duration;
+
+    /// Whether the session lives.
+    fn liveness(&self) -> &Arc<LivenessCell>;
+
+    /// What resumes the session elsewhere, where the service can.
+    fn credentials(&self) -> Option<Credentials>;
+
+    /// The handle of a queue. It costs no request; handles of one path share what they learn of the queue, also for some
+    /// seconds after the last one is dropped.
+    fn queue(&self, path: &KeyPath) -> Arc<dyn Queue>;
+
+    /// The paths of one kind in the session's namespace whose queues have contenders, in the order of their text.
+    async fn queues(&self, kind: Kind) -> Result<Vec<KeyPath>, BackendError>;
+
+    /// The value of a register, at least as new as this session's last write.
+    async fn read(&self, register: &KeyPath) -> Result<Option<Versioned>, BackendError>;
+
+    /// Writes a register, if the conditions are met.
+    async fn write(&self, register: &KeyPath, write: RegisterWrite) -> Result<RegisterWritten, BackendError>;
+
+    /// Resolves once the register's version differs from `seen` (0 = absent). It survives disconnections.
+    async fn register_changed(&self, register: &KeyPath, seen: u64) -> Result<(), BackendError>;
+
+    /// Ends the session.
+    async fn close(&self);
+}
+
+/// The value of a register and its version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Versioned {
+    /// The value.
+    pub value: Bytes,
+    /// The version; greater than 0.
+    pub version: u64,
+}
+
+/// A conditional write of a register.
+#[derive(Debug, Clone)]
+pub struct RegisterWrite {
+    /// The new value.
+    pub value: Bytes,
+    /// Only if the version is this one; 0 means "only if it is absent".
+    pub if_version: Option<u64>,
+    /// Only if this attempt still has its entry in this queue.
+    pub if_held: Option<(KeyPath, AttemptId)>,
+}
+
+/// What came of a conditional write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RegisterWritten {
+    /// It was written and has this version now.
+    Written {
+        /// The new version.
+        version: u64,
+    },
+    /// Nothing was written: the version is another.
+    VersionDiffers,
+    /// Nothing was written: the attempt has no entry any more.
+    NotHeld,
+}
+
+/// The ordered contenders for one name, as one session sees them.
+///
+/// # Contract
+///
+/// 1. `enqueue` creates the entry at the queue's end, tied to the session, atomically and in one round trip
+///    where the service can. It is idempotent by attempt id: repeated, it answers the same place. `order` grows with
+///    every entry of the queue, whatever happened to earlier ones.
+/// 2. `enqueue` with `only_if_free` answers [`Enqueued::Busy`] and leaves nothing unless the mode
+///    [is admitted](Mode::is_admitted_behind) behind everybody who is there. Where the service can decide it in a transaction, a busy queue is not written to.
+/// 3. `contenders` shows a state at least as new as every `enqueue`, `withdraw` and `publish` of this session that has
+///    returned and every `changed` that has resolved. It costs no request where a mirror of the queue is kept.
+/// 4. `changed` never misses a change (it registers, then checks), may resolve early, survives disconnections,
+///    compaction and one-shot watches, and fails only when waiting on is in vain. A change wakes only those who are
+///    interested in it, and costs the service O(1) events a process.
+/// 5. `withdraw` removes exactly that attempt's entry, of whatever session. Withdrawn is final: with
+///    [`Certainty::Ambiguous`], no enqueue of the attempt that is still on its way can create the entry afterwards.
+/// 6. `publish` changes mode or value in place: neither the position nor the token's order changes.
+/// 7. Foreign data beside the entries (keys or nodes that are not of our form) is ignored.
+/// 8. Dropping the future of an operation never leaves more behind than an ambiguous request.
+#[async_trait]
+pub trait Queue: Send + Sync + 'static {
+    /// Creates the entry of an attempt.
+    ///
+    /// # Errors
+    /// `Withdrawn` if the attempt was withdrawn, `SessionLost` if the session has ended, and the general ones.
+    async fn enqueue(&self, entry: NewEntry) -> Result<Enqueued, BackendError>;
+
+    /// Shows the contenders to `look`, exactly once if it answers `Ok`.
+    async fn contenders(&self, look: Look<'_>) -> Result<(), BackendError>;
+
+    /// Resolves once what the caller is interested in is no longer as it saw it.
+    async fn changed(&self, interest: Interest) -> Result<(), BackendError>;
+
+    /// Removes the entry of an attempt.
+    async fn withdraw(&self, attempt: AttemptId, certainty: Certainty) -> Result<Withdrawn, BackendError>;
+
+    /// Changes an entry that exists.
+    ///
+    /// # Errors
+    /// `NoEntry` if it does not exist, and the general ones.
+    async fn publish(&self, change: Publish) -> Result<Published, BackendError>;
+
+    /// The entries with their values, in order. For people and for recipes with values: it may cost a request an entry.
+    async fn entries(&self) -> Result<Vec<Entry>, BackendError>;
+}
+
+/// Looks at the contenders; called under a lock of the backend, so it neither waits nor computes at length.
+pub type Look<'a> = &'a mut (dyn FnMut(&Contenders) + Send);
+
+/// An entry to create.
+#[derive(Debug, Clone)]
+pub struct NewEntry {
+    /// Whose entry.
+    pub attempt: AttemptId,
+    /// What it asks for.
+    pub mode: Mode,
+    /// A small value that others can read: who holds it, what a candidate proclaims.
+    pub value: Bytes,
+    /// Only if it would be granted at once.
+    pub only_if_free: bool,
+}
+
+/// What came of an enqueue.
+#[derive(Debug)]
+pub enum Enqueued {
+    /// The entry exists.
+    Placed {
+        /// The order of the entry, for its fencing token.
+        order: u64,
+        /// The contenders as of the enqueue or later, where they came with the answer.
+        contenders: Option<Contenders>,
+    },
+    /// Somebody is there, nothing was left.
+    Busy,
+}
+
+/// What a waiter wants to hear of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interest {
+    /// That the entry is gone, or has another mode than this, or (where a version is given) another version.
+    Entry {
+        /// Whose entry.
+        attempt: AttemptId,
+        /// The mode that was seen.
+        mode: Mode,
+        /// The version of the value that was seen, where the value matters.
+        version: Option<u64>,
+    },
+    /// That membership or modes of the queue differ from the state with this [`Contenders::revision`].
+    Queue {
+        /// The revision that was seen.
+        revision: u64,
+    },
+}
+
+/// Whether anything of an attempt may still be on its way to the service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Certainty {
+    /// Every enqueue of the attempt was answered.
+    Placed,
+    /// An enqueue of the attempt went unanswered and may be applied later.
+    Ambiguous,
+}
+
+/// What a withdrawal found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Withdrawn {
+    /// The entry was there and is gone.
+    Removed,
+    /// There was no entry.
+    WasGone,
+}
+
+/// A change of an entry.
+#[derive(Debug, Clone)]
+pub struct Publish {
+    /// Whose entry.
+    pub attempt: AttemptId,
+    /// The mode it shall have.
+    pub mode: Mode,
+    /// The value it shall have.
+    pub value: Bytes,
+    /// Only if its version is this one.
+    pub if_version: Option<u64>,
+}
+
+/// What came of a change of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Published {
+    /// It was changed and has this version now.
+    Done {
+        /// The new version.
+        version: u64,
+    },
+    /// Nothing was changed: the version is another.
+    VersionDiffers,
+}
+
+/// One entry with its value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Whose entry.
+    pub attempt: AttemptId,
+    /// Its order, as in its fencing token.
+    pub order: u64,
+    /// What it asks for.
+    pub mode: Mode,
+    /// Its value.
+    pub value: Bytes,
+    /// The version of mode and value; greater than 0, and it grows with every change.
+    pub version: u64,
+}
+
+#[async_trait]
+impl<B: LockBackend + ?Sized> LockBackend for Arc<B> {
+    fn name(&self) -> &'static str {
+        (**self).name()
+    }
+
+    fn endpoint(&self) -> String {
+        (**self).endpoint()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        (**self).capabilities()
+    }
+
+    fn clock(&self) -> Clock {
+        (**self).clock()
+    }
+
+    async fn open_session(&self, options: OpenSession) -> Result<Arc<dyn Session>, BackendError> {
+        (**self).open_session(options).await
+    }
+}

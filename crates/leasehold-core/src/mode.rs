@@ -1,0 +1,123 @@
+//! What a contender asks for, and what may be granted side by side.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::contenders::Contenders;
+
+/// What a contender asks for.
+///
+/// The text of a mode (`x`, `s`, `p3of8`) holds only ASCII letters and digits, so that a backend can put it
+/// into the name of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// To be alone.
+    Exclusive,
+    /// To be side by side with other shared contenders.
+    Shared,
+    /// To have `count` of the `limit` permits of a semaphore. Both are at least 1 and `count` is at most `limit`.
+    Permits {
+        /// How many permits.
+        count: u32,
+        /// How many the semaphore has, as this contender believes.
+        limit: u32,
+    },
+}
+
+impl Mode {
+    /// Whether a contender of this mode that came last would be granted at once behind `ahead`: the
+    /// condition of an enqueue that is made only if the queue is free.
+    pub fn is_admitted_behind(self, ahead: &Contenders) -> bool {
+        match self {
+            Mode::Exclusive => ahead.is_empty(),
+            Mode::Shared => ahead.iter().all(|c| c.mode == Mode::Shared),
+            Mode::Permits { count, limit } => {
+                let taken = ahead.iter().map(|c| u64::from(c.mode.weight(limit))).sum::<u64>();
+                taken + u64::from(count) <= u64::from(limit)
+            }
+        }
+    }
+
+    fn weight(self, limit: u32) -> u32 {
+        match self {
+            Mode::Exclusive | Mode::Shared => limit,
+            Mode::Permits { count, .. } => count,
+        }
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Mode::Exclusive => f.write_str("x"),
+            Mode::Shared => f.write_str("s"),
+            Mode::Permits { count, limit } => write!(f, "p{count}of{limit}"),
+        }
+    }
+}
+
+/// The text is not that of a [`Mode`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a mode is x, s or p<count>of<limit>")]
+pub struct ParseModeError;
+
+impl FromStr for Mode {
+    type Err = ParseModeError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mode = match text {
+            "x" => Mode::Exclusive,
+            "s" => Mode::Shared,
+            _ => {
+                let (count, limit) =
+                    text.strip_prefix('p').and_then(|rest| rest.split_once("of")).ok_or(ParseModeError)?;
+                let number = |digits: &str| digits.parse::<u32>().map_err(|_| ParseModeError);
+                Mode::Permits { count: number(count)?, limit: number(limit)? }
+            }
+        };
+        let sound = match mode {
+            Mode::Permits { count, limit } => count >= 1 && count <= limit,
+            _ => true,
+        };
+        // Only the canonical text counts: "p+1of8" and "p01of8" would be second spellings.
+        if sound && mode.to_string() == text { Ok(mode) } else { Err(ParseModeError) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attempt::AttemptIds;
+    use crate::contenders::Contender;
+
+    fn queue(modes: &[Mode]) -> Contenders {
+        let ids = AttemptIds::new().unwrap();
+        let mut queue = Contenders::default();
+        for (position, mode) in modes.iter().enumerate() {
+            queue.insert(Contender { attempt: ids.next(), position: position as u64, mode: *mode });
+        }
+        queue
+    }
+
+    #[test]
+    fn text_reads_back_and_nothing_else_is_accepted() {
+        for mode in [Mode::Exclusive, Mode::Shared, Mode::Permits { count: 3, limit: 8 }] {
+            assert_eq!(mode.to_string().parse(), Ok(mode));
+        }
+        for bad in ["", "X", "p", "p0of8", "p9of8", "p+1of8", "p01of8", "p1of", "p1of99999999999", "x "] {
+            assert_eq!(bad.parse::<Mode>(), Err(ParseModeError), "{bad}");
+        }
+    }
+
+    #[test]
+    fn admission_by_mode() {
+        let permits = |count| Mode::Permits { count, limit: 3 };
+        assert!(Mode::Exclusive.is_admitted_behind(&queue(&[])));
+        assert!(!Mode::Exclusive.is_admitted_behind(&queue(&[Mode::Shared])));
+        assert!(Mode::Shared.is_admitted_behind(&queue(&[Mode::Shared, Mode::Shared])));
+        assert!(!Mode::Shared.is_admitted_behind(&queue(&[Mode::Shared, Mode::Exclusive])));
+        assert!(permits(2).is_admitted_behind(&queue(&[permits(1)])));
+        assert!(!permits(2).is_admitted_behind(&queue(&[permits(1), permits(1)])));
+        assert!(!permits(1).is_admitted_behind(&queue(&[Mode::Exclusive])));
+    }
+}

@@ -1,0 +1,249 @@
+//! Names, namespaces and the paths that backends use as keys.
+
+use std::fmt;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+/// The longest name and the longest namespace, in bytes of UTF-8.
+pub const MAX_NAME_BYTES: usize = 255;
+
+/// What stays as it is inside one segment of a path; everything else is percent-encoded.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// Why a name or a namespace was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NameError {
+    /// The name has no characters.
+    #[error("a name must have at least one character")]
+    Empty,
+    /// The name is longer than [`MAX_NAME_BYTES`].
+    #[error("a name may have at most {MAX_NAME_BYTES} bytes, this one has {0}")]
+    TooLong(usize),
+    /// The name holds NUL or another control character.
+    #[error("a name may not hold control characters, this one has U+{:04X} at byte {at}", *.character as u32)]
+    ControlCharacter {
+        /// The character.
+        character: char,
+        /// Its byte offset in the name.
+        at: usize,
+    },
+}
+
+/// A namespace: one to many segments that precede every key a coordinator writes.
+///
+/// Coordinators with different namespaces never meet, whatever names they use.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Namespace(String);
+
+impl Namespace {
+    /// Reads a namespace such as `prod` or `team/prod`; slashes at either end are ignored.
+    ///
+    /// # Errors
+    /// [`NameError`] if a segment is empty, the whole is too long, or there are control characters.
+    pub fn parse(text: &str) -> Result<Self, NameError> {
+        let text = text.trim_matches('/');
+        check(text)?;
+        let segments =
+            text.split('/').map(|s| if s.is_empty() { Err(NameError::Empty) } else { Ok(escape(s)) });
+        Ok(Self(segments.collect::<Result<Vec<_>, _>>()?.join("/")))
+    }
+
+    /// The escaped path, without a slash at either end.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for Namespace {
+    fn default() -> Self {
+        Self("leasehold".into())
+    }
+}
+
+/// What kind of thing a key belongs to; kinds keep one name apart from another recipe's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Kind {
+    /// Mutexes and read/write locks.
+    Lock,
+    /// Semaphores.
+    Semaphore,
+    /// Elections.
+    Election,
+    /// Barriers and latches.
+    Barrier,
+    /// Groups of members.
+    Group,
+    /// Versioned registers.
+    Register,
+}
+
+impl Kind {
+    /// The segment that stands for the kind in a path.
+    pub fn segment(self) -> &'static str {
+        match self {
+            Kind::Lock => "locks",
+            Kind::Semaphore => "semaphores",
+            Kind::Election => "elections",
+            Kind::Barrier => "barriers",
+            Kind::Group => "groups",
+            Kind::Register => "registers",
+        }
+    }
+}
+
+/// Where a queue or a register lives in the service: `<namespace>/<kind>/<escaped name>`.
+///
+/// The last segment is an injective encoding of the name, so no name's path is a prefix directory of
+/// another's (`a` and `a/b` are neighbours). A path holds only ASCII letters, digits, `-_.~%` and the slashes
+/// between segments; it neither begins nor ends with a slash, and no segment is `.` or `..`.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KeyPath(String);
+
+impl KeyPath {
+    /// The path of `name`.
+    ///
+    /// # Errors
+    /// [`NameError`] if the name is empty, longer than [`MAX_NAME_BYTES`] or holds a control character.
+    pub fn new(namespace: &Namespace, kind: Kind, name: &str) -> Result<Self, NameError> {
+        check(name)?;
+        Ok(Self(format!("{}{}", Self::prefix(namespace, kind), escape(name))))
+    }
+
+    /// What the paths of all names of a kind begin with, the last slash included.
+    pub fn prefix(namespace: &Namespace, kind: Kind) -> String {
+        format!("{}/{}/", namespace.as_str(), kind.segment())
+    }
+
+    /// The path as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The name that the last segment stands for.
+    pub fn name(&self) -> String {
+        percent_decode_str(self.last_segment()).decode_utf8_lossy().into_owned()
+    }
+
+    /// Reads back a path made by [`KeyPath::new`] from the prefix and the escaped last segment, as an
+    /// administrator's listing finds them; `None` if the segment is not of our making.
+    pub fn from_listing(namespace: &Namespace, kind: Kind, segment: &str) -> Option<Self> {
+        let name = percent_decode_str(segment).decode_utf8().ok()?;
+        let path = Self::new(namespace, kind, &name).ok()?;
+        (path.last_segment() == segment).then_some(path)
+    }
+
+    fn last_segment(&self) -> &str {
+        self.0.rsplit('/').next().unwrap_or_default()
+    }
+}
+
+impl fmt::Display for KeyPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for KeyPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyPath({})", self.0)
+    }
+}
+
+fn check(name: &str) -> Result<(), NameError> {
+    if name.is_empty() {
+        return Err(NameError::Empty);
+    }
+    if name.len() > MAX_NAME_BYTES {
+        return Err(NameError::TooLong(name.len()));
+    }
+    match name.char_indices().find(|(_, c)| c.is_control()) {
+        Some((at, character)) => Err(NameError::ControlCharacter { character, at }),
+        None => Ok(()),
+    }
+}
+
+/// Escapes one segment injectively. A segment of dots only has its first dot escaped too, because services
+/// treat `.` and `..` as relative paths.
+fn escape(segment: &str) -> String {
+    let escaped = utf8_percent_encode(segment, ESCAPED).to_string();
+    if escaped.bytes().all(|b| b == b'.') { format!("%2E{}", &escaped[1..]) } else { escaped }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(name: &str) -> KeyPath {
+        KeyPath::new(&Namespace::default(), Kind::Lock, name).unwrap()
+    }
+
+    #[test]
+    fn hostile_names_become_one_segment_each_and_read_back() {
+        let names = [
+            "a",
+            "a/b",
+            "/",
+            "//",
+            ".",
+            "..",
+            "...",
+            ".a",
+            "%2E",
+            "%2F",
+            "%",
+            "zookeeper",
+            "A",
+            "naïve",
+            "锁",
+            " ",
+            "a b",
+            "*",
+            "a/",
+            "/a",
+            "🔒",
+        ];
+        let mut seen = std::collections::HashSet::new();
+        for name in names {
+            let path = path(name);
+            assert_eq!(path.as_str().matches('/').count(), 2, "{path}");
+            assert!(![".", ".."].contains(&path.last_segment()));
+            assert_eq!(path.name(), name);
+            assert_eq!(
+                KeyPath::from_listing(&Namespace::default(), Kind::Lock, path.last_segment()),
+                Some(path.clone())
+            );
+            assert!(seen.insert(path));
+        }
+    }
+
+    #[test]
+    fn bad_names_are_refused_with_the_reason() {
+        let new = |name: &str| KeyPath::new(&Namespace::default(), Kind::Lock, name);
+        assert_eq!(new(""), Err(NameError::Empty));
+        assert_eq!(new(&"x".repeat(256)), Err(NameError::TooLong(256)));
+        assert!(new(&"x".repeat(255)).is_ok());
+        assert_eq!(new("a\0"), Err(NameError::ControlCharacter { character: '\0', at: 1 }));
+        assert_eq!(new("\n"), Err(NameError::ControlCharacter { character: '\n', at: 0 }));
+        assert_eq!(
+            new("a\u{85}").unwrap_err().to_string(),
+            "a name may not hold control characters, this one has U+0085 at byte 1"
+        );
+    }
+
+    #[test]
+    fn namespaces_keep_their_segments() {
+        assert_eq!(Namespace::parse("/team/prod/").unwrap().as_str(), "team/prod");
+        assert_eq!(Namespace::parse("a/../b").unwrap().as_str(), "a/%2E./b");
+        assert_eq!(Namespace::parse(""), Err(NameError::Empty));
+        assert_eq!(Namespace::parse("a//b"), Err(NameError::Empty));
+    }
+
+    #[test]
+    fn a_listing_with_foreign_segments_is_not_ours() {
+        for foreign in ["a b", "%2f", ".", "", "%FF"] {
+            assert_eq!(KeyPath::from_listing(&Namespace::default(), Kind::Lock, foreign), None, "{foreign}");
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! The entry of one attempt, as the acquisition that owns it handles it.
+//!
+//! # Implementation
+//!
+//! Owned by one acquisition's task, which awaits one of these futures at a time (beside other wake-ups); what drops at
+//! an await is described there. [`OwnEntry::withdraw`] runs until the service confirms or the session is lost, whatever becomes of
+//! the one who asked for it; a request of it is dropped in flight only when nothing depends on its outcome any more.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::attempt::AttemptId;
+use crate::backend::{Certainty, Interest, Queue, Withdrawn};
+use crate::backend_error::{BackendError, BackendErrorKind};
+use crate::backoff::Backoff;
+use crate::engine::Engine;
+use crate::liveness::{Liveness, LossReason};
+use crate::mode::Mode;
+use crate::rule::{Rule, Verdict};
+use crate::session_keeper::LiveSession;
+
+/// How long after its enqueue an acquisition begins to watch its own entry: a short wait or hold costs no more than its
+/// enqueue and its withdrawal.
+const WATCH_AFTER: Duration = Duration::from_millis(50);
+
+/// One entry, or what may become one.
+pub(crate) struct OwnEntry {
+    pub(crate) live: Arc<LiveSession>,
+    pub(crate) queue: Arc<dyn Queue>,
+    pub(crate) attempt: AttemptId,
+    pub(crate) mode: Mode,
+    /// Ambiguous from the first enqueue on that went unanswered.
+    pub(crate) certainty: Certainty,
+    watch_from: Instant,
+}
+
+/// What came of a withdrawal.
+pub(crate) enum Release {
+    /// It is confirmed.
+    Done,
+    /// The entry was not there any more.
+    Lost(LossReason),
+    /// Nobody confirmed it.
+    Unknown,
+}
+
+impl OwnEntry {
+    /// A new attempt; nothing is sent.
+    pub(crate) fn new(live: Arc<LiveSession>, queue: Arc<dyn Queue>, mode: Mode) -> Self {
+        let attempt = live.attempts.next();
+        Self {
+            live,
+            queue,
+            attempt,
+            mode,
+            certainty: Certainty::Placed,
+            watch_from: Instant::now() + WATCH_AFTER,
+        }
+    }
+
+    /// Asks the rule, by a look at the queue.
+    pub(crate) async fn look(&self, rule: &dyn Rule) -> Result<Verdict, BackendError> {
+        let mut verdict = Verdict::NotQueued;
+        self.queue.contenders(&mut |contenders| verdict = rule.verdict(contenders, self.attempt)).await?;
+        Ok(verdict)
+    }
+
+    /// Resolves when the entry is not as it was made, watching from some time after its enqueue on.
+    pub(crate) async fn changed(&self) -> Result<(), BackendError> {
+        sleep_until(self.watch_from).await;
+        self.queue.changed(Interest::Entry { attempt: self.attempt, mode: self.mode, version: None }).await
+    }
+
+    /// Resolves when the service shows the queue without the entry.
+    pub(crate) async fn removed(&self, rule: &dyn Rule) {
+        loop {
+            // An error tells nothing of the entry. While it lasts, the session's liveness decides.
+            if self.changed().await.is_ok() && matches!(self.look(rule).await, Ok(Verdict::NotQueued)) {
+                return;
+            }
+            sleep(WATCH_AFTER).await;
+        }
+    }
+
+    /// Sees to it that an entry that is not there cannot come to be.
+    pub(crate) async fn leave_nothing(&self, engine: &Engine) {
+        if self.certainty == Certainty::Ambiguous {
+            self.withdraw(engine, None).await;
+        }
+    }
+
+    /// Removes the entry, whatever it takes, and tells `reply` within the request time-out. A session that is lost takes its
+    /// entries with it.
+    pub(crate) async fn withdraw(&self, engine: &Engine, mut reply: Option<oneshot::Sender<Release>>) {
+        let mut answer = |outcome| {
+            if let Some(reply) = reply.take() {
+                // Whoever asked may be gone; the removal was not for its sake alone.
+                let _ = reply.send(outcome);
+            }
+        };
+        let after_loss = |reason| match reason {
+            // It was held when the release began, and nobody has said otherwise.
+            LossReason::DeadlinePassed => Release::Unknown,
+            reason => Release::Lost(reason),
+        };
+        if let Liveness::Lost(reason) = self.live.liveness().current() {
+            return answer(after_loss(reason));
+        }
+        tokio::pin! {
+            let confirmed = self.confirm_removal();
+            let lost = self.live.liveness().lost();
+            let patience = sleep(engine.request_timeout);
+        }
+        let mut patient = true;
+        loop {
+            tokio::select! {
+                biased;
+                outcome = &mut confirmed => return answer(outcome),
+                reason = &mut lost => return answer(after_loss(reason)),
+                () = engine.abandon.cancelled() => return answer(Release::Unknown),
+                () = &mut patience, if patient => {
+                    patient = false;
+                    answer(Release::Unknown);
+                }
+            }
+        }
+    }
+
+    async fn confirm_removal(&self) -> Release {
+        let mut backoff = transient_backoff();
+        let mut unanswered = false;
+        loop {
+            match self.queue.withdraw(self.attempt, self.certainty).await {
+                Ok(Withdrawn::Removed) => return Release::Done,
+                // The removal that went unanswered was applied.
+                Ok(Withdrawn::WasGone) if unanswered => return Release::Done,
+                Ok(Withdrawn::WasGone) => return Release::Lost(LossReason::EntryRemoved),
+                Err(error) if error.kind() == BackendErrorKind::SessionLost => {
+                    self.live.liveness().end(LossReason::SessionEnded);
+                    return Release::Lost(LossReason::SessionEnded);
+                }
+                Err(error) => unanswered |= error.kind() == BackendErrorKind::Indeterminate,
+            }
+            sleep(backoff.next_delay()).await;
+        }
+    }
+}
+
+/// The delays between tries on a session that lives.
+pub(crate) fn transient_backoff() -> Backoff {
+    Backoff::new(Duration::from_millis(10), Duration::from_secs(1))
+}

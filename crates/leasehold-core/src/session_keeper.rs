@@ -1,0 +1,213 @@
+//! Keeps a coordinator in a session.
+//!
+//! # Implementation
+//!
+//! One task a coordinator, on the driver: opens a session, publishes it in a `watch` channel (the slot), follows its
+//! liveness (which also enforces the local deadline), and when it is lost opens the next one, with a backoff. It is
+//! the only writer of slot and status. It ends
+//!
+//! - when the first session cannot be opened and the caller wanted to know at once (`first` is answered),
+//! - on a shutdown command: it drains, then closes the session,
+//! - when the command channel closes, that is when the last handle of the coordinator and the last guard are gone: as by a
+//!   shutdown, since nothing can be held any more, but for withdrawals that are still under way.
+//!
+//! Nobody awaits the task, so it is never dropped at an await but with its runtime; then the slot's sender goes, and waiters
+//! see that there will be no session any more.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{sleep, timeout};
+
+use crate::attempt::AttemptIds;
+use crate::backend::Session;
+use crate::backend_error::{BackendError, BackendErrorKind};
+use crate::backoff::Backoff;
+use crate::engine::Engine;
+use crate::liveness::{Liveness, LivenessCell};
+use crate::status::State;
+
+/// A session in use.
+pub(crate) struct LiveSession {
+    pub(crate) session: Arc<dyn Session>,
+    pub(crate) attempts: AttemptIds,
+}
+
+impl LiveSession {
+    pub(crate) fn liveness(&self) -> &Arc<LivenessCell> {
+        self.session.liveness()
+    }
+}
+
+/// What acquisitions see of the keeper.
+#[derive(Clone, Default)]
+pub(crate) struct Slot {
+    pub(crate) live: Option<Arc<LiveSession>>,
+    /// Why there is none, if the last try to open one failed.
+    pub(crate) error: Option<Arc<BackendError>>,
+}
+
+/// Asks the keeper to shut down; it answers how many acquisitions had not ended when `grace` was over.
+pub(crate) struct Shutdown {
+    pub(crate) grace: Duration,
+    pub(crate) done: oneshot::Sender<usize>,
+}
+
+pub(crate) struct SessionKeeper {
+    engine: Arc<Engine>,
+    slot: watch::Sender<Slot>,
+    commands: mpsc::UnboundedReceiver<Shutdown>,
+}
+
+enum Why {
+    SessionLost,
+    Command(Option<Shutdown>),
+}
+
+impl SessionKeeper {
+    pub(crate) fn new(
+        engine: Arc<Engine>,
+        slot: watch::Sender<Slot>,
+        commands: mpsc::UnboundedReceiver<Shutdown>,
+    ) -> Self {
+        Self { engine, slot, commands }
+    }
+
+    /// Runs until the coordinator is closed. With `first`, it answers there how the first try to open a session went, and
+    /// gives up if it failed.
+    pub(crate) async fn run(mut self, mut first: Option<oneshot::Sender<Result<(), Arc<BackendError>>>>) {
+        let mut backoff = Self::backoff();
+        loop {
+            let opened = tokio::select! {
+                opened = open(&self.engine) => opened,
+                command = self.commands.recv() => return self.finish(command, None).await,
+            };
+            match opened {
+                Ok(live) => {
+                    backoff = Self::backoff();
+                    self.publish(&live);
+                    if let Some(first) = first.take() {
+                        let _ = first.send(Ok(()));
+                    }
+                    match self.follow(&live).await {
+                        Why::SessionLost => self.discard(live),
+                        Why::Command(command) => return self.finish(command, Some(live)).await,
+                    }
+                }
+                Err(error) => {
+                    let error = Arc::new(error);
+                    if let Some(first) = first.take() {
+                        self.engine.set_state(State::Closed);
+                        let _ = first.send(Err(error));
+                        return;
+                    }
+                    self.engine.status.send_modify(|s| s.last_error = Some(error.to_string()));
+                    self.slot.send_replace(Slot { live: None, error: Some(error) });
+                    tokio::select! {
+                        () = sleep(backoff.next_delay()) => {}
+                        command = self.commands.recv() => return self.finish(command, None).await,
+                    }
+                }
+            }
+        }
+    }
+
+    fn backoff() -> Backoff {
+        Backoff::new(Duration::from_millis(50), Duration::from_secs(5))
+    }
+
+    fn publish(&self, live: &Arc<LiveSession>) {
+        self.engine.status.send_modify(|status| {
+            status.state = State::Live;
+            status.session = Some(live.session.id());
+            status.ttl = Some(live.session.ttl());
+        });
+        self.slot.send_replace(Slot { live: Some(live.clone()), error: None });
+    }
+
+    /// Follows the session until it is lost or a command comes.
+    async fn follow(&mut self, live: &LiveSession) -> Why {
+        let liveness = live.liveness().clone();
+        let mut states = liveness.subscribe();
+        let lost = liveness.lost();
+        tokio::pin!(lost);
+        loop {
+            tokio::select! {
+                reason = &mut lost => {
+                    self.engine.status.send_modify(|status| {
+                        status.state = State::Connecting;
+                        status.session = None;
+                        status.last_error = Some(reason.to_string());
+                    });
+                    return Why::SessionLost;
+                }
+                // The cell, which `liveness` keeps alive, is the sender: this fails never.
+                Ok(()) = states.changed() => {
+                    let state = match *states.borrow_and_update() {
+                        Liveness::Live { .. } => State::Live,
+                        Liveness::Suspect { .. } => State::Suspect,
+                        Liveness::Lost(_) => continue,
+                    };
+                    self.engine.set_state(state);
+                }
+                command = self.commands.recv() => return Why::Command(command),
+            }
+        }
+    }
+
+    /// Ends a session that is lost here: the service may still keep it, and what it held is free the sooner it knows.
+    fn discard(&self, live: Arc<LiveSession>) {
+        self.slot.send_replace(Slot::default());
+        let bound = self.engine.request_timeout;
+        tokio::spawn(async move { timeout(bound, live.session.close()).await });
+    }
+
+    /// Drains, closes the session, and answers every command that has come.
+    async fn finish(mut self, command: Option<Shutdown>, live: Option<Arc<LiveSession>>) {
+        let engine = self.engine.clone();
+        engine.set_state(State::Draining);
+        engine.draining.cancel();
+        engine.acquisitions.close();
+        // Without a command nothing is held; what may be left are withdrawals, which end with the session at the latest.
+        let grace = command.as_ref().map_or(engine.request_timeout, |c| c.grace);
+        let drained = timeout(grace, self.drain(live.as_deref())).await.is_ok();
+        let left = engine.acquisitions.len();
+        engine.abandon.cancel();
+        if let Some(live) = live {
+            self.slot.send_replace(Slot::default());
+            if drained || command.is_none() {
+                let _ = timeout(engine.request_timeout, live.session.close()).await;
+            }
+            // Else work may still go on under a lock of this session, so its entries stay for the TTL: it is only not
+            // renewed any more.
+        }
+        engine.set_state(State::Closed);
+        self.commands.close();
+        for command in command.into_iter().chain(std::iter::from_fn(|| self.commands.try_recv().ok())) {
+            let _ = command.done.send(left);
+        }
+    }
+
+    /// Waits until no acquisition is left. The deadline is enforced meanwhile: a guard may still be held.
+    async fn drain(&self, live: Option<&LiveSession>) {
+        let acquisitions = &self.engine.acquisitions;
+        match live {
+            Some(live) => {
+                tokio::select! {
+                    () = acquisitions.wait() => {}
+                    _ = live.liveness().lost() => acquisitions.wait().await,
+                }
+            }
+            None => acquisitions.wait().await,
+        }
+    }
+}
+
+async fn open(engine: &Engine) -> Result<Arc<LiveSession>, BackendError> {
+    let attempts = AttemptIds::new().map_err(|error| {
+        BackendError::new(BackendErrorKind::Unavailable, "the system gives no randomness").with_source(error)
+    })?;
+    let session = engine.backend.open_session(engine.options.clone()).await?;
+    Ok(Arc::new(LiveSession { session, attempts }))
+}
