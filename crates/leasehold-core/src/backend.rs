@@ -105,7 +105,7 @@ impl std::fmt::Debug for Credentials {
 ///    [`SessionEnded`](crate::LossReason::SessionEnded).
 /// 3. One session uses one connection (and one watch stream where there are such) for any number of queues and waiters.
 /// 4. When `close` returns, everything of the session is gone from the service, or the service was not
-///    reached and removes it within the TTL. A dropped session stops renewing.
+///    reached and removes it within the TTL. A session that is dropped stops renewing; it may end at once.
 /// 5. A register's version is 0 while it is absent and never returns to an earlier value while it exists.
 /// 6. `write` decides its conditions and writes in one transaction of the service. A write whose reply was lost is
 ///    `Indeterminate` and is never repeated by the backend.

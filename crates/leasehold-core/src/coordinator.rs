@@ -80,9 +80,9 @@ impl Coordinator {
     /// Shuts down in order: refuses new acquisitions, ends the waits, asks the holders to stop (their
     /// [cancellation tokens](crate::Held::cancellation_token)), waits up to `grace` until they have released, and closes the session.
     ///
-    /// It never takes a lock from work that goes on: if there is still a guard after `grace`, the guard is told that
-    /// its hold is [lost](crate::LossReason::ShutDown), the session is not renewed any more, and its locks are free
-    /// after the TTL.
+    /// It does not take a lock from under work that goes on: if there is still a guard after `grace`, the guard is told that
+    /// its hold is [lost](crate::LossReason::ShutDown), and the session is closed only a TTL later, or by the service when
+    /// the process ends.
     ///
     /// # Errors
     /// [`ShutdownError`] if acquisitions had not ended when `grace` was over.

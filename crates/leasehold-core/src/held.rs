@@ -42,8 +42,9 @@ impl HeldState {
     /// Ends the hold; the reason that stays is the first one.
     pub(crate) fn end(&self, reason: LossReason) -> LossReason {
         let reason = *self.reason.get_or_init(|| reason);
-        self.ended.cancel();
+        // In this order: who is woken by the end sees everything ended.
         self.stop.cancel();
+        self.ended.cancel();
         reason
     }
 

@@ -48,7 +48,8 @@ pub enum LossReason {
     DeadlinePassed,
     /// The service said that the session has ended: it expired there, or an administrator ended it.
     SessionEnded,
-    /// The entry is gone from the service while its session lives: an administrator deleted it.
+    /// The entry is gone from the service while its session seems to live: an administrator deleted it, or ended the
+    /// session a moment ago.
     EntryRemoved,
     /// The coordinator was shut down, or its last handle dropped, while this was held.
     ShutDown,

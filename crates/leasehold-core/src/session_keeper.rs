@@ -178,9 +178,13 @@ impl SessionKeeper {
             self.slot.send_replace(Slot::default());
             if drained || command.is_none() {
                 let _ = timeout(engine.request_timeout, live.session.close()).await;
+            } else {
+                // Work may still go on under a lock of this session. Its holder has been told; it has a TTL to hear of it.
+                tokio::spawn(async move {
+                    sleep(live.session.ttl()).await;
+                    live.session.close().await;
+                });
             }
-            // Else work may still go on under a lock of this session, so its entries stay for the TTL: it is only not
-            // renewed any more.
         }
         engine.set_state(State::Closed);
         self.commands.close();

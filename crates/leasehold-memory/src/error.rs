@@ -1,0 +1,32 @@
+//! The errors of the service and of the way to it.
+
+use leasehold_core::{BackendError, BackendErrorKind};
+
+use crate::fault::Operation;
+
+/// The service was not reached, or refused before it did anything.
+pub(crate) fn unavailable(operation: Operation) -> BackendError {
+    BackendError::new(
+        BackendErrorKind::Unavailable,
+        format!("{operation}: the memory service is not reachable"),
+    )
+}
+
+/// Nobody can tell whether the service has done it, or will.
+pub(crate) fn indeterminate(operation: Operation) -> BackendError {
+    BackendError::new(
+        BackendErrorKind::Indeterminate,
+        format!("{operation}: no reply from the memory service"),
+    )
+}
+
+pub(crate) fn session_lost() -> BackendError {
+    BackendError::new(BackendErrorKind::SessionLost, "the session is over")
+}
+
+pub(crate) fn too_large(bytes: usize) -> BackendError {
+    BackendError::new(
+        BackendErrorKind::TooLarge,
+        format!("a value of {bytes} bytes; the memory service takes {}", crate::backend::MAX_VALUE_BYTES),
+    )
+}

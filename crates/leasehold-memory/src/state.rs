@@ -1,0 +1,166 @@
+//! All that the service knows, and its sessions.
+//!
+//! # Implementation
+//!
+//! One [`State`] a service, behind one lock ([`Service::transact`](crate::service::Service::transact)). Every
+//! transaction first ends the sessions whose TTL has passed, so nobody ever sees the entry of an expired session.
+//! Orders, versions and revisions come from one counter that only grows: they survive queues that empty or are deleted.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use leasehold_core::{AttemptId, BackendError, KeyPath, Timestamp, Versioned};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::session_lost;
+use crate::queue_table::QueueRecord;
+use crate::watches::{Topic, Watches};
+
+/// A session as its client refers to it. After a resumption only the newer incarnation is obeyed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SessionRef {
+    pub(crate) id: u64,
+    pub(crate) incarnation: u32,
+}
+
+pub(crate) struct SessionRecord {
+    pub(crate) ttl: Duration,
+    pub(crate) secret: [u8; 16],
+    deadline: Timestamp,
+    incarnation: u32,
+    /// Tells the client of the incarnation that it is over.
+    ended: CancellationToken,
+    pub(crate) entries: BTreeSet<(Arc<KeyPath>, AttemptId)>,
+    pub(crate) tombstones: BTreeSet<(Arc<KeyPath>, AttemptId)>,
+}
+
+/// Who is to be told of what a transaction did, once the lock is released.
+pub(crate) enum Wake {
+    Watchers(Arc<Notify>),
+    SessionEnded(CancellationToken),
+}
+
+impl Wake {
+    pub(crate) fn fire(self) {
+        match self {
+            Wake::Watchers(notify) => notify.notify_waiters(),
+            Wake::SessionEnded(ended) => ended.cancel(),
+        }
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct State {
+    pub(crate) watches: Watches,
+    pub(crate) wakes: Vec<Wake>,
+    counter: u64,
+    /// The revision at which a queue became empty last; an empty queue keeps no revision of its own.
+    pub(crate) emptied_at: u64,
+    last_session: u64,
+    pub(crate) sessions: BTreeMap<u64, SessionRecord>,
+    expiries: BTreeSet<(Timestamp, u64)>,
+    pub(crate) queues: BTreeMap<Arc<KeyPath>, QueueRecord>,
+    /// Attempts that may not enter a queue any more, and the sessions that they are kept for.
+    pub(crate) tombstones: HashMap<(Arc<KeyPath>, AttemptId), u64>,
+    pub(crate) registers: BTreeMap<Arc<KeyPath>, Versioned>,
+}
+
+impl State {
+    /// A number that was never given before.
+    pub(crate) fn tick(&mut self) -> u64 {
+        self.counter += 1;
+        self.counter
+    }
+
+    /// Wakes who waits for `topic`.
+    pub(crate) fn touch(&mut self, topic: &Topic) {
+        self.wakes.extend(self.watches.changed(topic).map(Wake::Watchers));
+    }
+
+    pub(crate) fn open_session(
+        &mut self,
+        now: Timestamp,
+        ttl: Duration,
+        secret: [u8; 16],
+    ) -> (SessionRef, CancellationToken) {
+        self.last_session += 1;
+        let id = self.last_session;
+        let (deadline, ended) = (now + ttl, CancellationToken::new());
+        let record = SessionRecord {
+            ttl,
+            secret,
+            deadline,
+            incarnation: 0,
+            ended: ended.clone(),
+            entries: BTreeSet::new(),
+            tombstones: BTreeSet::new(),
+        };
+        self.sessions.insert(id, record);
+        self.expiries.insert((deadline, id));
+        (SessionRef { id, incarnation: 0 }, ended)
+    }
+
+    /// Hands the session to a new incarnation and tells the old one that it is over.
+    pub(crate) fn take_over(
+        &mut self,
+        now: Timestamp,
+        id: u64,
+    ) -> Result<(SessionRef, Duration, CancellationToken), BackendError> {
+        let record = self.sessions.get_mut(&id).ok_or_else(session_lost)?;
+        record.incarnation += 1;
+        let session = SessionRef { id, incarnation: record.incarnation };
+        let ended = CancellationToken::new();
+        self.wakes.push(Wake::SessionEnded(std::mem::replace(&mut record.ended, ended.clone())));
+        let ttl = record.ttl;
+        self.renew(now, session)?;
+        Ok((session, ttl, ended))
+    }
+
+    /// The session, if it lives and the caller is its newest incarnation.
+    pub(crate) fn session(&mut self, session: SessionRef) -> Result<&mut SessionRecord, BackendError> {
+        match self.sessions.get_mut(&session.id) {
+            Some(record) if record.incarnation == session.incarnation => Ok(record),
+            _ => Err(session_lost()),
+        }
+    }
+
+    pub(crate) fn renew(&mut self, now: Timestamp, session: SessionRef) -> Result<(), BackendError> {
+        let record = self.session(session)?;
+        let (before, after) = (record.deadline, now + record.ttl);
+        record.deadline = after;
+        self.expiries.remove(&(before, session.id));
+        self.expiries.insert((after, session.id));
+        Ok(())
+    }
+
+    /// Ends the session with all that is tied to it; whether there was one.
+    pub(crate) fn end_session(&mut self, id: u64) -> bool {
+        let Some(record) = self.sessions.remove(&id) else { return false };
+        self.expiries.remove(&(record.deadline, id));
+        for (path, attempt) in &record.entries {
+            self.remove_from_queue(path, *attempt);
+        }
+        for tombstone in &record.tombstones {
+            self.tombstones.remove(tombstone);
+        }
+        self.wakes.push(Wake::SessionEnded(record.ended));
+        true
+    }
+
+    /// Ends every session whose TTL has passed at `now`.
+    pub(crate) fn expire(&mut self, now: Timestamp) {
+        while let Some(&(deadline, id)) = self.expiries.first() {
+            if deadline > now {
+                return;
+            }
+            self.end_session(id);
+        }
+    }
+
+    /// When the next session expires, unless it is renewed.
+    pub(crate) fn next_expiry(&self) -> Option<Timestamp> {
+        self.expiries.first().map(|(deadline, _)| *deadline)
+    }
+}

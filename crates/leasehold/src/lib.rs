@@ -1,0 +1,54 @@
+//! Distributed locks for Tokio over pluggable coordination services: etcd, ZooKeeper, or this process alone.
+//!
+//! ```
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let coordinator = leasehold::connect("memory://").await?; // or etcd://host:2379, zookeeper://host:2181
+//! coordinator.mutex("cache/users").with(|held| async move {
+//!     // Alone here. Hand held.fencing_token() to whatever the lock protects.
+//!     println!("token {}", held.fencing_token());
+//! }).await?; // an error if the lock went away
+//!
+//! let guard = coordinator.mutex("cache/users").lock().await?; // or the guard, by hand
+//! guard.while_held(async { /* dropped if the lock is lost */ }).await?;
+//! guard.release().await?;
+//!
+//! coordinator.shutdown(std::time::Duration::from_secs(10)).await?;
+//! # Ok(()) }
+//! # tokio::runtime::Runtime::new().unwrap().block_on(example()).unwrap();
+//! ```
+//!
+//! # Features
+//!
+//! | feature | brings | takes |
+//! |---|---|---|
+//! | `memory` (default) | `memory://`, [`memory`] | nothing |
+//! | `etcd` | `etcd://`, [`etcd`] | `protoc` to build |
+//! | `zookeeper` | `zookeeper://`, [`zookeeper`] | nothing |
+
+mod connect;
+mod service_url;
+
+pub use connect::{builder, connect, connect_lazy};
+pub use leasehold_core::{
+    Capabilities, Coordinator, CoordinatorBuilder, DEFAULT_TTL, Error, ErrorKind, FencingToken, Held,
+    HolderInfo, LossReason, MAX_NAME_BYTES, Mutex, MutexGuard, NameError, Namespace, ParseTokenError,
+    ReleaseError, ShutdownError, State, Status,
+};
+
+/// The embedded backend: [`MemoryService`](memory::MemoryService) for tests of applications.
+#[cfg(feature = "memory")]
+pub mod memory {
+    pub use leasehold_memory::{Call, Fault, MemoryBackend, MemoryService, Operation};
+}
+
+/// The etcd backend, for applications that build it themselves or bring a live client.
+#[cfg(feature = "etcd")]
+pub mod etcd {
+    pub use leasehold_etcd::{EtcdBackend, EtcdConfig};
+}
+
+/// The ZooKeeper backend, for applications that build it themselves or bring a live client.
+#[cfg(feature = "zookeeper")]
+pub mod zookeeper {
+    pub use leasehold_zookeeper::{ZooKeeperBackend, ZooKeeperConfig};
+}

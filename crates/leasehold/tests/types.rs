@@ -1,0 +1,40 @@
+//! What the types promise, checked by the compiler.
+
+use std::time::Duration;
+
+use leasehold::{
+    Coordinator, Error, FencingToken, Held, Mutex, MutexGuard, ReleaseError, ShutdownError, Status,
+};
+
+fn plain<T: Clone + Send + Sync + 'static>() {}
+fn send<T: Send>(_: &T) {}
+fn error<T: std::error::Error + Send + Sync + 'static>() {}
+
+#[test]
+fn handles_are_plain_types() {
+    plain::<Coordinator>();
+    plain::<Mutex>();
+    plain::<Held>();
+    plain::<FencingToken>();
+    plain::<Status>();
+    error::<Error>();
+    error::<ReleaseError>();
+    error::<ShutdownError>();
+}
+
+/// Never run: it is enough that it compiles.
+#[allow(dead_code)]
+fn futures_are_send(coordinator: &Coordinator, mutex: &Mutex, guard: MutexGuard) {
+    send(&leasehold::connect("memory://"));
+    send(&mutex.lock());
+    send(&mutex.try_lock());
+    send(&mutex.try_lock_for(Duration::ZERO));
+    send(&mutex.with(|held| async move { held.fencing_token() }));
+    send(&coordinator.shutdown(Duration::ZERO));
+    send(&guard.while_held(async {}));
+    fn independent(_: impl Send + 'static) {}
+    independent(guard.lost());
+    independent(guard.held().lost());
+    send(&guard);
+    independent(guard.release());
+}

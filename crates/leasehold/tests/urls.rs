@@ -1,0 +1,60 @@
+//! URLs that lead nowhere say why.
+
+use leasehold::{Error, ErrorKind};
+
+fn fails(url: &str) -> Error {
+    leasehold::builder(url).expect_err(url)
+}
+
+#[test]
+fn an_unknown_scheme_is_named_with_those_that_are_there() {
+    let error = fails("etdc://localhost");
+    assert_eq!(error.kind(), ErrorKind::UnknownScheme);
+    let line = error.to_string();
+    assert!(line.contains("\"etdc\""), "{line}");
+    #[cfg(feature = "memory")]
+    assert!(line.contains("memory://"), "{line}");
+}
+
+#[cfg(not(feature = "etcd"))]
+#[test]
+fn a_backend_that_was_not_compiled_in_names_its_feature() {
+    let error = fails("etcd://localhost");
+    assert_eq!(error.kind(), ErrorKind::FeatureNotEnabled);
+    assert!(error.to_string().contains("feature \"etcd\""), "{error}");
+}
+
+#[cfg(not(feature = "zookeeper"))]
+#[test]
+fn so_does_zookeeper() {
+    assert_eq!(fails("zookeeper://localhost").kind(), ErrorKind::FeatureNotEnabled);
+}
+
+#[cfg(feature = "memory")]
+#[tokio::test]
+async fn equal_names_of_memory_meet() {
+    let (a, b) = (
+        leasehold::connect("memory://meet").await.unwrap(),
+        leasehold::connect("memory://meet").await.unwrap(),
+    );
+    let stranger = leasehold::connect("memory://elsewhere").await.unwrap();
+    let apart = leasehold::connect("memory://meet/another/namespace").await.unwrap();
+    let held = a.mutex("one").lock().await.unwrap();
+    assert!(b.mutex("one").try_lock().await.unwrap().is_none());
+    assert!(stranger.mutex("one").try_lock().await.unwrap().is_some());
+    assert!(apart.mutex("one").try_lock().await.unwrap().is_some());
+    held.release().await.unwrap();
+}
+
+#[cfg(feature = "memory")]
+#[test]
+fn memory_refuses_what_it_has_not() {
+    for url in ["memory://me:secret@name", "memory://a,b", "memory://?tls=on", "memory://?ttl=0s"] {
+        let error = match leasehold::builder(url) {
+            Err(error) => error,
+            Ok(builder) => builder.connect_lazy().expect_err(url),
+        };
+        assert_eq!(error.kind(), ErrorKind::InvalidConfig, "{url}");
+        assert!(!error.to_string().contains("secret"));
+    }
+}
