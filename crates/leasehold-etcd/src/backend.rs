@@ -1,0 +1,103 @@
+//! The way to etcd.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use etcd_client::Client;
+use leasehold_core::{BackendError, BackendErrorKind, Capabilities, LockBackend, OpenSession, Session};
+use tokio::time::timeout;
+
+use crate::config::EtcdConfig;
+use crate::keys::MAX_VALUE_BYTES;
+use crate::lease::Lease;
+use crate::link::{Link, Origin};
+use crate::session::EtcdSession;
+
+/// What etcd grants at least where its election time-out is the default of 1 s. It grants more than was asked for, rather
+/// than refuse.
+const MIN_TTL: Duration = Duration::from_secs(2);
+
+/// A way to etcd. Cheap to clone.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use leasehold_core::Coordinator;
+/// use leasehold_etcd::{EtcdBackend, EtcdConfig};
+///
+/// let backend = EtcdBackend::new(EtcdConfig::new(["127.0.0.1:2379"]))?;
+/// let coordinator = Coordinator::builder(backend).connect().await?;
+/// let guard = coordinator.mutex("cache/users").lock().await?;
+/// # guard.release().await?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
+pub struct EtcdBackend {
+    origin: Origin,
+}
+
+impl EtcdBackend {
+    /// From a configuration. Every session makes a connection of its own to each endpoint.
+    ///
+    /// # Errors
+    /// [`InvalidConfig`](BackendErrorKind::InvalidConfig) if there is no endpoint, or one is none by its form. Nothing is
+    /// sent.
+    pub fn new(config: EtcdConfig) -> Result<Self, BackendError> {
+        config.validate()?;
+        Ok(Self { origin: Origin::Config(config) })
+    }
+
+    /// From a client that the application has. All sessions use its connections, and these live on the runtime they were made
+    /// on: if the application blocks it for a TTL, the locks are lost. The client should be made with `with_require_leader`,
+    /// `with_keep_alive` and, if it has a user, `with_auto_token_refresh`.
+    pub fn from_client(client: Client) -> Self {
+        Self { origin: Origin::Given(Box::new(client)) }
+    }
+}
+
+impl fmt::Debug for EtcdBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("EtcdBackend");
+        match &self.origin {
+            Origin::Config(config) => shown.field("config", config),
+            Origin::Given(_) => shown.field("client", &format_args!("of the application")),
+        };
+        shown.finish()
+    }
+}
+
+#[async_trait]
+impl LockBackend for EtcdBackend {
+    fn name(&self) -> &'static str {
+        "etcd"
+    }
+
+    fn endpoint(&self) -> String {
+        self.origin.endpoint()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        let mut capabilities = Capabilities::full(MIN_TTL, MAX_VALUE_BYTES);
+        capabilities.resumable_sessions = false;
+        capabilities
+    }
+
+    async fn open_session(&self, options: OpenSession) -> Result<Arc<dyn Session>, BackendError> {
+        if options.resume.is_some() {
+            let message = "sessions of etcd cannot be resumed";
+            return Err(BackendError::new(BackendErrorKind::Unsupported, message));
+        }
+        let limit = options.connect_timeout;
+        let opened = timeout(limit, async {
+            let link = Link::open(self.origin.clone(), limit, options.request_timeout).await?;
+            let granted = Lease::grant(&link, options.ttl, limit, &options.clock).await?;
+            Ok((link, granted))
+        });
+        let (link, (lease, liveness)) = opened.await.unwrap_or_else(|_| {
+            let message = format!("etcd at {} did not answer within {limit:?}", self.origin.endpoint());
+            Err(BackendError::new(BackendErrorKind::Unavailable, message))
+        })?;
+        Ok(Arc::new(EtcdSession::start(Arc::new(link), lease, liveness, options.namespace)))
+    }
+}

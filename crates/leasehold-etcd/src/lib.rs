@@ -1,0 +1,54 @@
+//! The etcd backend of leasehold.
+//!
+//! A session is a lease, an entry of a queue is a key attached to it, a fencing token's order is the entry's
+//! `create_revision`. Needs etcd 3.4 or later.
+//!
+//! # Keys
+//!
+//! | key | value | lease | is |
+//! |---|---|---|---|
+//! | `<path>/<attempt>` | the mode's text, a line feed, the entry's value | the session's | an entry of the queue `<path>` |
+//! | `<path>!<attempt>` | empty | the session's | a tombstone: this attempt was withdrawn while its enqueue was still on its way |
+//! | `<path>` | the value | none | a register |
+//!
+//! Other keys below a queue's path are ignored.
+//!
+//! # What it costs
+//!
+//! An uncontended acquisition is one transaction, its release one delete. A queue that somebody waits in is mirrored:
+//! the first waiter of a session opens a watch over its keys and lists them once, and from then on the events keep the copy up to
+//! date for all waiters of the session. All watches of a session share one stream.
+//!
+//! # What it promises
+//!
+//! etcd counts a lease from the arrival of the renewal, this crate from before its sending, so the
+//! local deadline passes first; a change of etcd's leader only makes leases live longer. Two bugs of etcd break
+//! this from the server's side, and only a fence at the resource helps against them: a former leader that revokes leases
+//! which were renewed at the new one (etcd issue 15247, fixed in 3.4.31 and 3.5.13), and a renewal that succeeds although the
+//! lease was revoked (issue 20590, fixed in 3.4.38, 3.5.23 and 3.6.5). In the second case the watch on the own
+//! entry still tells the holder. Tokens rise as long as the store's revision does, that is unless a snapshot is
+//! restored without `--bump-revision`; raise the epoch then.
+//!
+//! # Building
+//!
+//! The client crate compiles etcd's protocol files, which takes `protoc` (Debian: `protobuf-compiler`).
+
+mod backend;
+mod backoff;
+mod config;
+mod enqueue;
+mod error;
+mod followed;
+mod hub;
+mod keys;
+mod lease;
+mod link;
+mod listing;
+mod mirror;
+mod queue;
+mod register;
+mod session;
+mod waiters;
+
+pub use backend::EtcdBackend;
+pub use config::EtcdConfig;

@@ -1,0 +1,202 @@
+//! A session: a lease and what is tied to it.
+//!
+//! # Implementation
+//!
+//! [`EtcdSession`] owns two tasks, the lease's renewals and the hub of the watches, by a token that is cancelled when the session is
+//! closed, dropped or lost; then whoever waits is told that it is in vain. Queues and registers hold what they need of the session in a [`Core`], not the session: a
+//! handle that outlives it neither renews it nor keeps its tasks. Each queue and each watched register has one copy, found by
+//! its path as long as somebody holds it.
+//!
+//! `close` ends the liveness first, so that nobody believes in a lock that the revocation is about to give away. If it is
+//! dropped while it revokes, the lease ends by itself.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use leasehold_core::{
+    BackendError, BackendErrorKind, Credentials, KeyPath, Kind, LivenessCell, LossReason, Namespace, Queue,
+    RegisterWrite, RegisterWritten, Session, Versioned,
+};
+use tokio::time::timeout;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::error::session_over;
+use crate::followed::{Followed, Means, Replica};
+use crate::hub::Hub;
+use crate::keys;
+use crate::keys::StoredEntry;
+use crate::lease::Lease;
+use crate::link::Link;
+use crate::listing;
+use crate::mirror::Mirror;
+use crate::queue::EtcdQueue;
+use crate::register::{self, RegisterCopy};
+
+/// What the queues of a session share.
+pub(crate) struct Core {
+    pub(crate) link: Arc<Link>,
+    pub(crate) lease: Lease,
+    pub(crate) liveness: Arc<LivenessCell>,
+}
+
+impl Core {
+    /// An operation's outcome; that the service does not know the session any more is told to everybody.
+    pub(crate) fn noticed<T>(&self, outcome: Result<T, BackendError>) -> Result<T, BackendError> {
+        if let Err(error) = &outcome
+            && error.kind() == BackendErrorKind::SessionLost
+        {
+            self.liveness.end(LossReason::SessionEnded);
+        }
+        outcome
+    }
+}
+
+pub(crate) struct EtcdSession {
+    core: Arc<Core>,
+    namespace: Namespace,
+    means: Means,
+    queues: Copies<Mirror>,
+    registers: Copies<RegisterCopy>,
+    _stop: DropGuard,
+}
+
+impl EtcdSession {
+    /// Starts the tasks of a session whose lease was granted.
+    pub(crate) fn start(
+        link: Arc<Link>,
+        lease: Lease,
+        liveness: Arc<LivenessCell>,
+        namespace: Namespace,
+    ) -> Self {
+        let closing = CancellationToken::new();
+        let (hub, task) = Hub::new(link.clone());
+        let stop = closing.clone();
+        tokio::spawn(async move { stop.run_until_cancelled(task.run()).await });
+        let (stop, renewals, lost) =
+            (closing.clone(), lease.keep(link.clone(), liveness.clone()), liveness.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = renewals => {}
+                _ = lost.lost() => {}
+            }
+            stop.cancel();
+        });
+        Self {
+            core: Arc::new(Core { link: link.clone(), lease, liveness }),
+            namespace,
+            means: Means { link, hub, closing: closing.clone() },
+            queues: Copies::default(),
+            registers: Copies::default(),
+            _stop: closing.drop_guard(),
+        }
+    }
+}
+
+#[async_trait]
+impl Session for EtcdSession {
+    fn id(&self) -> String {
+        format!("{:x}", self.core.lease.id)
+    }
+
+    fn ttl(&self) -> Duration {
+        self.core.lease.ttl
+    }
+
+    fn liveness(&self) -> &Arc<LivenessCell> {
+        &self.core.liveness
+    }
+
+    fn credentials(&self) -> Option<Credentials> {
+        None
+    }
+
+    fn queue(&self, path: &KeyPath) -> Arc<dyn Queue> {
+        let mirror = self.queues.get(path, &self.means, || Mirror::new(path));
+        Arc::new(EtcdQueue::new(self.core.clone(), path.clone(), mirror))
+    }
+
+    async fn queues(&self, kind: Kind) -> Result<Vec<KeyPath>, BackendError> {
+        let prefix = KeyPath::prefix(&self.namespace, kind);
+        let listing = listing::list(&self.core.link, "listing of queues", &prefix).await?;
+        let mut paths: Vec<KeyPath> = Vec::new();
+        for kv in &listing.kvs {
+            let path = kv.key().strip_prefix(prefix.as_bytes()).and_then(|key| {
+                let (name, _) = std::str::from_utf8(key).ok()?.split_once('/')?;
+                KeyPath::from_listing(&self.namespace, kind, name)
+            });
+            if let Some(path) = path
+                && paths.last() != Some(&path)
+                && StoredEntry::read(&keys::entries(&path), kv).is_some()
+            {
+                paths.push(path);
+            }
+        }
+        // By keys, `a/…` comes after `a-/…`; by their text, `a` comes first.
+        paths.sort();
+        paths.dedup();
+        Ok(paths)
+    }
+
+    async fn read(&self, register: &KeyPath) -> Result<Option<Versioned>, BackendError> {
+        register::read(&self.core.link, register).await
+    }
+
+    async fn write(&self, register: &KeyPath, write: RegisterWrite) -> Result<RegisterWritten, BackendError> {
+        check_alive(&self.core, "write of a register")?;
+        register::write(&self.core.link, register, write).await
+    }
+
+    async fn register_changed(&self, register: &KeyPath, seen: u64) -> Result<(), BackendError> {
+        let copy = self.registers.get(register, &self.means, || RegisterCopy::new(register));
+        let _using = copy.using();
+        copy.replica.changed(seen).await
+    }
+
+    async fn close(&self) {
+        self.core.liveness.end(LossReason::ShutDown);
+        self.means.closing.cancel();
+        let limit = self.core.link.request_timeout();
+        // What is not revoked within it ends by itself.
+        let _ = timeout(limit, self.core.lease.revoke(&self.core.link)).await;
+    }
+}
+
+/// The copies of one sort, by path, as long as somebody holds them.
+struct Copies<R>(Mutex<ByPath<R>>);
+
+struct ByPath<R> {
+    copies: HashMap<KeyPath, Weak<Followed<R>>>,
+    /// Beyond that many, those that nobody holds any more are thrown out.
+    sweep_at: usize,
+}
+
+impl<R> Default for Copies<R> {
+    fn default() -> Self {
+        Self(Mutex::new(ByPath { copies: HashMap::new(), sweep_at: 64 }))
+    }
+}
+
+impl<R: Replica> Copies<R> {
+    fn get(&self, path: &KeyPath, means: &Means, new: impl FnOnce() -> R) -> Arc<Followed<R>> {
+        let mut by_path = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(copy) = by_path.copies.get(path).and_then(Weak::upgrade) {
+            return copy;
+        }
+        let copy = Arc::new(Followed::new(new(), means.clone()));
+        by_path.copies.insert(path.clone(), Arc::downgrade(&copy));
+        if by_path.copies.len() > by_path.sweep_at {
+            by_path.copies.retain(|_, copy| copy.strong_count() > 0);
+            // So that the sweeps cost no more than the insertions.
+            by_path.sweep_at = by_path.copies.len() * 2 + 64;
+        }
+        copy
+    }
+}
+
+/// The error of an operation on a session that is over here already.
+pub(crate) fn check_alive(core: &Core, what: &str) -> Result<(), BackendError> {
+    if core.liveness.is_alive() { Ok(()) } else { Err(session_over(what)) }
+}
