@@ -4,18 +4,19 @@ use std::time::Duration;
 
 /// Doubling, jittered delays: what keeps many clients of a service that comes back from meeting at its door.
 #[derive(Debug)]
-pub(crate) struct Backoff {
+pub struct Backoff {
     next: Duration,
     longest: Duration,
 }
 
 impl Backoff {
-    pub(crate) fn new(first: Duration, longest: Duration) -> Self {
-        Self { next: first, longest }
+    /// Delays from `first` up to `longest`.
+    pub fn new(first: Duration, longest: Duration) -> Self {
+        Self { next: first.min(longest), longest }
     }
 
     /// The next delay: between half of the current step and the whole of it.
-    pub(crate) fn next_delay(&mut self) -> Duration {
+    pub fn next_delay(&mut self) -> Duration {
         let step = self.next;
         self.next = (step * 2).min(self.longest);
         // Without randomness the delays are merely not jittered.

@@ -33,6 +33,7 @@ pub use backend::{
     Published, Queue, RegisterWrite, RegisterWritten, Session, Versioned, Withdrawn,
 };
 pub use backend_error::{BackendError, BackendErrorKind};
+pub use backoff::Backoff;
 pub use builder::{CoordinatorBuilder, DEFAULT_TTL};
 pub use capabilities::Capabilities;
 pub use clock::{Clock, ManualClock, Timestamp};

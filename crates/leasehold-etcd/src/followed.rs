@@ -18,11 +18,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use etcd_client::Event;
-use leasehold_core::{BackendError, BackendErrorKind};
+use leasehold_core::{BackendError, BackendErrorKind, Backoff};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::backoff::Backoff;
 use crate::error::session_over;
 use crate::hub::{Feed, FeedEvent, Hub, KeyRange};
 use crate::link::Link;

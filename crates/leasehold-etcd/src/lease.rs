@@ -18,10 +18,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use etcd_client::{Error, LeaseKeepAliveStream, LeaseKeeper};
-use leasehold_core::{BackendError, Clock, LivenessCell, LossReason};
+use leasehold_core::{BackendError, Backoff, Clock, LivenessCell, LossReason};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use crate::backoff::Backoff;
 use crate::error::{Effect, corrupt};
 use crate::link::Link;
 

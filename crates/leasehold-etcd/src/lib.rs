@@ -34,7 +34,6 @@
 //! The client crate compiles etcd's protocol files, which takes `protoc` (Debian: `protobuf-compiler`).
 
 mod backend;
-mod backoff;
 mod config;
 mod enqueue;
 mod error;
