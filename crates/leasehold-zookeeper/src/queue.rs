@@ -1,0 +1,331 @@
+//! One queue: a directory whose children are its entries.
+//!
+//! # Implementation
+//!
+//! A queue keeps nothing but its [`View`]; what its session knows of its own
+//! attempts stands in the session's [`Ledger`](crate::ledger). A future that is dropped at any point leaves at most a
+//! creation in doubt there, which the withdrawal of the attempt, or the end of the session, clears up.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, join, stream};
+use leasehold_core::{
+    AttemptId, BackendError, BackendErrorKind, Certainty, Enqueued, Entry, Interest, KeyPath, Look, NewEntry,
+    Publish, Published, Queue, Withdrawn,
+};
+use zookeeper_client::{CreateMode, Error, Stat};
+
+use crate::changes;
+use crate::cleanup;
+use crate::ledger::Trace;
+use crate::link::{Link, Request};
+use crate::listing::{Listing, as_unsigned, order};
+use crate::node_name::NodeName;
+use crate::publishing;
+use crate::register::check_size;
+use crate::session::PIPELINED;
+use crate::view::View;
+
+pub(crate) struct ZooKeeperQueue {
+    pub(crate) link: Arc<Link>,
+    pub(crate) directory: Arc<str>,
+    pub(crate) view: Arc<View>,
+}
+
+impl ZooKeeperQueue {
+    pub(crate) fn new(link: Arc<Link>, path: &KeyPath) -> Self {
+        let directory: Arc<str> = format!("/{path}").into();
+        Self { view: Arc::new(View::new(link.clone(), directory.clone())), link, directory }
+    }
+
+    pub(crate) fn path_of(&self, name: &NodeName) -> String {
+        self.view.path_of(name)
+    }
+
+    /// Lists the queue for one request.
+    pub(crate) async fn list(&self, request: &Request<'_>) -> Result<Arc<Listing>, BackendError> {
+        request.read(self.view.list(request.client())).await
+    }
+
+    /// The node of an attempt: as the session placed it, or as a listing shows it.
+    pub(crate) async fn locate(
+        &self,
+        request: &Request<'_>,
+        attempt: AttemptId,
+    ) -> Result<Option<NodeName>, BackendError> {
+        match self.link.ledger.trace(attempt) {
+            Some(Trace::Placed { name, .. }) => Ok(Some(name)),
+            _ => Ok(self.list(request).await?.name_of(attempt)),
+        }
+    }
+
+    async fn enqueue_within(
+        &self,
+        request: &Request<'_>,
+        entry: &NewEntry,
+    ) -> Result<Enqueued, BackendError> {
+        let ledger = &self.link.ledger;
+        let turn = ledger.turn(entry.attempt, &self.directory)?;
+        let _turn = turn.lock().await;
+        let mut place = match ledger.trace(entry.attempt) {
+            None => None,
+            Some(trace) => self.find_again(request, entry.attempt, trace).await?,
+        };
+        if place.is_none() {
+            request.doubt(false);
+            if entry.only_if_free {
+                let listing = self.list(request).await?;
+                if !entry.mode.is_admitted_behind(&listing.contenders) {
+                    return Ok(Enqueued::Busy);
+                }
+            }
+            place = Some(self.create(request, entry).await?);
+        }
+        let Some(Place { name, order, listing }) = place else { return Ok(Enqueued::Busy) };
+        if !entry.only_if_free {
+            return Ok(Enqueued::Placed {
+                order,
+                contenders: listing.map(|listing| listing.contenders.clone()),
+            });
+        }
+        let listing = match listing {
+            Some(listing) => listing,
+            None => self.list(request).await?,
+        };
+        let admitted = entry.mode.is_admitted_behind(&listing.ahead_of(entry.attempt));
+        if !admitted {
+            let removed = cleanup::delete(request.client(), &self.directory, &name).await;
+            removed.map_err(|error| request.unwritten(error))?;
+            ledger.settle(entry.attempt);
+            self.view.mirror.departed(entry.attempt);
+        }
+        Ok(match admitted {
+            true => Enqueued::Placed { order, contenders: Some(listing.contenders.clone()) },
+            false => Enqueued::Busy,
+        })
+    }
+
+    /// What an earlier enqueue of the attempt has left: an entry, or nothing for certain.
+    async fn find_again(
+        &self,
+        request: &Request<'_>,
+        attempt: AttemptId,
+        trace: Trace,
+    ) -> Result<Option<Place>, BackendError> {
+        let client = request.client();
+        if trace == Trace::InDoubt {
+            request.read(client.sync(&self.directory)).await?;
+        }
+        let listing = self.list(request).await?;
+        let Some(name) = listing.name_of(attempt) else {
+            self.link.ledger.settle(attempt);
+            return Ok(None);
+        };
+        let path = self.path_of(&name);
+        match request.read(client.check_stat(&path)).await? {
+            Some(stat) if stat.ephemeral_owner == self.link.session_id() => {
+                let order = order(&name, stat.czxid);
+                self.link.ledger.placed(name, order)?;
+                Ok(Some(Place { name, order, listing: Some(listing) }))
+            }
+            // Of another session, so not what this one created, and bound to go when that one ends.
+            Some(_) => {
+                let removed = request.write(cleanup::delete(client, &self.directory, &name)).await;
+                removed.map_err(|error| request.unwritten(error))?;
+                self.link.ledger.settle(attempt);
+                Ok(None)
+            }
+            None => {
+                self.link.ledger.settle(attempt);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Creates the entry and lists the queue, in one round trip where the transport lets both requests go at once.
+    async fn create(&self, request: &Request<'_>, entry: &NewEntry) -> Result<Place, BackendError> {
+        let (client, ledger) = (request.client(), &self.link.ledger);
+        let prefix = format!("{}/{}", self.directory, NodeName::to_create(entry.attempt, entry.mode));
+        let options = self.link.options(CreateMode::EphemeralSequential);
+        loop {
+            // Both are handed to the client here, not when they are polled.
+            let (created, listed) = ledger.send(entry.attempt, || {
+                request.doubt(true);
+                (client.create(&prefix, &entry.value, &options), self.view.list(client))
+            })?;
+            match join!(created, listed) {
+                // It stays in doubt until the place is answered: who gives up before has to look for it.
+                (Ok((stat, sequence)), listed) => {
+                    let sequence = i32::try_from(sequence.into_i64()).map_err(|_| beyond_counter())?;
+                    let name = NodeName { attempt: entry.attempt, mode: entry.mode, origin: None, sequence };
+                    let order = as_unsigned(self.created_stat(request, &name, stat).await?.czxid);
+                    ledger.placed(name, order)?;
+                    if listed.is_err() {
+                        self.view.mirror.distrust();
+                    }
+                    return Ok(Place { name, order, listing: listed.ok() });
+                }
+                // The directory is not there yet, or was reaped after it had been empty for a while.
+                (Err(Error::NoNode), _) => {
+                    ledger.settle(entry.attempt);
+                    request.doubt(false);
+                    request.create_queue_directory(&self.directory).await?;
+                }
+                (Err(error), _) => {
+                    let error = request.unwritten(error);
+                    if error.kind() != BackendErrorKind::Indeterminate {
+                        ledger.settle(entry.attempt);
+                    }
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// The stat of a node that was just created; servers before 3.5 do not send it along.
+    async fn created_stat(
+        &self,
+        request: &Request<'_>,
+        name: &NodeName,
+        stat: Stat,
+    ) -> Result<Stat, BackendError> {
+        if !stat.is_invalid() {
+            return Ok(stat);
+        }
+        let now = request.read(request.client().check_stat(&self.path_of(name))).await?;
+        now.ok_or_else(|| {
+            BackendError::new(BackendErrorKind::Indeterminate, "the entry vanished as it was created")
+        })
+    }
+
+    async fn withdraw_within(
+        &self,
+        request: &Request<'_>,
+        attempt: AttemptId,
+        certainty: Certainty,
+    ) -> Result<bool, BackendError> {
+        let (client, trace) = (request.client(), self.link.ledger.trace(attempt));
+        let removal = async {
+            match (certainty, trace) {
+                // Also gone if a change of mode has replaced it; then the sweep finds the other one.
+                (Certainty::Placed, Some(Trace::Placed { name, .. }))
+                    if cleanup::delete(client, &self.directory, &name).await? =>
+                {
+                    Ok(true)
+                }
+                _ => cleanup::sweep(client, &self.directory, attempt).await,
+            }
+        };
+        let removed = request.write(removal).await.map_err(|error| request.unwritten(error))?;
+        self.link.ledger.forget(attempt);
+        self.view.mirror.departed(attempt);
+        Ok(removed)
+    }
+
+    async fn entries_within(&self, request: &Request<'_>) -> Result<Vec<Entry>, BackendError> {
+        loop {
+            let listing = self.list(request).await?;
+            let reads: Vec<_> = listing.names().map(|name| self.read_entry(request, name)).collect();
+            let entries: Vec<_> = stream::iter(reads).buffered(PIPELINED).try_collect().await?;
+            if entries.iter().all(Result::is_ok) {
+                return Ok(entries.into_iter().flatten().collect());
+            }
+            // Something went while it was read. Gone is gone, but what was replaced has to show.
+            let now = self.list(request).await?;
+            let replaced = entries
+                .iter()
+                .filter_map(|entry| entry.as_ref().err())
+                .any(|gone| now.name_of(*gone).is_some());
+            if !replaced {
+                return Ok(entries.into_iter().flatten().collect());
+            }
+        }
+    }
+
+    /// One entry, or the attempt whose node is not there any more.
+    async fn read_entry(
+        &self,
+        request: &Request<'_>,
+        name: NodeName,
+    ) -> Result<Result<Entry, AttemptId>, BackendError> {
+        let path = self.path_of(&name);
+        match request.client().get_data(&path).await {
+            Ok((value, stat)) => Ok(Ok(Entry {
+                attempt: name.attempt,
+                order: order(&name, stat.czxid),
+                mode: name.mode,
+                value: Bytes::from(value),
+                version: as_unsigned(stat.mzxid),
+            })),
+            Err(Error::NoNode) => Ok(Err(name.attempt)),
+            Err(error) => Err(request.unread(error)),
+        }
+    }
+}
+
+/// Where an entry is.
+struct Place {
+    name: NodeName,
+    order: u64,
+    listing: Option<Arc<Listing>>,
+}
+
+fn beyond_counter() -> BackendError {
+    let message = "the entry exists, but its sequence is beyond 32 bits";
+    BackendError::new(BackendErrorKind::Indeterminate, message)
+}
+
+#[async_trait]
+impl Queue for ZooKeeperQueue {
+    async fn enqueue(&self, entry: NewEntry) -> Result<Enqueued, BackendError> {
+        check_size(entry.value.len())?;
+        let request = self.link.request("entering the queue")?;
+        // What an earlier call may have left is in doubt until it was looked for.
+        request.doubt(self.link.ledger.trace(entry.attempt).is_some());
+        let outcome = request.run(self.enqueue_within(&request, &entry)).await;
+        self.link.ledger.forget_untraced(entry.attempt);
+        outcome
+    }
+
+    async fn contenders(&self, look: Look<'_>) -> Result<(), BackendError> {
+        let request = self.link.request("looking at the queue")?;
+        let listing = match self.view.mirror.fresh() {
+            Some(listing) => listing,
+            None => request.run(request.read(self.view.look())).await?,
+        };
+        look(&listing.contenders);
+        Ok(())
+    }
+
+    async fn changed(&self, interest: Interest) -> Result<(), BackendError> {
+        match interest {
+            Interest::Entry { attempt, mode, version } => {
+                changes::of_entry(&self.link, &self.view, attempt, mode, version).await
+            }
+            Interest::Queue { revision } => changes::of_queue(&self.link, &self.view, revision).await,
+        }
+    }
+
+    async fn withdraw(&self, attempt: AttemptId, certainty: Certainty) -> Result<Withdrawn, BackendError> {
+        let request = self.link.request("leaving the queue")?;
+        // Before anything else, so that no enqueue of this process creates behind our back.
+        self.link.ledger.withdraw(attempt);
+        let removed = request.run(self.withdraw_within(&request, attempt, certainty)).await?;
+        Ok(if removed { Withdrawn::Removed } else { Withdrawn::WasGone })
+    }
+
+    async fn publish(&self, change: Publish) -> Result<Published, BackendError> {
+        check_size(change.value.len())?;
+        let request = self.link.request("changing an entry")?;
+        let outcome = request.run(publishing::publish(self, &request, &change)).await;
+        self.view.mirror.distrust();
+        outcome
+    }
+
+    async fn entries(&self) -> Result<Vec<Entry>, BackendError> {
+        let request = self.link.request("reading the queue")?;
+        request.run(self.entries_within(&request)).await
+    }
+}
