@@ -1,0 +1,29 @@
+//! What certifies a backend of leasehold: real servers, faults between client and server, processes that die.
+//!
+//! * [`contract`] is the conformance suite of a backend, [`mutex`] that of the mutex over any backend;
+//! * [`worlds`] are real servers as the suites need them;
+//! * [`servers`] starts etcd and ZooKeeper, alone or as three, on free ports, and kills, restarts and pauses them;
+//! * [`proxy`] stands between a client and a server and cuts, holds back, swallows and delays;
+//! * [`process`] runs worker processes that are killed and paused;
+//! * [`counting`] counts what the engine asks of a backend;
+//! * [`polls`] drops a future at each of its polls.
+//!
+//! The fixtures need Linux and, for the servers, the Debian packages `etcd-server`, `zookeeper` and
+//! `default-jre-headless`.
+
+#[cfg(target_os = "linux")]
+mod base64;
+pub mod contract;
+pub mod counting;
+pub mod mutex;
+pub mod polls;
+#[cfg(target_os = "linux")]
+pub mod process;
+#[cfg(target_os = "linux")]
+pub mod proxy;
+#[cfg(target_os = "linux")]
+pub mod servers;
+#[cfg(target_os = "linux")]
+mod signals;
+#[cfg(target_os = "linux")]
+pub mod worlds;

@@ -1,0 +1,45 @@
+//! Real servers for tests: etcd and ZooKeeper, from the packages of the distribution.
+//!
+//! Each server has ports of its own and a fresh data directory, and is gone with both when its fixture is dropped,
+//! and also when the test process is killed. Starting one answers when the server itself says that it serves.
+//! A missing binary fails the test and names the package to install; nothing is ever skipped.
+//!
+//! ```no_run
+//! # async fn test() {
+//! use leasehold_testkit::servers::{EtcdServer, ServerOptions, Storage};
+//!
+//! let etcd = EtcdServer::start(ServerOptions::default().storage(Storage::Disk)).await;
+//! let url = format!("etcd://{}", etcd.endpoint());
+//! etcd.kill().await; // SIGKILL
+//! etcd.restart().await; // the same data, the same port
+//! # }
+//! ```
+//!
+//! | variable | says | default |
+//! |---|---|---|
+//! | `LEASEHOLD_ETCD_BIN` | the etcd binary | `etcd` in `PATH` |
+//! | `LEASEHOLD_JAVA_BIN` | the Java binary | `java` in `PATH` |
+//! | `LEASEHOLD_ZOOKEEPER_CLASSPATH` | ZooKeeper's jars | those of Debian's package |
+//! | `LEASEHOLD_DISK_DIR` | where [`Storage::Disk`] is | the first of the temporary directories that is on a disk |
+
+mod cluster;
+mod error;
+mod etcd;
+mod http;
+mod metrics;
+mod options;
+mod ports;
+mod server;
+mod storage;
+mod watchdog;
+mod zookeeper;
+
+pub use cluster::Cluster;
+pub use error::StartError;
+pub use etcd::{Etcd, EtcdCluster, EtcdServer};
+pub use metrics::Metrics;
+pub use options::{ServerOptions, Storage};
+pub use server::{Server, Service};
+pub use zookeeper::{ZooKeeper, ZooKeeperCluster, ZooKeeperServer};
+
+pub(crate) use ports::Port;

@@ -1,0 +1,82 @@
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Where a server keeps its data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Storage {
+    /// In memory: syncing costs nothing, tests are fast. Where `/dev/shm` is missing or too small for a server, as in
+    /// containers with its default of 64 MB, this is [`Storage::Disk`].
+    #[default]
+    Tmpfs,
+    /// On a disk, as in production: what benchmarks are about.
+    Disk,
+}
+
+/// How to start a server. What a service does not know is ignored by its fixture.
+#[derive(Debug, Clone, Default)]
+pub struct ServerOptions {
+    pub(crate) storage: Storage,
+    pub(crate) program: Option<PathBuf>,
+    pub(crate) args: Vec<OsString>,
+    pub(crate) env: Vec<(OsString, OsString)>,
+    pub(crate) config_lines: Vec<String>,
+    pub(crate) tick_time: Option<Duration>,
+    pub(crate) container_check_interval: Option<Duration>,
+}
+
+impl ServerOptions {
+    /// One server with its data in memory, the same as `default()`.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Where the data goes.
+    #[must_use]
+    pub fn storage(mut self, storage: Storage) -> Self {
+        self.storage = storage;
+        self
+    }
+
+    /// The program to run, instead of the one of the environment: `etcd` or `java`.
+    #[must_use]
+    pub fn program(mut self, program: impl Into<PathBuf>) -> Self {
+        self.program = Some(program.into());
+        self
+    }
+
+    /// One more argument: of etcd, or of the Java machine that ZooKeeper runs in. It wins over the fixture's own.
+    #[must_use]
+    pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// A variable in the server's environment.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// One more line of ZooKeeper's configuration. It wins over the fixture's own.
+    #[must_use]
+    pub fn config_line(mut self, line: impl Into<String>) -> Self {
+        self.config_lines.push(line.into());
+        self
+    }
+
+    /// ZooKeeper's tick; 500 ms unless said otherwise. Sessions expire on multiples of it.
+    #[must_use]
+    pub fn tick_time(mut self, tick: Duration) -> Self {
+        self.tick_time = Some(tick);
+        self
+    }
+
+    /// How often ZooKeeper looks for empty containers to delete; 60 s unless said otherwise.
+    #[must_use]
+    pub fn container_check_interval(mut self, interval: Duration) -> Self {
+        self.container_check_interval = Some(interval);
+        self
+    }
+}

@@ -1,0 +1,9 @@
+//! [Worlds](crate::contract::World) around real servers.
+//!
+//! Each takes a function that makes the backend for an endpoint, so that this crate needs none of them.
+
+mod etcd;
+mod zookeeper;
+
+pub use etcd::EtcdWorld;
+pub use zookeeper::ZooKeeperWorld;
