@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that building with every feature and testing need, as far as they are missing.
+# Asks no network unless one is, and leaves no server running.
+set -euo pipefail
+
+missing=()
+
+# need PACKAGE TEST...: the package is missing if the test fails.
+need() {
+    local package=$1
+    shift
+    "$@" >/dev/null || missing+=("$package")
+}
+
+need protobuf-compiler command -v protoc
+need libprotobuf-dev test -e /usr/include/google/protobuf/descriptor.proto
+need etcd-server command -v "${LEASEHOLD_ETCD_BIN:-etcd}"
+need etcd-client command -v etcdctl
+need shellcheck command -v shellcheck
+need default-jre-headless command -v "${LEASEHOLD_JAVA_BIN:-java}"
+if [ -z "${LEASEHOLD_ZOOKEEPER_CLASSPATH:-}" ]; then
+    need zookeeper test -e /usr/share/java/zookeeper.jar
+fi
+
+if [ ${#missing[@]} -eq 0 ]; then
+    echo "nothing to install"
+    exit 0
+fi
+
+if ! command -v apt-get >/dev/null; then
+    echo "missing: what the Debian packages ${missing[*]} hold; install it by this system's means" >&2
+    exit 1
+fi
+
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+    if ! command -v sudo >/dev/null; then
+        echo "missing: ${missing[*]}; run as root: apt-get install ${missing[*]}" >&2
+        exit 1
+    fi
+    as_root=(sudo)
+fi
+
+# Debian starts a server as its package is installed, unless this says no. A policy that exists is the machine's own.
+policy=/usr/sbin/policy-rc.d
+ours=
+cleanup() {
+    if [ -n "$ours" ]; then
+        "${as_root[@]}" rm -f "$policy"
+    fi
+}
+trap cleanup EXIT
+if ! [ -e "$policy" ]; then
+    ours=yes
+    printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" install -m 755 /dev/stdin "$policy"
+fi
+
+echo "installing ${missing[*]}"
+"${as_root[@]}" apt-get update -q
+"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -q -y --no-install-recommends "${missing[@]}"
+
+# The policy holds for the installation; this, for the next boot.
+if [[ " ${missing[*]} " == *" etcd-server "* ]] && command -v systemctl >/dev/null; then
+    "${as_root[@]}" systemctl --quiet disable etcd.service ||
+        echo "note: etcd.service may start at the next boot" >&2
+fi
+echo "installed ${missing[*]}"

@@ -1,0 +1,125 @@
+#!/usr/bin/env bash
+# The one gate: whatever has to hold for a commit, it checks, and it edits nothing but the target directory.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+# The clients of the services, and what comes with them: only those who ask for a service get them.
+readonly client_crates='^(etcd-client|zookeeper-client|tonic|prost)([ -]|$)'
+readonly most_quickstart_crates=35
+
+current=
+step() {
+    current=$1
+    shift
+    printf '\n==> %s\n' "$current"
+    local start=$SECONDS
+    "$@"
+    printf -- '--- %s: %d s\n' "$current" $((SECONDS - start))
+    steps=$((steps + 1))
+}
+steps=0
+
+finish() {
+    local status=$?
+    if [ "$status" -ne 0 ]; then
+        printf '\nFAILED in "%s" after %d s\n' "$current" "$SECONDS" >&2
+    fi
+}
+trap finish EXIT
+
+# crates CARGO-TREE-ARGUMENT...: the crates that a build of the package takes, a line each.
+crates() {
+    cargo tree --locked --edges normal,build --prefix none --format '{p}' "$@" |
+        sed -e 's/ (\*)$//' -e 's/ (.*)$//' | sort -u
+}
+
+one_msrv() {
+    local declared manifest
+    declared=$(grep -rEn --include=Cargo.toml '^\s*rust-version\s*=' Cargo.toml crates examples tests || true)
+    if [ "$(wc -l <<<"$declared")" -ne 1 ] || [[ $declared != Cargo.toml:* ]]; then
+        printf 'rust-version stands once, in the workspace; found:\n%s\n' "$declared" >&2
+        return 1
+    fi
+    for manifest in crates/*/Cargo.toml examples/Cargo.toml tests/Cargo.toml; do
+        if ! grep -q '^rust-version\.workspace = true$' "$manifest"; then
+            echo "$manifest does not take its rust-version from the workspace" >&2
+            return 1
+        fi
+    done
+    echo "$declared"
+}
+
+features_one_by_one() {
+    local features
+    for features in '' memory etcd zookeeper memory,etcd memory,zookeeper etcd,zookeeper memory,etcd,zookeeper; do
+        echo "features: ${features:-none}"
+        cargo clippy --quiet --locked --package leasehold --lib \
+            --no-default-features --features "$features" -- --deny warnings
+    done
+}
+
+no_client_uninvited() {
+    local choice list found
+    for choice in '' --no-default-features; do
+        # shellcheck disable=SC2086 # no choice, no argument
+        list=$(crates --package leasehold $choice)
+        if found=$(grep -E "$client_crates" <<<"$list"); then
+            printf 'leasehold %s pulls in:\n%s\n' "${choice:-with default features}" "$found" >&2
+            return 1
+        fi
+    done
+    # The check checked: who asks for a service gets its client.
+    list=$(crates --package leasehold --features etcd,zookeeper)
+    if [ "$(grep -cE '^(etcd|zookeeper)-client ' <<<"$list")" -ne 2 ]; then
+        printf 'the clients are not where this looks for them:\n%s\n' "$list" >&2
+        return 1
+    fi
+}
+
+small_quickstart() {
+    local list count
+    list=$(crates --package leasehold-examples)
+    count=$(wc -l <<<"$list")
+    echo "$count crates"
+    if [ "$count" -gt "$most_quickstart_crates" ]; then
+        printf 'the quickstart takes more than %d crates:\n%s\n' "$most_quickstart_crates" "$list" >&2
+        return 1
+    fi
+}
+
+shell_scripts() {
+    local script
+    for script in ci/*.sh .ci/run; do
+        bash -n "$script"
+        [ -x "$script" ] || { echo "$script is not executable" >&2; return 1; }
+    done
+    shellcheck ci/*.sh .ci/run
+}
+
+# Tests with live servers are about time-outs: more of them at once than cores, and they starve each other.
+tests() {
+    local threads
+    threads=$(nproc)
+    cargo test --locked --workspace --all-features --no-fail-fast -- \
+        --test-threads="$((threads > 4 ? 4 : threads))"
+}
+
+compare() {
+    ci/with-servers.sh cargo run --quiet --locked --package leasehold-examples --features etcd,zookeeper \
+        --example compare -- --workers 4 --rounds 40
+}
+
+step 'install' ci/install.sh
+step 'shell scripts' shell_scripts
+step 'format' cargo fmt --all --check
+step 'one MSRV' one_msrv
+step 'no client crate uninvited' no_client_uninvited
+step 'a small quickstart' small_quickstart
+step 'clippy' cargo clippy --locked --workspace --all-targets --all-features -- --deny warnings
+step 'features one by one' features_one_by_one
+step 'documentation' env RUSTDOCFLAGS='--deny warnings' cargo doc --locked --workspace --all-features --no-deps
+step 'tests' tests
+step 'example quickstart' cargo run --quiet --locked --package leasehold-examples --example quickstart
+step 'example compare' compare
+
+printf '\nOK: %d steps in %d s\n' "$steps" "$SECONDS"

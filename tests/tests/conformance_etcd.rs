@@ -1,0 +1,28 @@
+//! The conformance suites of the contract and of the mutex, on a real etcd.
+
+use std::sync::Arc;
+
+use leasehold_core::LockBackend;
+use leasehold_etcd::{EtcdBackend, EtcdConfig};
+use leasehold_testkit::contract::World;
+use leasehold_testkit::worlds::EtcdWorld;
+
+fn connect(endpoint: &str) -> Arc<dyn LockBackend> {
+    Arc::new(EtcdBackend::new(EtcdConfig::new([endpoint])).expect("an endpoint"))
+}
+
+async fn etcd() -> Arc<dyn World> {
+    Arc::new(EtcdWorld::start(connect).await)
+}
+
+mod contract {
+    use super::etcd;
+
+    leasehold_testkit::contract_suite!(etcd);
+}
+
+mod mutex {
+    use super::etcd;
+
+    leasehold_testkit::mutex_suite!(etcd);
+}

@@ -1,0 +1,251 @@
+//! The engine on paused time, over the memory service with injected faults: exact times, every order of events.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use leasehold::memory::{Fault, MemoryService, Operation};
+use leasehold::{Coordinator, CoordinatorBuilder, ErrorKind, LossReason};
+use leasehold_core::{KeyPath, Kind, Namespace};
+use tokio::runtime::Handle;
+use tokio::time::{Instant, sleep};
+
+const TTL: Duration = Duration::from_secs(10);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
+
+fn builder(service: &MemoryService) -> CoordinatorBuilder {
+    Coordinator::builder(service.backend())
+        .ttl(TTL)
+        .request_timeout(REQUEST_TIMEOUT)
+        .runtime(Handle::current())
+}
+
+async fn node(service: &MemoryService) -> Coordinator {
+    builder(service).connect().await.unwrap()
+}
+
+fn path(name: &str) -> KeyPath {
+    KeyPath::new(&Namespace::default(), Kind::Lock, name).unwrap()
+}
+
+/// On paused time a sleep ends when everything else is idle.
+async fn everything_settles() {
+    sleep(Duration::from_millis(1)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_budget_covers_everything() {
+    let service = MemoryService::with_tokio_time();
+    let (holder, waiter) = (node(&service).await, node(&service).await);
+    let held = holder.mutex("one").lock().await.unwrap();
+    let patience = Duration::from_millis(1234);
+    let start = Instant::now();
+    assert!(waiter.mutex("one").try_lock_for(patience).await.unwrap().is_none());
+    let took = start.elapsed();
+    assert!(took >= patience && took <= patience + Duration::from_millis(1), "{took:?}");
+    everything_settles().await;
+    assert_eq!(service.entries(&path("one")).len(), 1);
+    assert!(held.is_held());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_does_not_answer_is_no_contention() {
+    let service = MemoryService::with_tokio_time();
+    let node = node(&service).await;
+    service.on_call(|call| match call.operation {
+        Operation::Enqueue => Fault::LoseRequest,
+        _ => Fault::None,
+    });
+    let start = Instant::now();
+    let error = node.mutex("one").try_lock_for(Duration::from_secs(3)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(start.elapsed() <= Duration::from_secs(3) + Duration::from_millis(1), "{:?}", start.elapsed());
+    let start = Instant::now();
+    assert_eq!(node.mutex("one").try_lock().await.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert!(start.elapsed() <= REQUEST_TIMEOUT + Duration::from_millis(1), "{:?}", start.elapsed());
+}
+
+/// Each reply of an acquisition and its release is lost once, one by one, until a run needs no more calls than were
+/// disturbed.
+#[tokio::test(start_paused = true)]
+async fn every_lost_reply_is_made_good() {
+    for disturb in
+        [Fault::LoseReply, Fault::LoseRequest, Fault::Refuse, Fault::DeliverLate(Duration::from_secs(1))]
+    {
+        for nth in 1.. {
+            let service = MemoryService::with_tokio_time();
+            let node = node(&service).await;
+            let calls = Arc::new(AtomicU64::new(0));
+            let counted = calls.clone();
+            service.on_call(move |call| {
+                counted.fetch_max(call.nth, Ordering::SeqCst);
+                if call.nth == nth { disturb } else { Fault::None }
+            });
+            let guard = node.mutex("one").lock().await.unwrap();
+            assert_eq!(service.entries(&path("one")).len(), 1, "{disturb:?} of call {nth}");
+            guard.release().await.unwrap();
+            // Beyond the late delivery: nothing may come of it any more.
+            sleep(Duration::from_secs(3)).await;
+            assert!(service.entries(&path("one")).is_empty(), "{disturb:?} of call {nth}");
+            let again = node.mutex("one").lock().await.unwrap();
+            drop(again);
+            node.shutdown(Duration::from_secs(1)).await.unwrap();
+            assert!(service.is_empty(), "{disturb:?} of call {nth}");
+            // The calls of the renewals in those seconds come after those of the lock.
+            if nth > 3 {
+                assert!(
+                    calls.load(Ordering::SeqCst) >= nth,
+                    "the lock and its release were disturbed in all their calls"
+                );
+                break;
+            }
+        }
+    }
+}
+
+/// For every k: the caller is gone at the moment of the k-th call, whatever happens to that call.
+#[tokio::test(start_paused = true)]
+async fn cancelled_at_every_call() {
+    let faults = [
+        Fault::None,
+        Fault::LoseReply,
+        Fault::LoseRequest,
+        Fault::Refuse,
+        Fault::Delay(Duration::from_millis(700)),
+        Fault::DeliverLate(Duration::from_secs(1)),
+        Fault::DeliverLate(Duration::from_secs(5)),
+    ];
+    for contended in [false, true] {
+        for fault in faults {
+            for nth in 1..=6 {
+                let service = MemoryService::with_tokio_time();
+                let (holder, node) = (node(&service).await, node(&service).await);
+                let held = if contended { Some(holder.mutex("one").lock().await.unwrap()) } else { None };
+                let session = node.status().borrow().session.clone();
+                let (reached, mut reaching) = tokio::sync::mpsc::unbounded_channel();
+                let count = AtomicU64::new(0);
+                service.on_call(move |call| {
+                    let renews = matches!(call.operation, Operation::Renew);
+                    if call.session != session || renews || count.fetch_add(1, Ordering::SeqCst) + 1 != nth {
+                        return Fault::None;
+                    }
+                    let _ = reached.send(());
+                    fault
+                });
+                let mutex = node.mutex("one");
+                let mut locking = tokio::spawn(async move { mutex.lock().await.map(drop) });
+                tokio::select! {
+                    _ = reaching.recv() => locking.abort(),
+                    _ = &mut locking => {}
+                    // Fewer calls than that: it waits in the queue.
+                    () = sleep(Duration::from_millis(500)) => locking.abort(),
+                }
+                service.clear_on_call();
+                sleep(Duration::from_secs(8)).await;
+                let left = service.entries(&path("one")).len();
+                assert_eq!(left, usize::from(contended), "{fault:?} of call {nth}, contended: {contended}");
+                drop(held);
+                let next = holder.mutex("one").lock().await.unwrap();
+                next.release().await.unwrap();
+                node.shutdown(Duration::from_secs(1)).await.unwrap();
+                holder.shutdown(Duration::from_secs(1)).await.unwrap();
+                assert!(service.is_empty(), "{fault:?} of call {nth}, contended: {contended}");
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grant_is_never_born_stale() {
+    let service = MemoryService::with_tokio_time();
+    let slow = builder(&service).request_timeout(TTL * 3).connect().await.unwrap();
+    let first = slow.status().borrow().session.clone();
+    let (session, count) = (first.clone(), AtomicU64::new(0));
+    service.on_call(move |call| match call.operation {
+        // The entry is made at once, alone in its queue; the reply that says so arrives after the session has ended.
+        Operation::Enqueue if count.fetch_add(1, Ordering::SeqCst) == 0 => Fault::DelayReply(TTL + TTL / 2),
+        Operation::Renew if call.session == session => Fault::LoseRequest,
+        _ => Fault::None,
+    });
+    let guard = slow.mutex("one").lock().await.unwrap();
+    assert!(guard.is_held());
+    assert_ne!(slow.status().borrow().session, first, "granted in a session that lives");
+    assert_eq!(service.entries(&path("one")).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_holder_is_told_before_the_service_forgets_it() {
+    let service = MemoryService::with_tokio_time();
+    let node = node(&service).await;
+    let guard = node.mutex("one").lock().await.unwrap();
+    let session = node.status().borrow().session.clone();
+    service.on_call(move |call| match call.operation {
+        Operation::Renew if call.session == session => Fault::LoseRequest,
+        Operation::CloseSession => Fault::LoseRequest,
+        _ => Fault::None,
+    });
+    let start = Instant::now();
+    assert_eq!(guard.lost().await, LossReason::DeadlinePassed);
+    let told = start.elapsed();
+    assert!(!service.entries(&path("one")).is_empty(), "the service still has the entry");
+    while !service.entries(&path("one")).is_empty() {
+        sleep(Duration::from_millis(5)).await;
+    }
+    let margin = start.elapsed() - told;
+    assert!(
+        margin >= Duration::from_millis(50) && margin <= Duration::from_millis(150),
+        "{margin:?} of {TTL:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_keeps_to_its_grace() {
+    let service = MemoryService::with_tokio_time();
+    let node = node(&service).await;
+    let stubborn = node.mutex("one").lock().await.unwrap();
+    let grace = Duration::from_secs(3);
+    let start = Instant::now();
+    let error = node.shutdown(grace).await.unwrap_err();
+    assert_eq!(error.unfinished, 1);
+    assert!(
+        start.elapsed() >= grace && start.elapsed() <= grace + Duration::from_millis(2),
+        "{:?}",
+        start.elapsed()
+    );
+    assert_eq!(stubborn.lost().await, LossReason::ShutDown);
+    assert_eq!(service.entries(&path("one")).len(), 1, "not taken from work that may go on");
+    sleep(TTL + Duration::from_millis(1)).await;
+    assert!(service.is_empty(), "but closed a TTL later");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_for_good_is_told_while_waiting_for_a_session() {
+    let service = MemoryService::with_tokio_time();
+    let lazy = builder(&service).ttl(Duration::from_secs(1)).connect_lazy().unwrap();
+    lazy.mutex("one").lock().await.unwrap().release().await.unwrap();
+    lazy.shutdown(Duration::ZERO).await.unwrap();
+    let error = lazy.mutex("one").lock().await.unwrap_err();
+    assert_eq!((error.kind(), error.backend()), (ErrorKind::Closed, Some("memory")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_entry_removed_while_its_enqueue_was_ambiguous_stays_away() {
+    let service = MemoryService::with_tokio_time();
+    let node = node(&service).await;
+    let count = AtomicU64::new(0);
+    service.on_call(move |call| match call.operation {
+        Operation::Enqueue if count.fetch_add(1, Ordering::SeqCst) == 0 => {
+            Fault::DeliverLate(Duration::from_secs(4))
+        }
+        _ => Fault::None,
+    });
+    let guard = node.mutex("one").lock().await.unwrap();
+    sleep(Duration::from_millis(100)).await;
+    for entry in service.entries(&path("one")) {
+        assert!(service.remove_entry(&path("one"), entry.attempt));
+    }
+    assert_eq!(guard.lost().await, LossReason::EntryRemoved);
+    sleep(Duration::from_secs(8)).await;
+    assert!(service.entries(&path("one")).is_empty(), "the first enqueue arrived late and came to nothing");
+    assert!(node.mutex("one").try_lock().await.unwrap().is_some());
+}

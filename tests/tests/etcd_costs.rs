@@ -1,0 +1,120 @@
+//! What the etcd backend costs the service, by the service's own counters.
+
+mod etcd_support;
+
+use std::time::Duration;
+
+use etcd_support::*;
+use leasehold_core::{AttemptIds, Certainty, Enqueued, Kind, NewEntry};
+use leasehold_testkit::proxy::Proxy;
+use leasehold_testkit::servers::{EtcdServer, Metrics, ServerOptions};
+use tokio::time::timeout;
+
+#[tokio::test]
+async fn an_uncontended_lock_is_one_transaction_and_one_delete() {
+    const ROUNDS: u64 = 20;
+    let server = EtcdServer::start(ServerOptions::default()).await;
+    let coordinator = coordinator(&server.endpoint()).await;
+    let before = server.metrics().await;
+    for _ in 0..ROUNDS {
+        coordinator.mutex("a").lock().await.unwrap().release().await.unwrap();
+    }
+    let after = server.metrics().await;
+    let counted = |method| {
+        let count =
+            |metrics: &Metrics| metrics.with("grpc_server_msg_received_total", &[("grpc_method", method)]);
+        (count(&after) - count(&before)) as u64
+    };
+    assert_eq!(counted("Txn"), ROUNDS);
+    assert_eq!(counted("DeleteRange"), ROUNDS);
+    for none in ["Range", "Put", "Watch", "LeaseGrant", "LeaseRevoke"] {
+        assert_eq!(counted(none), 0, "{none}");
+    }
+}
+
+#[tokio::test]
+async fn a_thousand_waiters_share_one_connection_one_stream_and_one_watch() {
+    const WAITERS: usize = 1_000;
+    let server = EtcdServer::start(ServerOptions::default()).await;
+    let proxy = Proxy::start(&server.endpoint()).await;
+    let session = open(&proxy.endpoint(), TTL).await;
+    let ids = AttemptIds::new().unwrap();
+    let queue = session.queue(&path(Kind::Lock, "a"));
+    let mut attempts = Vec::new();
+    for _ in 0..WAITERS {
+        attempts.push(place(&*queue, &ids).await);
+    }
+    let before = server.metrics().await;
+    let (granted, mut grants) = tokio::sync::mpsc::unbounded_channel();
+    for pair in attempts.windows(2) {
+        let (ahead, own, granted) = (pair[0], pair[1], granted.clone());
+        let queue = session.queue(&path(Kind::Lock, "a"));
+        tokio::spawn(async move {
+            queue.changed(gone(ahead)).await.unwrap();
+            granted.send(own).unwrap();
+        });
+    }
+    assert_eq!(contenders(&*queue).await, attempts);
+    let waiting = server.metrics().await;
+    assert_eq!(waiting.sum("etcd_debugging_mvcc_watch_stream_total"), 1.0);
+    assert_eq!(waiting.sum("etcd_debugging_mvcc_watcher_total"), 1.0);
+    assert_eq!(proxy.connections(), 1);
+    for pair in attempts.windows(2) {
+        queue.withdraw(pair[0], Certainty::Placed).await.unwrap();
+        let next = timeout(Duration::from_secs(5), grants.recv()).await.expect("nobody was woken");
+        assert_eq!(next, Some(pair[1]));
+    }
+    let after = server.metrics().await;
+    let ranges =
+        |metrics: &Metrics| metrics.with("grpc_server_msg_received_total", &[("grpc_method", "Range")]);
+    assert_eq!(ranges(&after) - ranges(&before), 1.0, "one listing for all of it");
+    assert!(grants.try_recv().is_err(), "nobody was woken twice");
+}
+
+#[tokio::test]
+async fn a_watch_that_nobody_needs_is_given_up() {
+    let server = EtcdServer::start(ServerOptions::default()).await;
+    let session = open(&server.endpoint(), TTL).await;
+    let ids = AttemptIds::new().unwrap();
+    let queue = session.queue(&path(Kind::Lock, "a"));
+    place(&*queue, &ids).await;
+    contenders(&*queue).await;
+    let watchers = async || server.metrics().await.sum("etcd_debugging_mvcc_watcher_total");
+    assert_eq!(watchers().await, 1.0);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(watchers().await, 1.0, "it lingers");
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    assert_eq!(watchers().await, 0.0);
+    // The next look opens it again, and misses nothing.
+    place(&*queue, &ids).await;
+    assert_eq!(contenders(&*queue).await.len(), 2);
+    assert_eq!(watchers().await, 1.0);
+}
+
+/// More than fits into one page of a listing, and more than the client decodes by default.
+#[tokio::test]
+async fn a_long_queue_is_listed_whole() {
+    const ENTRIES: usize = 4_500;
+    let server = EtcdServer::start(ServerOptions::default()).await;
+    let (session, observer) = (open(&server.endpoint(), TTL).await, open(&server.endpoint(), TTL).await);
+    let ids = AttemptIds::new().unwrap();
+    let name = path(Kind::Lock, "a");
+    let queue = session.queue(&name);
+    let mut orders = Vec::new();
+    for _ in 0..ENTRIES / 50 {
+        let attempts: Vec<_> = (0..50).map(|_| ids.next()).collect();
+        let placed = attempts.iter().map(|attempt| async {
+            let new = NewEntry { value: vec![b'x'; 2_000].into(), ..entry(*attempt) };
+            match queue.enqueue(new).await.unwrap() {
+                Enqueued::Placed { order, .. } => (order, *attempt),
+                Enqueued::Busy => panic!("nobody asked whether it is free"),
+            }
+        });
+        orders.extend(futures::future::join_all(placed).await);
+    }
+    orders.sort();
+    let expected: Vec<_> = orders.iter().map(|(_, attempt)| *attempt).collect();
+    assert_eq!(contenders(&*observer.queue(&name)).await, expected);
+    let entries = observer.queue(&name).entries().await.unwrap();
+    assert!(entries.iter().map(|entry| (entry.order, entry.attempt)).eq(orders));
+}
