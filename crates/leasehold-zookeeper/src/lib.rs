@@ -38,9 +38,11 @@
 //! process. A handoff is the deletion and its event; the queue is listed again only if it was not listed within the last 50 ms.
 //! A session is one connection, which sends a `sync` a sixth of the TTL or a tick after the other, whichever is shorter.
 //!
-//! The client crate does not switch off Nagle's algorithm, which about every other time holds the listing back until the
-//! creation is answered. Measured on one machine with the server's data in memory, entering takes 0.25 ms instead of
-//! 0.14. The remedy is upstream, in `connect_endpoint` of `session/connection.rs` of zookeeper-client 0.11.2:
+//! The client crate does not switch off Nagle's algorithm. It polls its socket and its requests in no particular order, so
+//! that now and then the two requests go out as two writes, and the listing is held back until the creation is
+//! answered. With the server's data on disk and two busy cores, the medians of 3,000 entries lay between 0.46 and 0.62 ms, and
+//! between 0.44 and 0.57 ms with the remedy, which is one line upstream, in `connect_endpoint` of
+//! `session/connection.rs` of zookeeper-client 0.11.2:
 //!
 //! ```diff
 //! -        TcpStream::connect((endpoint.host, endpoint.port)).await.map(Connection::new_raw)
