@@ -2,7 +2,9 @@
 
 use leasehold_core::{Coordinator, CoordinatorBuilder, Error, ErrorKind};
 
-use crate::service_url::{ServiceUrl, invalid};
+use crate::service_url::ServiceUrl;
+#[cfg(any(feature = "memory", feature = "etcd", feature = "zookeeper"))]
+use crate::service_url::invalid;
 
 /// The schemes of this library and the features that bring their backends.
 const SCHEMES: [(&str, &str, bool); 3] = [
@@ -56,32 +58,32 @@ pub fn connect_lazy(url: &str) -> Result<Coordinator, Error> {
 /// # Errors
 /// Those of the URL itself, as in [`connect`].
 pub fn builder(url: &str) -> Result<CoordinatorBuilder, Error> {
-    let url = ServiceUrl::parse(url)?;
-    let (ttl, namespace) = (url.ttl, url.namespace.clone());
-    let (connect_timeout, request_timeout, epoch) = (url.connect_timeout, url.request_timeout, url.epoch);
-    let mut builder = backend(url)?;
-    if let Some(namespace) = namespace {
+    let mut url = ServiceUrl::parse(url)?;
+    let mut builder = backend(&mut url)?;
+    url.finish()?;
+    if let Some(namespace) = url.namespace {
         builder = builder.namespace(namespace);
     }
-    if let Some(ttl) = ttl {
+    if let Some(ttl) = url.ttl {
         builder = builder.ttl(ttl);
     }
-    if let Some(timeout) = connect_timeout {
+    if let Some(timeout) = url.connect_timeout {
         builder = builder.connect_timeout(timeout);
     }
-    if let Some(timeout) = request_timeout {
+    if let Some(timeout) = url.request_timeout {
         builder = builder.request_timeout(timeout);
     }
-    if let Some(epoch) = epoch {
+    if let Some(epoch) = url.epoch {
         builder = builder.epoch(epoch);
     }
     Ok(builder)
 }
 
-fn backend(url: ServiceUrl) -> Result<CoordinatorBuilder, Error> {
+/// The backend of the scheme; it takes the options that are its own out of the URL.
+fn backend(url: &mut ServiceUrl) -> Result<CoordinatorBuilder, Error> {
     match url.scheme.as_str() {
         #[cfg(feature = "memory")]
-        "memory" => memory(&url),
+        "memory" => memory(url),
         #[cfg(feature = "etcd")]
         "etcd" => etcd(url),
         #[cfg(feature = "zookeeper")]
@@ -109,7 +111,6 @@ fn no_backend(scheme: &str) -> Error {
 
 #[cfg(feature = "memory")]
 fn memory(url: &ServiceUrl) -> Result<CoordinatorBuilder, Error> {
-    url.finish()?;
     if url.user.is_some() {
         return Err(invalid("memory:// takes no user"));
     }
@@ -122,22 +123,20 @@ fn memory(url: &ServiceUrl) -> Result<CoordinatorBuilder, Error> {
 }
 
 #[cfg(feature = "etcd")]
-fn etcd(url: ServiceUrl) -> Result<CoordinatorBuilder, Error> {
-    url.finish()?;
+fn etcd(url: &ServiceUrl) -> Result<CoordinatorBuilder, Error> {
     let mut config = leasehold_etcd::EtcdConfig::new(url.hosts_with_port(2379)?);
-    if let Some(user) = url.user {
-        config = config.user(user, url.password.unwrap_or_default());
+    if let Some(user) = &url.user {
+        config = config.user(user, url.password.as_deref().unwrap_or_default());
     }
     leasehold_etcd::EtcdBackend::new(config).map(Coordinator::builder).map_err(|error| refused("etcd", error))
 }
 
 #[cfg(feature = "zookeeper")]
-fn zookeeper(mut url: ServiceUrl) -> Result<CoordinatorBuilder, Error> {
+fn zookeeper(url: &mut ServiceUrl) -> Result<CoordinatorBuilder, Error> {
     let tick = url.take_duration("tick")?;
-    url.finish()?;
     let mut config = leasehold_zookeeper::ZooKeeperConfig::new(url.hosts_with_port(2181)?);
-    if let Some(user) = url.user {
-        config = config.digest(user, url.password.unwrap_or_default());
+    if let Some(user) = &url.user {
+        config = config.digest(user, url.password.as_deref().unwrap_or_default());
     }
     if let Some(tick) = tick {
         config = config.tick(tick);
