@@ -142,14 +142,16 @@ pub(super) async fn try_lock_from_several_nodes(world: Arc<dyn World>) {
 pub(super) async fn try_lock_does_not_overtake(world: Arc<dyn World>) {
     let scene = Scene::new(&world);
     let (node, observer) = (scene.node().await, scene.observer().await);
-    let mutex = node.mutex("one");
-    for _ in 0..20 {
+    for round in 0..20 {
+        // A name of its own: what the observer sees may be older than what others have done, and must not be the last round.
+        let name = format!("round {round}");
+        let mutex = node.mutex(&name);
         let first = mutex.lock().await.expect("locked");
         let waiting = tokio::spawn({
             let mutex = mutex.clone();
             async move { mutex.lock().await.expect("locked") }
         });
-        observer.contenders("one", 2).await;
+        observer.contenders(&name, 2).await;
         // While the lock changes hands there is no moment in which a try gets in between.
         let (released, tried) = tokio::join!(first.release(), mutex.try_lock());
         released.expect("released");

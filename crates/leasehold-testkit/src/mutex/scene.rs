@@ -153,7 +153,8 @@ pub(super) struct Observer {
 }
 
 impl Observer {
-    /// Waits until the queue of `name` has exactly `count` contenders.
+    /// Waits until the queue of `name` is seen to have exactly `count` contenders. What is seen may be older than what other
+    /// sessions have done, so a count that the queue had before tells nothing.
     pub(super) async fn contenders(&self, name: &str, count: usize) {
         let path = KeyPath::new(&self.namespace, Kind::Lock, name).expect("a sound name");
         let queue = self.session.queue(&path);
