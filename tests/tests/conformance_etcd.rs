@@ -1,4 +1,4 @@
-//! The conformance suites of the contract and of the mutex, on a real etcd.
+//! The conformance suites of the contract, the mutex and the other recipes, on a real etcd.
 
 use std::sync::Arc;
 
@@ -25,4 +25,10 @@ mod mutex {
     use super::etcd;
 
     leasehold_testkit::mutex_suite!(etcd);
+}
+
+mod recipes {
+    use super::etcd;
+
+    leasehold_testkit::recipe_suites!(etcd);
 }

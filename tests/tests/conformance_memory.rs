@@ -1,4 +1,4 @@
-//! The conformance suites of the contract and of the mutex, on the memory backend.
+//! The conformance suites of the contract, the mutex and the other recipes, on the memory backend.
 
 use std::sync::Arc;
 
@@ -18,4 +18,10 @@ mod mutex {
     use super::memory;
 
     leasehold_testkit::mutex_suite!(memory);
+}
+
+mod recipes {
+    use super::memory;
+
+    leasehold_testkit::recipe_suites!(memory);
 }

@@ -1,4 +1,4 @@
-//! The conformance suites of the contract and of the mutex, on the ZooKeeper backend and real servers.
+//! The conformance suites of the contract, the mutex and the other recipes, on the ZooKeeper backend and real servers.
 
 #![cfg(target_os = "linux")]
 
@@ -29,4 +29,10 @@ mod mutex {
     use super::zookeeper;
 
     leasehold_testkit::mutex_suite!(zookeeper);
+}
+
+mod recipes {
+    use super::zookeeper;
+
+    leasehold_testkit::recipe_suites!(zookeeper);
 }

@@ -1,4 +1,4 @@
-//! One acquisition, from the call to the confirmed end of its entry: the contention engine.
+//! One acquisition, from the call to the grant: the contention engine. What follows the grant is [`crate::hold`].
 //!
 //! # Implementation
 //!
@@ -36,8 +36,9 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -46,12 +47,14 @@ use crate::backend_error::{BackendError, BackendErrorKind};
 use crate::backoff::Backoff;
 use crate::contenders::Contenders;
 use crate::engine::{Engine, NoSession};
-use crate::error::{Error, ErrorKind, ReleaseError};
-use crate::held::{Held, HeldState};
+use crate::entry_value::EntryValue;
+use crate::error::{Error, ErrorKind};
+use crate::held::HeldState;
+use crate::hold::{Grant, HoldLimits, Holding, value_of_new_entry};
 use crate::liveness::LossReason;
 use crate::mode::Mode;
 use crate::name::KeyPath;
-use crate::own_entry::{OwnEntry, Release, transient_backoff};
+use crate::own_entry::{OwnEntry, transient_backoff};
 use crate::rule::{Rule, Verdict};
 use crate::session_keeper::LiveSession;
 use crate::token::FencingToken;
@@ -63,7 +66,10 @@ pub(crate) struct Request {
     pub(crate) path: KeyPath,
     pub(crate) rule: &'static dyn Rule,
     pub(crate) mode: Mode,
+    /// What the entry says for the application.
+    pub(crate) payload: Bytes,
     pub(crate) patience: Patience,
+    pub(crate) limits: HoldLimits,
 }
 
 /// How long to wait.
@@ -77,42 +83,14 @@ pub(crate) enum Patience {
     Forever,
 }
 
-/// A grant on its way to a guard, and what a guard is made of. Dropping it gives up the hold.
-pub(crate) struct Grant {
-    held: Held,
-    release: Option<oneshot::Sender<oneshot::Sender<Release>>>,
+impl From<Duration> for Patience {
+    /// No time at all is a try.
+    fn from(time: Duration) -> Self {
+        if time.is_zero() { Patience::Try } else { Patience::For(time) }
+    }
 }
 
 type Answer = Result<Option<Grant>, Error>;
-
-impl Grant {
-    pub(crate) fn held(&self) -> &Held {
-        &self.held
-    }
-
-    /// Gives up the hold and waits for the service's word.
-    pub(crate) async fn release(mut self) -> Result<(), ReleaseError> {
-        let error = |reason| self.held.state().error("release", reason);
-        if let Some(reason) = self.held.state().ended() {
-            return Err(ReleaseError::Lost(error(reason)));
-        }
-        self.held.state().end(LossReason::Released);
-        let (reply, outcome) = oneshot::channel();
-        let sent = self.release.take().is_some_and(|release| release.send(reply).is_ok());
-        match if sent { outcome.await.ok() } else { None } {
-            Some(Release::Done) => Ok(()),
-            Some(Release::Lost(reason)) => Err(ReleaseError::Lost(error(reason))),
-            // None: the session was lost in the same moment, or the driver's runtime is gone.
-            Some(Release::Unknown) | None => Err(ReleaseError::Unknown(self.held.state().unconfirmed())),
-        }
-    }
-}
-
-impl Drop for Grant {
-    fn drop(&mut self) {
-        self.held.state().end(LossReason::Released);
-    }
-}
 
 /// Acquires by a task on the driver; `None` when somebody else was there, as far as the request's patience went.
 pub(crate) async fn acquire(engine: &Arc<Engine>, request: Request) -> Answer {
@@ -187,6 +165,11 @@ impl Caller {
     }
 }
 
+/// When to look again although nobody has said anything: between a quarter and a half of the TTL from now.
+fn second_look(ttl: Duration) -> Duration {
+    Backoff::new(ttl / 2, ttl / 2).next_delay()
+}
+
 async fn until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => sleep_until(deadline).await,
@@ -226,18 +209,28 @@ impl Acquisition {
         caller.stage = Stage::Unanswered;
         let queue = live.session.queue(&self.request.path);
         let mut own = OwnEntry::new(live, queue, self.request.mode);
-        let (order, contenders) = match self.enqueue(&mut own, caller).await {
+        let value = value_of_new_entry(&self.engine, &self.request.payload);
+        let (order, contenders) = match self.enqueue(&mut own, &value, caller).await {
             Ok(placed) => placed,
             Err(ended) => {
                 own.leave_nothing(&self.engine).await;
                 return ended;
             }
         };
-        if let Err(ended) = self.wait(&own, contenders, caller).await {
-            own.withdraw(&self.engine, None).await;
-            return ended;
-        }
-        self.hold(own, order, caller).await;
+        let announce = match self.wait(&own, contenders, caller).await {
+            Ok(announce) => announce,
+            Err(ended) => {
+                own.withdraw(&self.engine, None).await;
+                return ended;
+            }
+        };
+        let state =
+            HeldState::new(&self.engine, &self.request, &own, FencingToken::new(self.engine.epoch, order, 0));
+        // As long as nobody has changed the entry, its version is its order.
+        let (grant, holding) =
+            Holding::begin(self.engine.clone(), own, state, (value, order), self.request.limits);
+        caller.answer(Ok(Some(grant)));
+        holding.keep(announce).await;
         Ended::Done
     }
 
@@ -245,10 +238,11 @@ impl Acquisition {
     async fn enqueue(
         &self,
         own: &mut OwnEntry,
+        value: &EntryValue,
         caller: &mut Caller,
     ) -> Result<(u64, Option<Contenders>), Ended> {
         let mut backoff = transient_backoff();
-        let value = self.engine.holder.encode(SystemTime::now());
+        let value = value.encode();
         loop {
             let entry = NewEntry {
                 attempt: own.attempt,
@@ -275,7 +269,8 @@ impl Acquisition {
                 }
                 Ok(Enqueued::Placed { order, contenders }) => return Ok((order, contenders)),
                 Ok(Enqueued::Busy) => {
-                    caller.answer(Ok(None));
+                    let answer = self.busy(own).await;
+                    caller.answer(answer);
                     return Err(Ended::Done);
                 }
                 Err(error) => {
@@ -291,13 +286,31 @@ impl Acquisition {
         }
     }
 
-    /// Waits until the rule grants.
+    /// The answer to a try that met others: why they cannot agree, if the rule objects.
+    async fn busy(&self, own: &OwnEntry) -> Answer {
+        if !self.request.rule.may_object() {
+            return Ok(None);
+        }
+        let mut objection = None;
+        let look = &mut |queue: &Contenders| objection = self.request.rule.objection(queue, own.mode);
+        match own.queue.contenders(look).await {
+            Err(error) if !error.is_transient() && error.kind() != BackendErrorKind::SessionLost => {
+                Err(self.backend_error(Arc::new(error)))
+            }
+            _ => match objection {
+                Some(objection) => Err(self.error(ErrorKind::Mismatch, &objection)),
+                None => Ok(None),
+            },
+        }
+    }
+
+    /// Waits until the rule grants, and answers what it announces.
     async fn wait(
         &self,
         own: &OwnEntry,
         mut contenders: Option<Contenders>,
         caller: &mut Caller,
-    ) -> Result<(), Ended> {
+    ) -> Result<Option<Mode>, Ended> {
         let rule = self.request.rule;
         let mut backoff = transient_backoff();
         loop {
@@ -307,21 +320,31 @@ impl Acquisition {
             };
             let changed = match looked {
                 // The deadline is looked at last: a grant is never born stale.
-                Ok(Verdict::Granted) if own.live.liveness().is_alive() => return Ok(()),
-                Ok(Verdict::Granted | Verdict::NotQueued) => return Err(Ended::Again),
-                Ok(Verdict::WaitFor(_)) if self.request.patience == Patience::Try => {
+                Ok(Verdict::Granted { announce }) if own.live.liveness().is_alive() => return Ok(announce),
+                Ok(Verdict::Granted { .. } | Verdict::NotQueued) => return Err(Ended::Again),
+                Ok(Verdict::Refused(objection)) => {
+                    caller.answer(Err(self.error(ErrorKind::Mismatch, &objection)));
+                    return Err(Ended::Done);
+                }
+                Ok(Verdict::WaitFor(_) | Verdict::WaitForHint(_))
+                    if self.request.patience == Patience::Try =>
+                {
                     caller.answer(Ok(None));
                     return Err(Ended::Done);
                 }
                 Ok(Verdict::WaitFor(interest)) => {
                     caller.stage = Stage::Waiting;
-                    let changed = async {
+                    self.unless_stopped(own, caller, own.changed_with(interest)).await?
+                }
+                Ok(Verdict::WaitForHint(interest)) => {
+                    caller.stage = Stage::Waiting;
+                    let looked_again = async {
                         tokio::select! {
-                            changed = own.queue.changed(interest) => changed,
-                            changed = own.changed() => changed,
+                            changed = own.changed_with(interest) => changed,
+                            () = sleep(second_look(own.live.session.ttl())) => Ok(()),
                         }
                     };
-                    self.unless_stopped(own, caller, changed).await?
+                    self.unless_stopped(own, caller, looked_again).await?
                 }
                 Err(error) => Err(error),
             };
@@ -372,34 +395,6 @@ impl Acquisition {
         }
     }
 
-    /// Hands the guard over, keeps watch for it, and withdraws when it is given up.
-    async fn hold(&self, own: OwnEntry, order: u64, caller: &mut Caller) {
-        let liveness = own.live.liveness().clone();
-        let token = FencingToken::new(self.engine.epoch, order, 0);
-        let name = self.request.name.clone();
-        let backend = self.engine.backend_name;
-        let state = Arc::new(HeldState::new(name, backend, token, liveness.clone(), &self.engine.draining));
-        let _fail_closed = EndOnDrop(state.clone());
-        let (release, mut released) = oneshot::channel();
-        caller.answer(Ok(Some(Grant { held: Held::new(state.clone()), release: Some(release) })));
-
-        tokio::pin! {
-            let lost = liveness.lost();
-            let removed = own.removed(self.request.rule);
-        }
-        let reason = tokio::select! {
-            biased;
-            reply = &mut released => return own.withdraw(&self.engine, reply.ok()).await,
-            reason = &mut lost => reason,
-            () = self.engine.abandon.cancelled() => LossReason::ShutDown,
-            () = &mut removed => LossReason::EntryRemoved,
-        };
-        state.end(reason);
-        if reason == LossReason::EntryRemoved {
-            own.leave_nothing(&self.engine).await;
-        }
-    }
-
     /// Answers a caller that stops waiting.
     fn stop(&self, caller: &mut Caller, stop: Stop) {
         caller.answer(match stop {
@@ -427,14 +422,5 @@ impl Acquisition {
 
     fn named(&self, error: Error) -> Error {
         error.with_name(self.request.name.clone()).with_backend(self.engine.backend_name)
-    }
-}
-
-/// Tells the holders when the task that keeps watch for them is gone.
-struct EndOnDrop(Arc<HeldState>);
-
-impl Drop for EndOnDrop {
-    fn drop(&mut self) {
-        self.0.end(LossReason::DriverGone);
     }
 }

@@ -193,7 +193,8 @@ pub enum RegisterWritten {
 ///    interested in it, and costs the service O(1) events a process.
 /// 5. `withdraw` removes exactly that attempt's entry, of whatever session. Withdrawn is final: with
 ///    [`Certainty::Ambiguous`], no enqueue of the attempt that is still on its way can create the entry afterwards.
-/// 6. `publish` changes mode or value in place: neither the position nor the token's order changes.
+/// 6. `publish` changes mode or value in place: neither the position nor the token's order changes. The version of an entry is
+///    its order when it is created, and grows with every change.
 /// 7. Foreign data beside the entries (keys or nodes that are not of our form) is ignored.
 /// 8. Dropping the future of an operation never leaves more behind than an ambiguous request.
 #[async_trait]
@@ -218,6 +219,9 @@ pub trait Queue: Send + Sync + 'static {
     /// # Errors
     /// `NoEntry` if it does not exist, and the general ones.
     async fn publish(&self, change: Publish) -> Result<Published, BackendError>;
+
+    /// One entry with its value, at least as new as everything that this session was told of it; `None` if there is none.
+    async fn entry(&self, attempt: AttemptId) -> Result<Option<Entry>, BackendError>;
 
     /// The entries with their values, in order. For people and for recipes with values: it may cost a request an entry.
     async fn entries(&self) -> Result<Vec<Entry>, BackendError>;
@@ -326,7 +330,7 @@ pub struct Entry {
     pub mode: Mode,
     /// Its value.
     pub value: Bytes,
-    /// The version of mode and value; greater than 0, and it grows with every change.
+    /// The version of mode and value: its order as long as nothing has changed it, and it grows with every change.
     pub version: u64,
 }
 

@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::acquisition::{self, Grant, Request};
+use crate::acquisition::{self, Request};
 use crate::backend::LockBackend;
 use crate::builder::CoordinatorBuilder;
 use crate::capabilities::Capabilities;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
+use crate::hold::Grant;
 use crate::mutex::Mutex;
 use crate::name::Namespace;
+use crate::rw_lock::RwLock;
 use crate::session_keeper::Shutdown;
 use crate::status::Status;
 
@@ -49,6 +51,11 @@ impl Coordinator {
     /// The mutex of that name. It costs nothing; a name that cannot be used is reported when it is locked.
     pub fn mutex(&self, name: impl AsRef<str>) -> Mutex {
         Mutex::new(self.clone(), name.as_ref())
+    }
+
+    /// The read/write lock of that name. It costs nothing; a name that cannot be used is reported when it is locked.
+    pub fn rw_lock(&self, name: impl AsRef<str>) -> RwLock {
+        RwLock::new(self.clone(), name.as_ref())
     }
 
     /// Another coordinator over the same backend, with the same options but for those set on the builder: its session, and so
@@ -98,6 +105,10 @@ impl Coordinator {
             // The keeper went with its runtime, and everything else with it.
             Err(_) => Ok(()),
         }
+    }
+
+    pub(crate) fn engine(&self) -> &Arc<Engine> {
+        &self.shared.engine
     }
 
     pub(crate) async fn acquire(&self, request: Request) -> Result<Option<Grant>, Error> {

@@ -26,7 +26,7 @@ pub(crate) struct Engine {
     pub(crate) driver: Driver,
     pub(crate) slot: watch::Receiver<Slot>,
     pub(crate) status: watch::Sender<Status>,
-    /// Every acquisition from its enqueue to the confirmed end of its entry.
+    /// Every acquisition from its enqueue to the confirmed end of its entry, and every request beside them.
     pub(crate) acquisitions: TaskTracker,
     /// Nothing new is accepted, and holders are asked to stop.
     pub(crate) draining: CancellationToken,

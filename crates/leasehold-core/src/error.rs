@@ -15,6 +15,14 @@ pub enum ErrorKind {
     InvalidName,
     /// The URL or an option cannot work.
     InvalidConfig,
+    /// An argument cannot work: no permits, no parties, a lock named twice, something held over another coordinator.
+    InvalidArgument,
+    /// Others use the name with other parameters: another limit of a semaphore, another number of parties.
+    Mismatch,
+    /// Others that this one depends on are gone: a party of a barrier died.
+    PeerLost,
+    /// A write was sent and its answer lost: it may have been applied or not.
+    Indeterminate,
     /// No backend has the URL's scheme.
     UnknownScheme,
     /// The backend of the URL's scheme was not compiled in.
@@ -62,8 +70,9 @@ impl Error {
     /// An error with a backend's error behind it.
     pub(crate) fn from_backend(operation: &'static str, error: Arc<BackendError>) -> Self {
         let kind = match error.kind() {
-            // The engine resolves what is indeterminate; what reaches an application is that nobody answered.
-            BackendErrorKind::Unavailable | BackendErrorKind::Indeterminate => ErrorKind::Unavailable,
+            BackendErrorKind::Unavailable => ErrorKind::Unavailable,
+            // The engine resolves it for entries; a write of a register it cannot.
+            BackendErrorKind::Indeterminate => ErrorKind::Indeterminate,
             BackendErrorKind::SessionLost | BackendErrorKind::Withdrawn | BackendErrorKind::NoEntry => {
                 ErrorKind::Lost
             }

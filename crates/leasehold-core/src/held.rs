@@ -8,35 +8,69 @@
 
 use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use tokio_util::sync::CancellationToken;
 
+use crate::acquisition::Request;
+use crate::attempt::AttemptId;
+use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
 use crate::liveness::{Liveness, LivenessCell, LossReason};
+use crate::name::KeyPath;
+use crate::own_entry::OwnEntry;
 use crate::token::FencingToken;
 
 pub(crate) struct HeldState {
     name: Arc<str>,
     backend: &'static str,
+    /// The entry that is held, for writes on condition of it.
+    path: KeyPath,
+    attempt: AttemptId,
+    engine: Weak<Engine>,
     token: FencingToken,
     liveness: Arc<LivenessCell>,
     reason: OnceLock<LossReason>,
     ended: CancellationToken,
     /// Cancelled with `ended`, and when the coordinator drains.
     stop: CancellationToken,
+    /// Who asks the holder to give up, and whether somebody does.
+    asker: OnceLock<Arc<str>>,
+    asked: CancellationToken,
 }
 
 impl HeldState {
-    pub(crate) fn new(
-        name: Arc<str>,
-        backend: &'static str,
-        token: FencingToken,
-        liveness: Arc<LivenessCell>,
-        draining: &CancellationToken,
-    ) -> Self {
-        let (ended, stop) = (CancellationToken::new(), draining.child_token());
-        Self { name, backend, token, liveness, reason: OnceLock::new(), ended, stop }
+    pub(crate) fn new(engine: &Arc<Engine>, request: &Request, own: &OwnEntry, token: FencingToken) -> Self {
+        Self {
+            name: request.name.clone(),
+            backend: engine.backend_name,
+            path: request.path.clone(),
+            attempt: own.attempt,
+            engine: Arc::downgrade(engine),
+            token,
+            liveness: own.live.liveness().clone(),
+            reason: OnceLock::new(),
+            ended: CancellationToken::new(),
+            stop: engine.draining.child_token(),
+            asker: OnceLock::new(),
+            asked: CancellationToken::new(),
+        }
+    }
+
+    /// Notes that somebody asks the holder to give up; the first one stays.
+    pub(crate) fn ask(&self, who: &str) {
+        self.asker.get_or_init(|| who.into());
+        self.asked.cancel();
+    }
+
+    /// Where the entry is that is held.
+    pub(crate) fn entry(&self) -> (&KeyPath, AttemptId) {
+        (&self.path, self.attempt)
+    }
+
+    /// Whether it is held over this coordinator.
+    pub(crate) fn is_of(&self, engine: &Arc<Engine>) -> bool {
+        std::ptr::eq(self.engine.as_ptr(), Arc::as_ptr(engine))
     }
 
     /// Ends the hold; the reason that stays is the first one.
@@ -59,13 +93,15 @@ impl HeldState {
 
     /// The error of a release that nobody confirmed.
     pub(crate) fn unconfirmed(&self) -> Error {
-        Error::new(ErrorKind::Unavailable, "release", "the service did not confirm it in time")
-            .with_name(self.name.clone())
-            .with_backend(self.backend)
+        self.named(Error::new(ErrorKind::Unavailable, "release", "the service did not confirm it in time"))
     }
 
     pub(crate) fn error(&self, operation: &'static str, reason: LossReason) -> Error {
-        Error::lost(operation, reason).with_name(self.name.clone()).with_backend(self.backend)
+        self.named(Error::lost(operation, reason))
+    }
+
+    pub(crate) fn named(&self, error: Error) -> Error {
+        error.with_name(self.name.clone()).with_backend(self.backend)
     }
 }
 
@@ -115,6 +151,26 @@ impl Held {
         async move {
             state.ended.cancelled().await;
             state.reason.get().copied().unwrap_or(LossReason::DriverGone)
+        }
+    }
+
+    /// Whether somebody has asked the holder to give up; see [`Held::asked_to_release`].
+    pub fn is_asked_to_release(&self) -> bool {
+        self.state.asked.is_cancelled()
+    }
+
+    /// Resolves when somebody asks the holder to give up, with who asks in that one's own words. It is a request and no more: the
+    /// hold goes on until it is released. Pending for ever if nobody asks.
+    ///
+    /// It is heard within about a round trip, some 50 ms after the grant at the earliest.
+    ///
+    /// # Cancel safety
+    /// Dropping it changes nothing.
+    pub fn asked_to_release(&self) -> impl Future<Output = String> + Send + 'static {
+        let state = self.state.clone();
+        async move {
+            state.asked.cancelled().await;
+            state.asker.get().map(|who| who.to_string()).unwrap_or_default()
         }
     }
 

@@ -51,6 +51,12 @@ pub enum LossReason {
     /// The entry is gone from the service while its session seems to live: an administrator deleted it, or ended the
     /// session a moment ago.
     EntryRemoved,
+    /// An administrator, or another process of the application, released it by force.
+    ForceReleased,
+    /// It was held for as long as its holder may hold it at most.
+    MaxHoldPassed,
+    /// A newer incarnation of this process has resumed the session.
+    Superseded,
     /// The coordinator was shut down, or its last handle dropped, while this was held.
     ShutDown,
     /// Its guard was released or dropped.
@@ -65,6 +71,9 @@ impl fmt::Display for LossReason {
             LossReason::DeadlinePassed => "the local deadline passed without a renewal",
             LossReason::SessionEnded => "the service ended the session",
             LossReason::EntryRemoved => "the entry was removed from the service",
+            LossReason::ForceReleased => "it was released by force",
+            LossReason::MaxHoldPassed => "the maximum hold time has passed",
+            LossReason::Superseded => "another process has resumed the session",
             LossReason::ShutDown => "the coordinator was shut down",
             LossReason::Released => "it was released",
             LossReason::DriverGone => "the session's driver is gone",

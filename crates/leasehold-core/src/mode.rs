@@ -7,7 +7,7 @@ use crate::contenders::Contenders;
 
 /// What a contender asks for.
 ///
-/// The text of a mode (`x`, `s`, `p3of8`) holds only ASCII letters and digits, so that a backend can put it
+/// The text of a mode (`x`, `s`, `p3of8`, `p3of8g`) holds only ASCII letters and digits, so that a backend can put it
 /// into the name of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Mode {
@@ -21,6 +21,9 @@ pub enum Mode {
         count: u32,
         /// How many the semaphore has, as this contender believes.
         limit: u32,
+        /// Whether the contender says that it has them. It says so only where somebody waits to see it, and it decides
+        /// nothing: whether it has them follows from the queue.
+        granted: bool,
     },
 }
 
@@ -31,7 +34,7 @@ impl Mode {
         match self {
             Mode::Exclusive => ahead.is_empty(),
             Mode::Shared => ahead.iter().all(|c| c.mode == Mode::Shared),
-            Mode::Permits { count, limit } => {
+            Mode::Permits { count, limit, .. } => {
                 let taken = ahead.iter().map(|c| u64::from(c.mode.weight(limit))).sum::<u64>();
                 taken + u64::from(count) <= u64::from(limit)
             }
@@ -51,14 +54,16 @@ impl fmt::Display for Mode {
         match self {
             Mode::Exclusive => f.write_str("x"),
             Mode::Shared => f.write_str("s"),
-            Mode::Permits { count, limit } => write!(f, "p{count}of{limit}"),
+            Mode::Permits { count, limit, granted } => {
+                write!(f, "p{count}of{limit}{}", if *granted { "g" } else { "" })
+            }
         }
     }
 }
 
 /// The text is not that of a [`Mode`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a mode is x, s or p<count>of<limit>")]
+#[error("a mode is x, s, p<count>of<limit> or p<count>of<limit>g")]
 pub struct ParseModeError;
 
 impl FromStr for Mode {
@@ -69,14 +74,16 @@ impl FromStr for Mode {
             "x" => Mode::Exclusive,
             "s" => Mode::Shared,
             _ => {
-                let (count, limit) =
-                    text.strip_prefix('p').and_then(|rest| rest.split_once("of")).ok_or(ParseModeError)?;
+                let permits = text.strip_prefix('p').ok_or(ParseModeError)?;
+                let (permits, granted) =
+                    permits.strip_suffix('g').map_or((permits, false), |permits| (permits, true));
+                let (count, limit) = permits.split_once("of").ok_or(ParseModeError)?;
                 let number = |digits: &str| digits.parse::<u32>().map_err(|_| ParseModeError);
-                Mode::Permits { count: number(count)?, limit: number(limit)? }
+                Mode::Permits { count: number(count)?, limit: number(limit)?, granted }
             }
         };
         let sound = match mode {
-            Mode::Permits { count, limit } => count >= 1 && count <= limit,
+            Mode::Permits { count, limit, .. } => count >= 1 && count <= limit,
             _ => true,
         };
         // Only the canonical text counts: "p+1of8" and "p01of8" would be second spellings.
@@ -101,17 +108,31 @@ mod tests {
 
     #[test]
     fn text_reads_back_and_nothing_else_is_accepted() {
-        for mode in [Mode::Exclusive, Mode::Shared, Mode::Permits { count: 3, limit: 8 }] {
+        let permits = |granted| Mode::Permits { count: 3, limit: 8, granted };
+        for mode in [Mode::Exclusive, Mode::Shared, permits(false), permits(true)] {
             assert_eq!(mode.to_string().parse(), Ok(mode));
         }
-        for bad in ["", "X", "p", "p0of8", "p9of8", "p+1of8", "p01of8", "p1of", "p1of99999999999", "x "] {
+        for bad in [
+            "",
+            "X",
+            "p",
+            "p0of8",
+            "p9of8",
+            "p+1of8",
+            "p01of8",
+            "p1of",
+            "p1of99999999999",
+            "p1of8gg",
+            "pg",
+            "x ",
+        ] {
             assert_eq!(bad.parse::<Mode>(), Err(ParseModeError), "{bad}");
         }
     }
 
     #[test]
     fn admission_by_mode() {
-        let permits = |count| Mode::Permits { count, limit: 3 };
+        let permits = |count| Mode::Permits { count, limit: 3, granted: false };
         assert!(Mode::Exclusive.is_admitted_behind(&queue(&[])));
         assert!(!Mode::Exclusive.is_admitted_behind(&queue(&[Mode::Shared])));
         assert!(Mode::Shared.is_admitted_behind(&queue(&[Mode::Shared, Mode::Shared])));

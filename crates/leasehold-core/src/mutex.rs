@@ -16,23 +16,21 @@
 
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
-
-use crate::acquisition::{Grant, Patience, Request};
+use crate::acquisition::Patience;
 use crate::attempt::AttemptId;
 use crate::backend::Interest;
 use crate::contenders::Contenders;
 use crate::coordinator::Coordinator;
-use crate::error::{Error, ErrorKind, ReleaseError};
+use crate::error::{Error, ReleaseError};
+use crate::guard::{HeldGuard, guard_methods};
 use crate::held::Held;
-use crate::liveness::LossReason;
+use crate::hold::HoldLimits;
 use crate::mode::Mode;
-use crate::name::{KeyPath, Kind, NameError};
+use crate::name::Kind;
+use crate::named::{Acquire, Named};
 use crate::rule::{Rule, Verdict};
-use crate::token::FencingToken;
 
 /// A fair distributed mutual-exclusion lock.
 ///
@@ -57,20 +55,38 @@ use crate::token::FencingToken;
 /// A session that is lost while *waiting* is replaced: the wait goes on at the queue's end.
 #[derive(Clone)]
 pub struct Mutex {
-    coordinator: Coordinator,
-    name: Arc<str>,
-    path: Result<KeyPath, NameError>,
+    named: Named,
+    limits: HoldLimits,
 }
 
 impl Mutex {
     pub(crate) fn new(coordinator: Coordinator, name: &str) -> Self {
-        let path = KeyPath::new(coordinator.namespace(), Kind::Lock, name);
-        Self { coordinator, name: name.into(), path }
+        Self { named: Named::new(coordinator, Kind::Lock, name), limits: HoldLimits::default() }
+    }
+
+    /// The same mutex, held through this handle for at least `time`: an earlier release, or drop of the guard, is carried out
+    /// only then, and [`MutexGuard::release`] waits for it.
+    ///
+    /// It keeps a job that is done in no time from being done once more by a peer whose clock is late. It is a matter of the living:
+    /// the lock of a process that dies is free after the TTL, whatever the minimum. To run something once for each occurrence,
+    /// whoever dies, there is a recipe of its own.
+    #[must_use]
+    pub fn min_hold(mut self, time: Duration) -> Self {
+        self.limits.min = time;
+        self
+    }
+
+    /// The same mutex, held through this handle for at most `time`: then the hold is [lost](crate::LossReason::MaxHoldPassed), and the lock
+    /// goes on to the next.
+    #[must_use]
+    pub fn max_hold(mut self, time: Duration) -> Self {
+        self.limits.max = Some(time);
+        self
     }
 
     /// The name, as it was given.
     pub fn name(&self) -> &str {
-        &self.name
+        self.named.name()
     }
 
     /// Locks, runs `work` for as long as the lock is held, and releases.
@@ -90,7 +106,7 @@ impl Mutex {
     /// ```
     ///
     /// # Errors
-    /// As [`Mutex::lock`], and [`ErrorKind::Lost`] if the lock went away before `work` had ended or before it was
+    /// As [`Mutex::lock`], and [`Lost`](ErrorKind::Lost) if the lock went away before `work` had ended or before it was
     /// released. A release that the service does not confirm in time is no error here: the removal goes on in the background.
     ///
     /// # Cancel safety
@@ -121,11 +137,8 @@ impl Mutex {
     /// request on its way creates later, is removed in the background within about a round trip, at the latest with the
     /// session. Nothing of the lock is held afterwards.
     pub async fn lock(&self) -> Result<MutexGuard, Error> {
-        match self.acquire("lock", Patience::Forever).await? {
-            Some(guard) => Ok(guard),
-            // Only a try, a time-out or a caller that is gone ends without a guard.
-            None => Err(self.error(ErrorKind::Closed, "lock", "the acquisition was given up")),
-        }
+        let inner = self.named.acquire_patiently(self.request("lock", Patience::Forever)).await?;
+        Ok(MutexGuard { inner })
     }
 
     /// Locks if nobody holds or waits; `Ok(None)` if somebody does.
@@ -151,8 +164,7 @@ impl Mutex {
     /// # Cancel safety
     /// As [`Mutex::lock`].
     pub async fn try_lock_for(&self, patience: Duration) -> Result<Option<MutexGuard>, Error> {
-        let patience = if patience.is_zero() { Patience::Try } else { Patience::For(patience) };
-        self.acquire("try_lock_for", patience).await
+        self.acquire("try_lock_for", Patience::from(patience)).await
     }
 
     async fn acquire(
@@ -160,91 +172,33 @@ impl Mutex {
         operation: &'static str,
         patience: Patience,
     ) -> Result<Option<MutexGuard>, Error> {
-        let path = self.path.clone().map_err(|error| {
-            self.error(ErrorKind::InvalidName, operation, &error.to_string()).with_source(error)
-        })?;
-        let name = self.name.clone();
-        let request = Request { operation, name, path, rule: &FirstInLine, mode: Mode::Exclusive, patience };
-        let grant = self.coordinator.acquire(request).await?;
-        Ok(grant.map(|grant| MutexGuard { grant, _coordinator: self.coordinator.clone() }))
+        let inner = self.named.acquire(self.request(operation, patience)).await?;
+        Ok(inner.map(|inner| MutexGuard { inner }))
     }
 
-    fn error(&self, kind: ErrorKind, operation: &'static str, detail: &str) -> Error {
-        Error::new(kind, operation, detail)
-            .with_name(self.name.clone())
-            .with_backend(self.coordinator.backend_name())
+    fn request(&self, operation: &'static str, patience: Patience) -> Acquire {
+        let acquire = Acquire::new(operation, &FirstInLine, Mode::Exclusive, patience);
+        Acquire { limits: self.limits, ..acquire }
     }
 }
 
 impl fmt::Debug for Mutex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Mutex").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Mutex").field("name", &self.named).finish_non_exhaustive()
     }
 }
 
 /// A held [`Mutex`]. Owned: it can be kept anywhere and moved to other tasks.
 ///
 /// Dropping it gives the lock up in the background, without waiting and without a word whether it went well; dropping
-/// needs no runtime. [`MutexGuard::release`] waits and reports. The backstop of both is the TTL.
+/// needs no runtime. [`MutexGuard::release`] waits and reports. The backstop of both is the TTL. What a holder knows of its hold
+/// are the methods of [`Held`].
 #[must_use = "a guard that is dropped at once gives the lock up at once"]
 pub struct MutexGuard {
-    grant: Grant,
-    /// Keeps the session alive.
-    _coordinator: Coordinator,
+    inner: HeldGuard,
 }
 
-impl MutexGuard {
-    /// The owned, cloneable fact of holding, for tasks that work under the lock.
-    pub fn held(&self) -> Held {
-        self.grant.held().clone()
-    }
-
-    /// As [`Held::fencing_token`].
-    pub fn fencing_token(&self) -> FencingToken {
-        self.grant.held().fencing_token()
-    }
-
-    /// As [`Held::is_held`].
-    pub fn is_held(&self) -> bool {
-        self.grant.held().is_held()
-    }
-
-    /// As [`Held::lost`].
-    pub fn lost(&self) -> impl Future<Output = LossReason> + Send + 'static {
-        self.grant.held().lost()
-    }
-
-    /// As [`Held::cancellation_token`].
-    pub fn cancellation_token(&self) -> CancellationToken {
-        self.grant.held().cancellation_token()
-    }
-
-    /// As [`Held::while_held`].
-    ///
-    /// # Errors
-    /// As there.
-    pub async fn while_held<F: Future>(&self, work: F) -> Result<F::Output, Error> {
-        self.grant.held().while_held(work).await
-    }
-
-    /// Releases the lock and waits for the service to confirm it.
-    ///
-    /// # Errors
-    /// [`ReleaseError::Lost`] if the lock was lost before; [`ReleaseError::Unknown`] if the service did not confirm the
-    /// release within the request time-out (it goes on in the background).
-    ///
-    /// # Cancel safety
-    /// Once polled, the release goes on whether or not the future is.
-    pub async fn release(self) -> Result<(), ReleaseError> {
-        self.grant.release().await
-    }
-}
-
-impl fmt::Debug for MutexGuard {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("MutexGuard").field(self.grant.held()).finish()
-    }
-}
+guard_methods!(MutexGuard);
 
 struct FirstInLine;
 
@@ -254,7 +208,7 @@ impl Rule for FirstInLine {
             return Verdict::NotQueued;
         }
         match queue.ahead_of(me).next() {
-            None => Verdict::Granted,
+            None => Verdict::GRANTED,
             Some(next) => {
                 Verdict::WaitFor(Interest::Entry { attempt: next.attempt, mode: next.mode, version: None })
             }
@@ -278,7 +232,7 @@ mod tests {
             .into_iter()
             .collect();
         let wait_for = |attempt| Verdict::WaitFor(Interest::Entry { attempt, mode, version: None });
-        assert_eq!(FirstInLine.verdict(&queue, a), Verdict::Granted);
+        assert_eq!(FirstInLine.verdict(&queue, a), Verdict::GRANTED);
         assert_eq!(FirstInLine.verdict(&queue, b), wait_for(a));
         assert_eq!(FirstInLine.verdict(&queue, c), wait_for(b));
         assert_eq!(FirstInLine.verdict(&queue, stranger), Verdict::NotQueued);

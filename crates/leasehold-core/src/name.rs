@@ -65,32 +65,70 @@ impl Default for Namespace {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Kind {
-    /// Mutexes and read/write locks.
+    /// Mutexes.
     Lock,
+    /// Read/write locks.
+    RwLock,
     /// Semaphores.
     Semaphore,
     /// Elections.
     Election,
-    /// Barriers and latches.
-    Barrier,
     /// Groups of members.
     Group,
-    /// Versioned registers.
+    /// The items that a group divides among its members.
+    Partition,
+    /// Barriers: registers.
+    Barrier,
+    /// The parties of double barriers.
+    DoubleBarrier,
+    /// The rounds of double barriers: registers.
+    DoubleBarrierRound,
+    /// Count-down latches: registers.
+    Latch,
+    /// What was completed once and for all: registers.
+    Once,
+    /// Who is about to complete something once and for all.
+    OnceRun,
+    /// Versioned registers, and counters.
     Register,
 }
 
 impl Kind {
+    /// The kinds that are queues.
+    pub const QUEUES: [Kind; 8] = [
+        Kind::Lock,
+        Kind::RwLock,
+        Kind::Semaphore,
+        Kind::Election,
+        Kind::Group,
+        Kind::Partition,
+        Kind::DoubleBarrier,
+        Kind::OnceRun,
+    ];
+
     /// The segment that stands for the kind in a path.
     pub fn segment(self) -> &'static str {
         match self {
             Kind::Lock => "locks",
+            Kind::RwLock => "rw-locks",
             Kind::Semaphore => "semaphores",
             Kind::Election => "elections",
-            Kind::Barrier => "barriers",
             Kind::Group => "groups",
+            Kind::Partition => "partitions",
+            Kind::Barrier => "barriers",
+            Kind::DoubleBarrier => "double-barriers",
+            Kind::DoubleBarrierRound => "double-barrier-rounds",
+            Kind::Latch => "latches",
+            Kind::Once => "once",
+            Kind::OnceRun => "once-runs",
             Kind::Register => "registers",
         }
     }
+}
+
+/// One name from two parts, injectively: no two pairs give the same one.
+pub(crate) fn joined(first: &str, second: &str) -> String {
+    format!("{}/{second}", first.replace('%', "%25").replace('/', "%2F"))
 }
 
 /// Where a queue or a register lives in the service: `<namespace>/<kind>/<escaped name>`.
@@ -215,6 +253,17 @@ mod tests {
                 Some(path.clone())
             );
             assert!(seen.insert(path));
+        }
+    }
+
+    #[test]
+    fn joined_names_are_told_apart() {
+        let parts = ["", "a", "a/b", "/", "%2F", "%", "a%2Fb", "b"];
+        let mut seen = std::collections::HashSet::new();
+        for first in parts {
+            for second in parts {
+                assert!(seen.insert(joined(first, second)), "{first:?} {second:?}");
+            }
         }
     }
 

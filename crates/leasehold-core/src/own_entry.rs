@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::attempt::AttemptId;
-use crate::backend::{Certainty, Interest, Queue, Withdrawn};
+use crate::backend::{Certainty, Entry, Interest, Queue, Withdrawn};
 use crate::backend_error::{BackendError, BackendErrorKind};
 use crate::backoff::Backoff;
 use crate::engine::Engine;
@@ -68,18 +68,31 @@ impl OwnEntry {
         Ok(verdict)
     }
 
-    /// Resolves when the entry is not as it was made, watching from some time after its enqueue on.
-    pub(crate) async fn changed(&self) -> Result<(), BackendError> {
+    /// Resolves when the entry is gone or has another mode, watching from some time after its enqueue on.
+    async fn changed(&self) -> Result<(), BackendError> {
         sleep_until(self.watch_from).await;
         self.queue.changed(Interest::Entry { attempt: self.attempt, mode: self.mode, version: None }).await
     }
 
-    /// Resolves when the service shows the queue without the entry.
-    pub(crate) async fn removed(&self, rule: &dyn Rule) {
+    /// Resolves when what the rule waits for, or the entry itself, has changed.
+    pub(crate) async fn changed_with(&self, interest: Interest) -> Result<(), BackendError> {
+        tokio::select! {
+            changed = self.queue.changed(interest) => changed,
+            changed = self.changed() => changed,
+        }
+    }
+
+    /// Resolves when the entry has another version than `seen`, with the entry, or when the service shows that it is gone.
+    pub(crate) async fn altered(&self, seen: u64) -> Option<Entry> {
+        sleep_until(self.watch_from).await;
+        let interest = Interest::Entry { attempt: self.attempt, mode: self.mode, version: Some(seen) };
         loop {
             // An error tells nothing of the entry. While it lasts, the session's liveness decides.
-            if self.changed().await.is_ok() && matches!(self.look(rule).await, Ok(Verdict::NotQueued)) {
-                return;
+            if self.queue.changed(interest).await.is_ok()
+                && let Ok(entry) = self.queue.entry(self.attempt).await
+                && entry.as_ref().is_none_or(|entry| entry.version != seen)
+            {
+                return entry;
             }
             sleep(WATCH_AFTER).await;
         }

@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn values_read_back() {
-        let mode = Mode::Permits { count: 1, limit: 2 };
+        let mode = Mode::Permits { count: 1, limit: 2, granted: true };
         for value in [&b""[..], b"\n", b"x\ny\xff"] {
             assert_eq!(decode(&encode(mode, value)), Some((mode, value)));
         }

@@ -72,6 +72,16 @@ impl EtcdQueue {
     }
 }
 
+fn as_entry(stored: StoredEntry<'_>) -> Entry {
+    Entry {
+        attempt: stored.attempt,
+        order: stored.created,
+        mode: stored.mode,
+        value: Bytes::copy_from_slice(stored.value),
+        version: stored.modified,
+    }
+}
+
 const WITHDRAW: &str = "withdrawal of an entry";
 
 #[async_trait]
@@ -140,21 +150,30 @@ impl Queue for EtcdQueue {
         }
     }
 
+    async fn entry(&self, attempt: AttemptId) -> Result<Option<Entry>, BackendError> {
+        let key = keys::entry(&self.path, attempt);
+        let answer = self
+            .core
+            .link
+            .call("read of an entry", Effect::Read, |clients| {
+                let (mut kv, key) = (clients.kv.clone(), key.clone());
+                async move { kv.get(key, None).await }
+            })
+            .await?;
+        let prefix = self.mirror.replica.prefix();
+        let entry = answer.kvs().first().and_then(|kv| StoredEntry::read(prefix, kv)).map(as_entry);
+        match &entry {
+            Some(entry) => self.mirror.replica.at_least(entry.version),
+            None => self.mirror.replica.is_gone(attempt),
+        }
+        Ok(entry)
+    }
+
     async fn entries(&self) -> Result<Vec<Entry>, BackendError> {
         let prefix = self.mirror.replica.prefix();
         let listing = listing::list(&self.core.link, "listing of entries", prefix).await?;
-        let mut entries: Vec<Entry> = listing
-            .kvs
-            .iter()
-            .filter_map(|kv| StoredEntry::read(prefix, kv))
-            .map(|entry| Entry {
-                attempt: entry.attempt,
-                order: entry.created,
-                mode: entry.mode,
-                value: Bytes::copy_from_slice(entry.value),
-                version: entry.modified,
-            })
-            .collect();
+        let mut entries: Vec<Entry> =
+            listing.kvs.iter().filter_map(|kv| StoredEntry::read(prefix, kv)).map(as_entry).collect();
         entries.sort_by_key(|entry| (entry.order, entry.attempt));
         if let Some(newest) = entries.iter().map(|entry| entry.version).max() {
             self.mirror.replica.at_least(newest);

@@ -82,6 +82,16 @@ impl Queue for MemoryQueue {
             .await
     }
 
+    async fn entry(&self, attempt: AttemptId) -> Result<Option<Entry>, BackendError> {
+        let (session, path) = (self.session, Arc::clone(&self.path));
+        self.client
+            .call(self.site(Operation::Entries, Some(attempt)), move |state, _| {
+                state.session(session)?;
+                Ok(state.queues.get(&path).and_then(|queue| queue.entry(attempt)))
+            })
+            .await
+    }
+
     async fn entries(&self) -> Result<Vec<Entry>, BackendError> {
         let (session, path) = (self.session, Arc::clone(&self.path));
         self.client

@@ -39,17 +39,18 @@ impl QueueRecord {
 
     /// The entries in order.
     pub(crate) fn entries(&self) -> Vec<Entry> {
-        let entry = |contender: Contender| {
-            let record = self.entries.get(&contender.attempt)?;
-            Some(Entry {
-                attempt: contender.attempt,
-                order: contender.position,
-                mode: contender.mode,
-                value: record.value.clone(),
-                version: record.version,
-            })
-        };
-        self.contenders.iter().filter_map(entry).collect()
+        self.contenders.iter().filter_map(|contender| self.entry(contender.attempt)).collect()
+    }
+
+    pub(crate) fn entry(&self, attempt: AttemptId) -> Option<Entry> {
+        let (contender, record) = (self.contenders.get(attempt)?, self.entries.get(&attempt)?);
+        Some(Entry {
+            attempt,
+            order: contender.position,
+            mode: contender.mode,
+            value: record.value.clone(),
+            version: record.version,
+        })
     }
 }
 

@@ -165,6 +165,10 @@ impl Queue for CountingQueue {
         self.inner.publish(change).await
     }
 
+    async fn entry(&self, attempt: AttemptId) -> Result<Option<Entry>, BackendError> {
+        self.inner.entry(attempt).await
+    }
+
     async fn entries(&self) -> Result<Vec<Entry>, BackendError> {
         self.inner.entries().await
     }

@@ -1,6 +1,7 @@
 //! What certifies a backend of leasehold: real servers, faults between client and server, processes that die.
 //!
-//! * [`contract`] is the conformance suite of a backend, [`mutex`] that of the mutex over any backend;
+//! * [`contract`] is the conformance suite of a backend, [`mutex`] that of the mutex over any backend, [`recipes`]
+//!   those of all the other recipes;
 //! * [`worlds`] are real servers as the suites need them;
 //! * [`servers`] starts etcd and ZooKeeper, alone or as three, on free ports, and kills, restarts and pauses them;
 //! * [`proxy`] stands between a client and a server and cuts, holds back, swallows and delays;
@@ -21,6 +22,8 @@ pub mod polls;
 pub mod process;
 #[cfg(target_os = "linux")]
 pub mod proxy;
+pub mod recipes;
+mod scene;
 #[cfg(target_os = "linux")]
 pub mod servers;
 #[cfg(target_os = "linux")]

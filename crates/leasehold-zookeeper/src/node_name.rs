@@ -92,7 +92,9 @@ mod tests {
     fn names_read_back() {
         let attempt = AttemptIds::new().unwrap().next();
         let sequences = [0, 1, 1_000_000_000, i32::MAX, -1, -999_999_999, -1_000_000_000, i32::MIN];
-        for mode in [Mode::Exclusive, Mode::Shared, Mode::Permits { count: 3, limit: u32::MAX }] {
+        for mode in
+            [Mode::Exclusive, Mode::Shared, Mode::Permits { count: 3, limit: u32::MAX, granted: true }]
+        {
             for origin in [None, Some(0), Some(0x2a_0000_0001), Some(i64::MAX)] {
                 for sequence in sequences {
                     let name = NodeName { attempt, mode, origin, sequence };

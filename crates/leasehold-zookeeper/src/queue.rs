@@ -244,6 +244,22 @@ impl ZooKeeperQueue {
         }
     }
 
+    async fn entry_within(
+        &self,
+        request: &Request<'_>,
+        attempt: AttemptId,
+    ) -> Result<Option<Entry>, BackendError> {
+        let mut found = self.locate(request, attempt).await?;
+        loop {
+            let Some(name) = found else { return Ok(None) };
+            if let Ok(entry) = self.read_entry(request, name).await? {
+                return Ok(Some(entry));
+            }
+            // Gone, or replaced under another name by a change of mode.
+            found = self.list(request).await?.name_of(attempt).filter(|now| *now != name);
+        }
+    }
+
     /// One entry, or the attempt whose node is not there any more.
     async fn read_entry(
         &self,
@@ -322,6 +338,11 @@ impl Queue for ZooKeeperQueue {
         let outcome = request.run(publishing::publish(self, &request, &change)).await;
         self.view.mirror.distrust();
         outcome
+    }
+
+    async fn entry(&self, attempt: AttemptId) -> Result<Option<Entry>, BackendError> {
+        let request = self.link.request("reading an entry")?;
+        request.run(self.entry_within(&request, attempt)).await
     }
 
     async fn entries(&self) -> Result<Vec<Entry>, BackendError> {

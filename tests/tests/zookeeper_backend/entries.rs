@@ -213,7 +213,7 @@ async fn a_change_of_mode_keeps_place_and_order() {
     else {
         panic!("another session may change the value");
     };
-    let permits = Mode::Permits { count: 2, limit: 3 };
+    let permits = Mode::Permits { count: 2, limit: 3, granted: false };
     qa.publish(change(permits, "v", Some(newer))).await.unwrap();
     let entries = qb.entries().await.unwrap();
     assert_eq!(

@@ -78,7 +78,7 @@ pub(super) async fn a_busy_queue_is_left_alone(world: Arc<dyn World>) {
     let (holder, other) = (stage.seat().await, stage.seat().await);
     let [held, tried] = [stage.attempt(), stage.attempt()];
     assert!(holder.enter_if_free(held, Mode::Exclusive).await.is_some(), "an empty queue is free");
-    for mode in [Mode::Exclusive, Mode::Shared, Mode::Permits { count: 1, limit: 3 }] {
+    for mode in [Mode::Exclusive, Mode::Shared, Mode::Permits { count: 1, limit: 3, granted: false }] {
         for seat in [&holder, &other] {
             assert_eq!(seat.enter_if_free(tried, mode).await, None, "{mode}");
             assert_eq!(seat.attempts().await, [held], "{mode}");
@@ -93,7 +93,7 @@ pub(super) async fn a_busy_queue_is_left_alone(world: Arc<dyn World>) {
 pub(super) async fn who_is_admitted_gets_in(world: Arc<dyn World>) {
     let stage = Stage::new(world);
     let seat = stage.seat().await;
-    let permits = |count| Mode::Permits { count, limit: 3 };
+    let permits = |count| Mode::Permits { count, limit: 3, granted: false };
     // Each row: who is there, and then who gets in and who does not.
     let rows = [
         (vec![Mode::Shared, Mode::Shared], Mode::Shared, true),
@@ -189,8 +189,8 @@ pub(super) async fn entries_carry_modes_and_values(world: Arc<dyn World>) {
     let rows: [(Mode, Bytes); 6] = [
         (Mode::Exclusive, Bytes::new()),
         (Mode::Shared, Bytes::from(every_byte)),
-        (Mode::Permits { count: 1, limit: 1 }, Bytes::from_static(b"\n\nx\n\0")),
-        (Mode::Permits { count: 3, limit: u32::MAX }, Bytes::from(vec![0xff; 4096])),
+        (Mode::Permits { count: 1, limit: 1, granted: false }, Bytes::from_static(b"\n\nx\n\0")),
+        (Mode::Permits { count: 3, limit: u32::MAX, granted: true }, Bytes::from(vec![0xff; 4096])),
         (Mode::Exclusive, Bytes::from("锁 🔒")),
         (Mode::Shared, Bytes::from(vec![0; 10])),
     ];

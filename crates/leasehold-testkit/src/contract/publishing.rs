@@ -20,7 +20,7 @@ pub(super) async fn publish_keeps_place_and_order(world: Arc<dyn World>) {
     let changes = [
         (Mode::Shared, "shared"),
         (Mode::Shared, ""),
-        (Mode::Permits { count: 2, limit: 5 }, "permits"),
+        (Mode::Permits { count: 2, limit: 5, granted: true }, "permits"),
         (Mode::Exclusive, "exclusive again"),
     ];
     for (mode, value) in changes {

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::scene::{Scene, soon};
 use crate::contract::World;
 use crate::polls::poll_times;
+use crate::scene::{Scene, soon};
 
 pub(super) async fn cancelled_while_waiting(world: Arc<dyn World>) {
     let scene = Scene::new(&world);

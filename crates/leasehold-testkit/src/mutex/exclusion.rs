@@ -6,9 +6,9 @@ use std::time::Duration;
 use leasehold_core::{FencingToken, LossReason};
 use tokio::task::JoinSet;
 
-use super::scene::{Record, Scene, soon};
 use crate::contract::World;
 use crate::counting::Counting;
+use crate::scene::{Record, Scene, soon};
 
 pub(super) async fn many_contenders_one_holder(world: Arc<dyn World>) {
     let scene = Scene::new(&world);

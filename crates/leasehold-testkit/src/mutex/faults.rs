@@ -6,8 +6,8 @@ use std::time::Duration;
 use leasehold_core::{ErrorKind, LossReason};
 use tokio::time::{Instant, sleep};
 
-use super::scene::{PATIENCE, Record, Scene, soon};
 use crate::contract::World;
+use crate::scene::{PATIENCE, Record, Scene, soon};
 
 pub(super) async fn a_short_cut_while_waiting(world: Arc<dyn World>) {
     let scene = Scene::new(&world);

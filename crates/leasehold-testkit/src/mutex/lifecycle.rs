@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use leasehold_core::{ErrorKind, LossReason, State};
 
-use super::scene::{Scene, soon};
 use crate::contract::World;
+use crate::scene::{Scene, soon};
 
 pub(super) async fn a_shutdown_waits_for_the_work_and_hands_over(world: Arc<dyn World>) {
     let scene = Scene::new(&world);

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use leasehold_core::{ErrorKind, LossReason, ReleaseError};
 
-use super::scene::{Scene, soon};
 use crate::contract::World;
+use crate::scene::{Scene, soon};
 
 pub(super) async fn a_lost_session_is_told_and_hands_over(world: Arc<dyn World>) {
     let scene = Scene::new(&world);

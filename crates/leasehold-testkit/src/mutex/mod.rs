@@ -48,7 +48,6 @@ mod faults;
 mod lifecycle;
 mod loss;
 mod names;
-mod scene;
 
 use std::sync::Arc;
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use leasehold_core::ErrorKind;
 
-use super::scene::Scene;
 use crate::contract::World;
+use crate::scene::Scene;
 
 pub(super) async fn bad_names_are_refused(world: Arc<dyn World>) {
     let scene = Scene::new(&world);

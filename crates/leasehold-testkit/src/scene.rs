@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::Duration;
 
 use leasehold_core::{
-    Clock, Coordinator, CoordinatorBuilder, FencingToken, Interest, KeyPath, Kind, LockBackend, MutexGuard,
+    Clock, Coordinator, CoordinatorBuilder, FencingToken, Held, Interest, KeyPath, Kind, LockBackend,
     Namespace, OpenSession, Session,
 };
 use tokio::time::{Instant, sleep, timeout};
@@ -13,31 +13,31 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::contract::World;
 
 /// How long anything in a case may take before the case has failed.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Waits for what must happen.
-pub(super) async fn soon<T>(what: &str, happens: impl Future<Output = T>) -> T {
+pub(crate) async fn soon<T>(what: &str, happens: impl Future<Output = T>) -> T {
     timeout(PATIENCE, happens).await.unwrap_or_else(|_| panic!("within {PATIENCE:?}: {what}"))
 }
 
 /// A namespace of its own in a world.
-pub(super) struct Scene {
-    pub(super) world: Arc<dyn World>,
+pub(crate) struct Scene {
+    pub(crate) world: Arc<dyn World>,
     namespace: Namespace,
 }
 
 impl Scene {
-    pub(super) fn new(world: &Arc<dyn World>) -> Self {
+    pub(crate) fn new(world: &Arc<dyn World>) -> Self {
         let nonce = leasehold_core::AttemptIds::new().expect("randomness").next();
         let namespace = Namespace::parse(&format!("conformance/{nonce}")).expect("a sound namespace");
         Self { world: world.clone(), namespace }
     }
 
-    pub(super) fn builder(&self) -> CoordinatorBuilder {
+    pub(crate) fn builder(&self) -> CoordinatorBuilder {
         self.builder_over(self.world.backend())
     }
 
-    pub(super) fn builder_over(&self, backend: impl LockBackend) -> CoordinatorBuilder {
+    pub(crate) fn builder_over(&self, backend: impl LockBackend) -> CoordinatorBuilder {
         Coordinator::builder(backend)
             .namespace(self.namespace.clone())
             .ttl(self.world.ttl())
@@ -45,12 +45,12 @@ impl Scene {
     }
 
     /// A coordinator with a session of its own.
-    pub(super) async fn node(&self) -> Coordinator {
+    pub(crate) async fn node(&self) -> Coordinator {
         soon("a session is opened", self.builder().connect()).await.expect("the service is reached")
     }
 
     /// A coordinator that can die like a process: its driver's runtime is its own.
-    pub(super) async fn mortal(&self) -> Mortal {
+    pub(crate) async fn mortal(&self) -> Mortal {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let runtime = runtime.expect("a runtime");
         let builder = self.builder().runtime(runtime.handle().clone());
@@ -59,11 +59,16 @@ impl Scene {
         Mortal { coordinator, runtime: Some(runtime) }
     }
 
-    pub(super) fn path(&self, name: &str) -> KeyPath {
-        KeyPath::new(&self.namespace, Kind::Lock, name).expect("a sound name")
+    /// The path of a lock.
+    pub(crate) fn path(&self, name: &str) -> KeyPath {
+        self.path_of(Kind::Lock, name)
     }
 
-    pub(super) async fn observer(&self) -> Observer {
+    pub(crate) fn path_of(&self, kind: Kind, name: &str) -> KeyPath {
+        KeyPath::new(&self.namespace, kind, name).expect("a sound name")
+    }
+
+    pub(crate) async fn observer(&self) -> Observer {
         let options = OpenSession {
             namespace: self.namespace.clone(),
             ttl: self.world.ttl(),
@@ -78,7 +83,7 @@ impl Scene {
 
     /// What the service keeps of this scene: entries and tombstones. The directories that some services have above them
     /// go by themselves when they have been empty for a while.
-    pub(super) async fn listing(&self) -> Vec<String> {
+    pub(crate) async fn listing(&self) -> Vec<String> {
         let mut keys = self.world.listing(self.namespace.as_str()).await;
         let directories = self.namespace.as_str().matches('/').count() + 2;
         keys.retain(|key| key.contains('!') || key.matches('/').count() > directories);
@@ -87,19 +92,19 @@ impl Scene {
     }
 
     /// Waits until the service keeps nothing of this scene.
-    pub(super) async fn nothing_is_left(&self) {
+    pub(crate) async fn nothing_is_left(&self) {
         self.nothing_is_left_within(PATIENCE).await;
     }
 
     /// Shuts the coordinator down, and waits until the service keeps nothing of this scene: what keeps a withdrawn
     /// enqueue out that may still be on its way goes with the session.
-    pub(super) async fn nothing_is_left_of(&self, node: &Coordinator) {
+    pub(crate) async fn nothing_is_left_of(&self, node: &Coordinator) {
         node.shutdown(PATIENCE).await.expect("nothing is held");
         self.nothing_is_left().await;
     }
 
     /// Waits until the service keeps nothing of this scene, which an independent client can only find out by asking.
-    pub(super) async fn nothing_is_left_within(&self, patience: Duration) {
+    pub(crate) async fn nothing_is_left_within(&self, patience: Duration) {
         let deadline = Instant::now() + patience;
         loop {
             let left = self.listing().await;
@@ -112,28 +117,28 @@ impl Scene {
     }
 
     /// Makes what a service needs above the entries of a queue: the first enqueue of all may take several requests.
-    pub(super) async fn warm_up(&self, name: &str) {
+    pub(crate) async fn warm_up(&self, name: &str) {
         let node = self.node().await;
         node.mutex(name).lock().await.expect("locked").release().await.expect("released");
         node.shutdown(PATIENCE).await.expect("nothing is held");
     }
 
     /// Ends a coordinator's session at the service.
-    pub(super) async fn expire(&self, node: &Coordinator) {
+    pub(crate) async fn expire(&self, node: &Coordinator) {
         let session = node.status().borrow().session.clone().expect("the coordinator has a session");
         self.world.expire_session(&session).await;
     }
 }
 
 /// See [`Scene::mortal`].
-pub(super) struct Mortal {
-    pub(super) coordinator: Coordinator,
+pub(crate) struct Mortal {
+    pub(crate) coordinator: Coordinator,
     runtime: Option<tokio::runtime::Runtime>,
 }
 
 impl Mortal {
     /// Nothing of it runs any more.
-    pub(super) fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
@@ -147,16 +152,21 @@ impl Drop for Mortal {
 }
 
 /// Looks at queues through a session of its own.
-pub(super) struct Observer {
+pub(crate) struct Observer {
     session: Arc<dyn Session>,
     namespace: Namespace,
 }
 
 impl Observer {
-    /// Waits until the queue of `name` is seen to have exactly `count` contenders. What is seen may be older than what other
+    /// Waits until the queue of the lock `name` is seen to have exactly `count` contenders. What is seen may be older than what other
     /// sessions have done, so a count that the queue had before tells nothing.
-    pub(super) async fn contenders(&self, name: &str, count: usize) {
-        let path = KeyPath::new(&self.namespace, Kind::Lock, name).expect("a sound name");
+    pub(crate) async fn contenders(&self, name: &str, count: usize) {
+        self.contenders_of(Kind::Lock, name, count).await;
+    }
+
+    /// The same for a queue of any kind.
+    pub(crate) async fn contenders_of(&self, kind: Kind, name: &str, count: usize) {
+        let path = KeyPath::new(&self.namespace, kind, name).expect("a sound name");
         let queue = self.session.queue(&path);
         soon(&format!("{name:?} has {count} contenders"), async {
             loop {
@@ -177,20 +187,20 @@ impl Observer {
 
 /// Records who held when, and fails as soon as two do at once or a token does not rise.
 #[derive(Clone, Default)]
-pub(super) struct Record {
+pub(crate) struct Record {
     inside: Arc<AtomicUsize>,
     tokens: Arc<StdMutex<Vec<FencingToken>>>,
 }
 
 impl Record {
     /// Works under `guard` for a moment.
-    pub(super) async fn tenure(&self, guard: &MutexGuard) {
+    pub(crate) async fn tenure(&self, guard: &Held) {
         self.enter(guard);
         tokio::task::yield_now().await;
         self.leave();
     }
 
-    pub(super) fn enter(&self, guard: &MutexGuard) {
+    pub(crate) fn enter(&self, guard: &Held) {
         assert!(guard.is_held(), "a grant is held");
         assert_eq!(self.inside.fetch_add(1, Ordering::SeqCst), 0, "two hold at once");
         let mut tokens = self.tokens.lock().unwrap_or_else(PoisonError::into_inner);
@@ -200,11 +210,11 @@ impl Record {
         tokens.push(guard.fencing_token());
     }
 
-    pub(super) fn leave(&self) {
+    pub(crate) fn leave(&self) {
         self.inside.fetch_sub(1, Ordering::SeqCst);
     }
 
-    pub(super) fn tenures(&self) -> usize {
+    pub(crate) fn tenures(&self) -> usize {
         self.tokens.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 }

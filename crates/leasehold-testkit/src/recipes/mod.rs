@@ -1,0 +1,73 @@
+//! The conformance suites of the recipes beside the mutex: what an application may rely on, over any backend.
+//!
+//! Each recipe has a module here with the table of its cases and the behaviours that they prove; a case is a plain async function over a
+//! [`World`], which returns or panics. [`recipe_suites!`](crate::recipe_suites) makes a test of each case, in a module a recipe.
+
+pub mod rw_lock;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+
+use crate::contract::World;
+
+/// The longest that a case may take.
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// One case of a suite.
+pub struct Case {
+    /// What it is called.
+    pub name: &'static str,
+    /// Runs it; a failure is a panic.
+    pub run: fn(Arc<dyn World>) -> BoxFuture<'static, ()>,
+}
+
+/// Runs the case of that name.
+///
+/// # Panics
+/// If there is none, or if it fails.
+pub async fn run(cases: &[Case], name: &str, world: Arc<dyn World>) {
+    let case =
+        cases.iter().find(|case| case.name == name).unwrap_or_else(|| panic!("no case is called {name}"));
+    let ended = tokio::time::timeout(LIMIT, (case.run)(world)).await;
+    assert!(ended.is_ok(), "{name} has not ended within {LIMIT:?}");
+}
+
+/// Defines a recipe's `CASES`, from the list that its macro holds.
+macro_rules! table {
+    ($($case:ident)*) => {
+        /// All cases.
+        pub static CASES: &[$crate::recipes::Case] =
+            &[$($crate::recipes::Case { name: stringify!($case), run: |world| Box::pin($case(world)) }),*];
+    };
+}
+
+use table;
+
+/// Makes a test of every case of every recipe. The argument is the name of an async function that answers an
+/// `Arc<dyn leasehold_testkit::contract::World>`; it is called once a test. The crate needs tokio with the
+/// features `macros` and `rt-multi-thread`.
+#[macro_export]
+macro_rules! recipe_suites {
+    ($world:ident) => {
+        mod rw_lock {
+            use super::$world;
+            $crate::__rw_lock_cases!($crate::__recipe_tests, rw_lock, $world);
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __recipe_tests {
+    ($recipe:ident $world:ident $($case:ident)*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                let cases = $crate::recipes::$recipe::CASES;
+                $crate::recipes::run(cases, stringify!($case), $world().await).await;
+            }
+        )*
+    };
+}
