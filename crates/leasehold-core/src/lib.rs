@@ -17,6 +17,7 @@ mod engine;
 mod entry_value;
 mod error;
 mod guard;
+pub mod fencing;
 mod held;
 mod hold;
 mod holder;

@@ -26,8 +26,8 @@ pub struct FencingToken(u128);
 
 impl FencingToken {
     /// Composes a token.
-    pub fn new(epoch: u32, order: u64, sub_order: u32) -> Self {
-        Self(u128::from(epoch) << 96 | u128::from(order) << 32 | u128::from(sub_order))
+    pub const fn new(epoch: u32, order: u64, sub_order: u32) -> Self {
+        Self((epoch as u128) << 96 | (order as u128) << 32 | sub_order as u128)
     }
 
     /// The operator's epoch.
