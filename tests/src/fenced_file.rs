@@ -5,25 +5,21 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use leasehold::FencingToken;
+use leasehold::fencing::{Fence, Stale};
 use rustix::fs::{FlockOperation, flock};
 
-/// A register in a file that remembers the highest fencing token and rejects lower ones, on reads too. Each operation
-/// is atomic, as a database's would be, whatever happens to the process in its midst; a read and a later write
+/// A register in a file, with its [`Fence`] beside it: reads are checked too. Each operation is atomic, as a database's would be, whatever happens to the process in its midst; a read and a later write
 /// together are not: that is what the lock is for.
 #[derive(Debug, Clone)]
 pub struct FencedFile {
     path: PathBuf,
 }
 
-/// The operation came with a token lower than one that was seen before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stale;
-
 /// What the file holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// The highest token seen.
-    pub highest: FencingToken,
+    /// The tokens seen.
+    pub fence: Fence,
     /// The register.
     pub value: u64,
     /// How many writes each worker has made.
@@ -37,11 +33,7 @@ impl FencedFile {
     /// Those of the file system.
     pub fn create(path: &Path, workers: usize) -> io::Result<Self> {
         let register = Self { path: path.to_owned() };
-        register.store(&Record {
-            highest: FencingToken::new(0, 0, 0),
-            value: 0,
-            writes: vec![0; workers],
-        })?;
+        register.store(&Record { fence: Fence::new(), value: 0, writes: vec![0; workers] })?;
         Ok(register)
     }
 
@@ -58,10 +50,10 @@ impl FencedFile {
         let text = fs::read_to_string(&self.path)?;
         let mut words = text.split_whitespace();
         let broken = || io::Error::new(io::ErrorKind::InvalidData, format!("not a register: {text:?}"));
-        let highest = words.next().and_then(|word| word.parse().ok()).ok_or_else(broken)?;
+        let fence = words.next().and_then(|word| word.parse().ok()).ok_or_else(broken)?;
         let mut numbers = words.map(|word| word.parse().map_err(|_| broken()));
         let value = numbers.next().ok_or_else(broken)??;
-        Ok(Record { highest, value, writes: numbers.collect::<io::Result<_>>()? })
+        Ok(Record { fence, value, writes: numbers.collect::<io::Result<_>>()? })
     }
 
     /// The value.
@@ -91,10 +83,9 @@ impl FencedFile {
         let guard = File::create(self.path.with_extension("guard"))?;
         flock(&guard, FlockOperation::LockExclusive)?;
         let mut record = self.inspect()?;
-        if token < record.highest {
-            return Ok(Err(Stale));
+        if let Err(stale) = record.fence.check_exclusive(token) {
+            return Ok(Err(stale));
         }
-        record.highest = token;
         let output = operation(&mut record);
         self.store(&record)?;
         Ok(Ok(output))
@@ -103,7 +94,7 @@ impl FencedFile {
     fn store(&self, record: &Record) -> io::Result<()> {
         let writes: Vec<_> = record.writes.iter().map(u64::to_string).collect();
         let new = self.path.with_extension("new");
-        fs::write(&new, format!("{} {} {}\n", record.highest, record.value, writes.join(" ")))?;
+        fs::write(&new, format!("{} {} {}\n", record.fence, record.value, writes.join(" ")))?;
         fs::rename(new, &self.path)
     }
 }

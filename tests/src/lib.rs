@@ -2,4 +2,4 @@
 
 mod fenced_file;
 
-pub use fenced_file::{FencedFile, Record, Stale};
+pub use fenced_file::{FencedFile, Record};

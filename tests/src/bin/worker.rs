@@ -30,14 +30,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let register = &register;
         mutex
             .with(|held| async move {
-                let value =
-                    register.read(held.fencing_token())?.map_err(|_| io::Error::other("a stale read"))?;
+                let value = register.read(held.fencing_token())?.map_err(io::Error::other)?;
                 if stalls {
                     println!("stalled");
                     std::future::pending::<()>().await;
                 }
                 let written = register.write(held.fencing_token(), worker, value + 1)?;
-                written.map_err(|_| io::Error::other("a stale write"))
+                written.map_err(io::Error::other)
             })
             .await??;
     }
