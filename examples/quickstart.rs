@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use leasehold::Coordinator;
+use leasehold::fencing::FencedRegister;
 use leasehold::memory::MemoryService;
-use leasehold_examples::FencedStore;
 
 const WORKERS: u64 = 8;
 const ROUNDS: u64 = 100;
@@ -50,7 +50,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     println!("  with the lock:  {total:>3} of {}  ({rate:.0} acquisitions/s)", WORKERS * ROUNDS);
 
     println!("A holder loses its lock without noticing (a paused process, a cut network).");
-    let store = FencedStore::default();
+    let store = FencedRegister::new(0);
     let sleepy = Coordinator::builder(service.backend()).connect().await?;
     let stale = sleepy.mutex("the store").lock().await?;
     println!("  the first holder has token {:?}", stale.fencing_token());

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use leasehold_examples::url_from_environment;
 use lexopt::prelude::*;
 
 const HELP: &str = "\
@@ -25,8 +26,7 @@ pub(crate) struct Options {
 impl Options {
     /// Reads the command line; `None` if it asked for help, which is printed.
     pub(crate) fn read() -> Result<Option<Self>, lexopt::Error> {
-        let mut etcd = std::env::var("LEASEHOLD_ETCD_URL").ok();
-        let mut zookeeper = std::env::var("LEASEHOLD_ZOOKEEPER_URL").ok();
+        let [mut etcd, mut zookeeper] = ["etcd", "zookeeper"].map(url_from_environment);
         let (mut workers, mut rounds, mut plot) = (8, 400, None);
         let mut arguments = lexopt::Parser::from_env();
         while let Some(argument) = arguments.next()? {
