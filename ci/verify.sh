@@ -104,6 +104,12 @@ tests() {
         --test-threads="$((threads > 4 ? 4 : threads))"
 }
 
+# It fails by itself unless the fenced store is right and the unfenced one wrong.
+paused_holder() {
+    ci/with-servers.sh cargo run --quiet --locked --package leasehold-examples --features etcd,zookeeper \
+        --example paused_holder
+}
+
 compare() {
     ci/with-servers.sh cargo run --quiet --locked --package leasehold-examples --features etcd,zookeeper \
         --example compare -- --workers 4 --rounds 40
@@ -120,6 +126,7 @@ step 'features one by one' features_one_by_one
 step 'documentation' env RUSTDOCFLAGS='--deny warnings' cargo doc --locked --workspace --all-features --no-deps
 step 'tests' tests
 step 'example quickstart' cargo run --quiet --locked --package leasehold-examples --example quickstart
+step 'example paused_holder' paused_holder
 step 'example compare' compare
 
 printf '\nOK: %d steps in %d s\n' "$steps" "$SECONDS"

@@ -8,7 +8,7 @@ use std::str::FromStr;
 /// The holder hands it to the resource that the lock protects; the resource durably keeps the highest token
 /// it has seen and rejects lower ones, on reads as well as on writes. That is what keeps a
 /// paused or partitioned former holder from doing harm; no lease-based lock can promise it without
-/// (Kleppmann, "How to do distributed locking", 2016).
+/// (Kleppmann, "How to do distributed locking", 2016). How resources do it: [`fencing`](crate::fencing).
 ///
 /// It has 128 bits: an epoch of 32 (set by the operator, raised when the service's own order restarts: a
 /// migration to another service, a restored backup), the backend's order of 64, and a sub-order of 32

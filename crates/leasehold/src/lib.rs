@@ -17,6 +17,9 @@
 //! # tokio::runtime::Runtime::new().unwrap().block_on(example()).unwrap();
 //! ```
 //!
+//! A lock alone cannot stop a holder that was paused and does not know that it has lost it; the resource can, by the
+//! holder's token. How, in a database, an object store or a service: [`fencing`].
+//!
 //! # Features
 //!
 //! | feature | brings | takes |
@@ -29,6 +32,7 @@ mod connect;
 mod service_url;
 
 pub use connect::{builder, connect, connect_lazy};
+#[doc(inline)]
 pub use leasehold_core::fencing;
 pub use leasehold_core::{
     Capabilities, Coordinator, CoordinatorBuilder, DEFAULT_TTL, Error, ErrorKind, FencingToken, Held,

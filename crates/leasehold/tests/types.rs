@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use leasehold::fencing::{Fence, FencedRegister, ParseFenceError, Stale};
 use leasehold::{
     Coordinator, Error, FencingToken, Held, Mutex, MutexGuard, ReleaseError, ShutdownError, Status,
 };
@@ -17,9 +18,13 @@ fn handles_are_plain_types() {
     plain::<Held>();
     plain::<FencingToken>();
     plain::<Status>();
+    plain::<Fence>();
+    plain::<std::sync::Arc<FencedRegister<Vec<u8>>>>();
     error::<Error>();
     error::<ReleaseError>();
     error::<ShutdownError>();
+    error::<ParseFenceError>();
+    error::<Stale>();
 }
 
 /// Never run: it is enough that it compiles.
