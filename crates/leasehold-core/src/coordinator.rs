@@ -16,6 +16,7 @@ use crate::hold::Grant;
 use crate::mutex::Mutex;
 use crate::name::Namespace;
 use crate::rw_lock::RwLock;
+use crate::semaphore::Semaphore;
 use crate::session_keeper::Shutdown;
 use crate::status::Status;
 
@@ -56,6 +57,12 @@ impl Coordinator {
     /// The read/write lock of that name. It costs nothing; a name that cannot be used is reported when it is locked.
     pub fn rw_lock(&self, name: impl AsRef<str>) -> RwLock {
         RwLock::new(self.clone(), name.as_ref())
+    }
+
+    /// The semaphore of that name with `limit` permits. It costs nothing; a name or a limit that cannot be used is reported when
+    /// permits are acquired.
+    pub fn semaphore(&self, name: impl AsRef<str>, limit: u32) -> Semaphore {
+        Semaphore::new(self.clone(), name.as_ref(), limit)
     }
 
     /// Another coordinator over the same backend, with the same options but for those set on the builder: its session, and so

@@ -39,7 +39,7 @@ pub enum ErrorKind {
     Lost,
     /// The coordinator is shut down or shutting down.
     Closed,
-    /// The service cannot do this.
+    /// The service, or what was asked, cannot do this.
     Unsupported,
     /// The service answered something that makes no sense.
     Corrupt,

@@ -1,9 +1,10 @@
 //! What the guards of all recipes are made of.
 
 use std::fmt;
+use std::future::Future;
 
 use crate::coordinator::Coordinator;
-use crate::error::ReleaseError;
+use crate::error::{Error, ReleaseError};
 use crate::held::Held;
 use crate::hold::{Change, Grant};
 
@@ -31,12 +32,22 @@ impl HeldGuard {
         self.grant.release().await
     }
 
+    /// Runs `work` for as long as the hold lasts, and releases. A release that nobody confirms in time is no error.
+    pub(crate) async fn with<F, W>(self, work: F) -> Result<W::Output, Error>
+    where
+        F: FnOnce(Held) -> W,
+        W: Future,
+    {
+        let held = self.held().clone();
+        let output = held.while_held(work(held.clone())).await?;
+        match self.release().await {
+            Ok(()) | Err(ReleaseError::Unknown(_)) => Ok(output),
+            Err(ReleaseError::Lost(error)) => Err(error),
+        }
+    }
+
     /// Changes the entry; the hold and its token stay.
-    pub(crate) async fn change(
-        &self,
-        operation: &'static str,
-        change: Change,
-    ) -> Result<(), crate::error::Error> {
+    pub(crate) async fn change(&self, operation: &'static str, change: Change) -> Result<(), Error> {
         self.grant.change(operation, change).await
     }
 }

@@ -30,7 +30,10 @@ mod observation;
 mod own_entry;
 mod requests;
 mod rule;
+#[cfg(test)]
+mod rule_model;
 mod rw_lock;
+mod semaphore;
 mod session_keeper;
 mod status;
 mod token;
@@ -55,5 +58,6 @@ pub use mode::{Mode, ParseModeError};
 pub use mutex::{Mutex, MutexGuard};
 pub use name::{KeyPath, Kind, MAX_NAME_BYTES, NameError, Namespace};
 pub use rw_lock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+pub use semaphore::{Semaphore, SemaphorePermit};
 pub use status::{State, Status};
 pub use token::{FencingToken, ParseTokenError};

@@ -35,16 +35,18 @@ impl Mode {
             Mode::Exclusive => ahead.is_empty(),
             Mode::Shared => ahead.iter().all(|c| c.mode == Mode::Shared),
             Mode::Permits { count, limit, .. } => {
-                let taken = ahead.iter().map(|c| u64::from(c.mode.weight(limit))).sum::<u64>();
+                let taken = ahead.iter().map(|c| c.mode.weight(limit)).sum::<u64>();
                 taken + u64::from(count) <= u64::from(limit)
             }
         }
     }
 
-    fn weight(self, limit: u32) -> u32 {
+    /// How many permits of a semaphore with `limit` of them a contender of this mode takes. One that has another idea of what
+    /// the queue is for takes them all: nobody is granted beside it.
+    pub(crate) fn weight(self, limit: u32) -> u64 {
         match self {
-            Mode::Exclusive | Mode::Shared => limit,
-            Mode::Permits { count, .. } => count,
+            Mode::Permits { count, limit: theirs, .. } if theirs == limit => count.into(),
+            Mode::Permits { .. } | Mode::Exclusive | Mode::Shared => limit.into(),
         }
     }
 }
@@ -140,5 +142,7 @@ mod tests {
         assert!(permits(2).is_admitted_behind(&queue(&[permits(1)])));
         assert!(!permits(2).is_admitted_behind(&queue(&[permits(1), permits(1)])));
         assert!(!permits(1).is_admitted_behind(&queue(&[Mode::Exclusive])));
+        let other = Mode::Permits { count: 1, limit: 4, granted: false };
+        assert!(!permits(1).is_admitted_behind(&queue(&[other])), "they do not agree on the limit");
     }
 }

@@ -23,7 +23,7 @@ use crate::attempt::AttemptId;
 use crate::backend::Interest;
 use crate::contenders::Contenders;
 use crate::coordinator::Coordinator;
-use crate::error::{Error, ReleaseError};
+use crate::error::Error;
 use crate::guard::{HeldGuard, guard_methods};
 use crate::held::Held;
 use crate::hold::HoldLimits;
@@ -116,13 +116,7 @@ impl Mutex {
         F: FnOnce(Held) -> W,
         W: Future,
     {
-        let guard = self.lock().await?;
-        let held = guard.held();
-        let output = guard.while_held(work(held)).await?;
-        match guard.release().await {
-            Ok(()) | Err(ReleaseError::Unknown(_)) => Ok(output),
-            Err(ReleaseError::Lost(error)) => Err(error),
-        }
+        self.lock().await?.inner.with(work).await
     }
 
     /// Locks, waiting as long as it takes.
