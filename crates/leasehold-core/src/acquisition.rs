@@ -165,8 +165,12 @@ impl Caller {
     }
 }
 
-/// When to look again although nobody has said anything: between a quarter and a half of the TTL from now.
-fn second_look(ttl: Duration) -> Duration {
+/// When a waiter first looks again although nobody has said anything: when no copy of the queue that others decide by is older
+/// than its entry, if all is well.
+const FIRST_SECOND_LOOK: Duration = Duration::from_millis(200);
+
+/// When it does so from then on, for the case that somebody else is not well: between a quarter and a half of the TTL later.
+fn next_second_look(ttl: Duration) -> Duration {
     Backoff::new(ttl / 2, ttl / 2).next_delay()
 }
 
@@ -313,6 +317,7 @@ impl Acquisition {
     ) -> Result<Option<Mode>, Ended> {
         let rule = self.request.rule;
         let mut backoff = transient_backoff();
+        let mut second_look = Instant::now() + FIRST_SECOND_LOOK;
         loop {
             let looked = match contenders.take() {
                 Some(contenders) => Ok(rule.verdict(&contenders, own.attempt)),
@@ -341,7 +346,10 @@ impl Acquisition {
                     let looked_again = async {
                         tokio::select! {
                             changed = own.changed_with(interest) => changed,
-                            () = sleep(second_look(own.live.session.ttl())) => Ok(()),
+                            () = sleep_until(second_look) => {
+                                second_look = Instant::now() + next_second_look(own.live.session.ttl());
+                                Ok(())
+                            }
                         }
                     };
                     self.unless_stopped(own, caller, looked_again).await?

@@ -48,7 +48,8 @@ pub(crate) struct Grant {
 /// What a guard asks of the task that keeps its hold.
 enum Command {
     Release(oneshot::Sender<Release>),
-    Change(Change, oneshot::Sender<Result<(), Error>>),
+    /// With the operation that the error names.
+    Change(&'static str, Change, oneshot::Sender<Result<(), Error>>),
 }
 
 /// A change of the entry. What is `None` stays.
@@ -90,7 +91,7 @@ impl Grant {
     /// Changes the entry, and waits until the service has confirmed it, or the hold is over.
     pub(crate) async fn change(&self, operation: &'static str, change: Change) -> Result<(), Error> {
         let (reply, outcome) = oneshot::channel();
-        let sent = self.commands.send(Command::Change(change, reply)).is_ok();
+        let sent = self.commands.send(Command::Change(operation, change, reply)).is_ok();
         match if sent { outcome.await.ok() } else { None } {
             Some(outcome) => outcome,
             None => {
@@ -166,7 +167,7 @@ impl Holding {
             match self.next(ends).await {
                 Event::Command(None) => return self.release(None).await,
                 Event::Command(Some(Command::Release(reply))) => return self.release(Some(reply)).await,
-                Event::Command(Some(Command::Change(change, reply))) => {
+                Event::Command(Some(Command::Change(operation, change, reply))) => {
                     let outcome = self.change(change).await;
                     let over = match &outcome {
                         Err(Unchanged::Over(reason)) => Some(*reason),
@@ -177,7 +178,7 @@ impl Holding {
                         self.state.end(reason);
                     }
                     // Whoever asked may be gone.
-                    let _ = reply.send(outcome.map_err(|error| self.error(error)));
+                    let _ = reply.send(outcome.map_err(|error| self.error(operation, error)));
                     if let Some(reason) = over {
                         return self.end(reason).await;
                     }
@@ -315,10 +316,10 @@ impl Holding {
         }
     }
 
-    fn error(&self, unchanged: Unchanged) -> Error {
+    fn error(&self, operation: &'static str, unchanged: Unchanged) -> Error {
         match unchanged {
-            Unchanged::Over(reason) => self.state.error("change", reason),
-            Unchanged::Refused(error) => self.state.named(Error::from_backend("change", Arc::new(error))),
+            Unchanged::Over(reason) => self.state.error(operation, reason),
+            Unchanged::Refused(error) => self.state.named(Error::from_backend(operation, Arc::new(error))),
         }
     }
 }

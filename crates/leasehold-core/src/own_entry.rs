@@ -16,6 +16,7 @@ use crate::attempt::AttemptId;
 use crate::backend::{Certainty, Entry, Interest, Queue, Withdrawn};
 use crate::backend_error::{BackendError, BackendErrorKind};
 use crate::backoff::Backoff;
+use crate::contenders::Contenders;
 use crate::engine::Engine;
 use crate::liveness::{Liveness, LossReason};
 use crate::mode::Mode;
@@ -64,7 +65,14 @@ impl OwnEntry {
     /// Asks the rule, by a look at the queue.
     pub(crate) async fn look(&self, rule: &dyn Rule) -> Result<Verdict, BackendError> {
         let mut verdict = Verdict::NotQueued;
-        self.queue.contenders(&mut |contenders| verdict = rule.verdict(contenders, self.attempt)).await?;
+        let look = &mut |contenders: &Contenders| {
+            verdict = match contenders.get(self.attempt) {
+                Some(own) if own.mode == self.mode => rule.verdict(contenders, self.attempt),
+                // None, or one of which somebody else has made something that was not asked for.
+                _ => Verdict::NotQueued,
+            }
+        };
+        self.queue.contenders(look).await?;
         Ok(verdict)
     }
 

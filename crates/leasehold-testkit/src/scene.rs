@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use leasehold_core::{
     Clock, Coordinator, CoordinatorBuilder, FencingToken, Held, Interest, KeyPath, Kind, LockBackend,
-    Namespace, OpenSession, Session,
+    Namespace, OpenSession, Queue, Session,
 };
 use tokio::time::{Instant, sleep, timeout};
 
@@ -164,10 +164,14 @@ impl Observer {
         self.contenders_of(Kind::Lock, name, count).await;
     }
 
+    /// A queue, to be handled by the primitives.
+    pub(crate) fn queue_of(&self, kind: Kind, name: &str) -> Arc<dyn Queue> {
+        self.session.queue(&KeyPath::new(&self.namespace, kind, name).expect("a sound name"))
+    }
+
     /// The same for a queue of any kind.
     pub(crate) async fn contenders_of(&self, kind: Kind, name: &str, count: usize) {
-        let path = KeyPath::new(&self.namespace, kind, name).expect("a sound name");
-        let queue = self.session.queue(&path);
+        let queue = self.queue_of(kind, name);
         soon(&format!("{name:?} has {count} contenders"), async {
             loop {
                 let mut seen = (0, 0);

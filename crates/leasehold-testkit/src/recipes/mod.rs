@@ -3,7 +3,9 @@
 //! Each recipe has a module here with the table of its cases and the behaviours that they prove; a case is a plain async function over a
 //! [`World`], which returns or panics. [`recipe_suites!`](crate::recipe_suites) makes a test of each case, in a module a recipe.
 
+mod common;
 pub mod rw_lock;
+pub mod semaphore;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,6 +56,10 @@ macro_rules! recipe_suites {
         mod rw_lock {
             use super::$world;
             $crate::__rw_lock_cases!($crate::__recipe_tests, rw_lock, $world);
+        }
+        mod semaphore {
+            use super::$world;
+            $crate::__semaphore_cases!($crate::__recipe_tests, semaphore, $world);
         }
     };
 }
