@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use leasehold::memory::{Fault, MemoryService, Operation};
 use leasehold::{Coordinator, CoordinatorBuilder, ErrorKind, LossReason};
-use leasehold_core::{KeyPath, Kind, Namespace};
+use leasehold_core::{KeyPath, Kind, LockBackend, Mode, Namespace, OpenSession, Publish};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep};
 
@@ -248,4 +248,102 @@ async fn an_entry_removed_while_its_enqueue_was_ambiguous_stays_away() {
     sleep(Duration::from_secs(8)).await;
     assert!(service.entries(&path("one")).is_empty(), "the first enqueue arrived late and came to nothing");
     assert!(node.mutex("one").try_lock().await.unwrap().is_some());
+}
+
+/// A waiter's entry that somebody has made something else of is no ground for a grant, and looking at it again would not help.
+#[tokio::test(start_paused = true)]
+async fn an_entry_whose_mode_a_stranger_has_changed_is_queued_anew() {
+    let service = MemoryService::with_tokio_time();
+    let (holder, waiter) = (node(&service).await, node(&service).await);
+    let held = holder.mutex("one").lock().await.unwrap();
+    let waiting = tokio::spawn({
+        let mutex = waiter.mutex("one");
+        async move { mutex.lock().await }
+    });
+    sleep(Duration::from_secs(1)).await;
+    let entry = service.entries(&path("one"))[1].clone();
+    let stranger = service.backend();
+    let options = OpenSession {
+        namespace: Namespace::default(),
+        ttl: TTL,
+        connect_timeout: REQUEST_TIMEOUT,
+        request_timeout: REQUEST_TIMEOUT,
+        clock: stranger.clock(),
+        resume: None,
+    };
+    let session = stranger.open_session(options).await.unwrap();
+    let change = Publish { attempt: entry.attempt, mode: Mode::Shared, value: entry.value, if_version: None };
+    session.queue(&path("one")).publish(change).await.unwrap();
+    sleep(Duration::from_secs(1)).await;
+    let now = service.entries(&path("one"));
+    assert_eq!(now.len(), 2);
+    assert!(now[1].attempt != entry.attempt && now[1].mode == Mode::Exclusive, "{now:?}");
+    assert!(held.is_held() && !waiting.is_finished());
+    held.release().await.unwrap();
+    waiting.await.unwrap().unwrap().release().await.unwrap();
+    session.close().await;
+}
+
+/// Of those who wait in a semaphore's queue for a neighbour that says nothing, each looks again by itself: soon, and then slowly.
+#[tokio::test(start_paused = true)]
+async fn a_waiter_for_a_hint_looks_again_by_itself_and_does_not_poll() {
+    let service = MemoryService::with_tokio_time();
+    let node = node(&service).await;
+    let held = node.semaphore("one", 1).acquire().await.unwrap();
+    let looks = Arc::new(AtomicU64::new(0));
+    let counted = looks.clone();
+    service.on_call(move |call| {
+        if call.operation == Operation::Contenders {
+            counted.fetch_add(1, Ordering::SeqCst);
+        }
+        Fault::None
+    });
+    let mut waiting = Vec::new();
+    for _ in 0..2 {
+        let semaphore = node.semaphore("one", 1);
+        waiting.push(tokio::spawn(async move { semaphore.acquire().await }));
+        everything_settles().await;
+    }
+    // The first in line, at its enqueue and at the newcomer's; the newcomer at its own.
+    assert_eq!(looks.load(Ordering::SeqCst), 3);
+    sleep(Duration::from_millis(250)).await;
+    assert_eq!(looks.load(Ordering::SeqCst), 4, "the newcomer once more, soon after its enqueue");
+    sleep(TTL * 10).await;
+    let slowly = looks.load(Ordering::SeqCst) - 4;
+    assert!((19..=40).contains(&slowly), "every quarter to half of a TTL: {slowly}");
+    held.release().await.unwrap();
+    for waiter in waiting {
+        waiter.await.unwrap().unwrap().release().await.unwrap();
+    }
+}
+
+/// What one release makes room for comes in at once, each told by the one ahead of it.
+#[tokio::test(start_paused = true)]
+async fn a_run_is_granted_by_announcements_and_not_by_looking_again() {
+    const LIMIT: u32 = 6;
+    let service = MemoryService::with_tokio_time();
+    let nodes = [node(&service).await, node(&service).await];
+    let held = nodes[0].semaphore("one", LIMIT).acquire_many(LIMIT).await.unwrap();
+    let mut waiting = Vec::new();
+    for (place, count) in [1, 2, 1, 2, 1].into_iter().enumerate() {
+        let semaphore = nodes[place % 2].semaphore("one", LIMIT);
+        waiting.push(tokio::spawn(async move { semaphore.acquire_many(count).await }));
+        everything_settles().await;
+    }
+    // Long after every first look by itself.
+    sleep(TTL * 3).await;
+    let start = Instant::now();
+    held.release().await.unwrap();
+    let last = waiting.pop().unwrap();
+    let mut permits = Vec::new();
+    for waiter in waiting {
+        permits.push(waiter.await.unwrap().unwrap());
+    }
+    assert!(start.elapsed() <= Duration::from_millis(1), "{:?}", start.elapsed());
+    everything_settles().await;
+    assert!(!last.is_finished(), "there is nothing left for it");
+    let start = Instant::now();
+    permits.pop().unwrap().release().await.unwrap();
+    assert_eq!(last.await.unwrap().unwrap().count(), 1);
+    assert!(start.elapsed() <= Duration::from_millis(1), "{:?}", start.elapsed());
 }

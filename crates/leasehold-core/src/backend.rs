@@ -9,7 +9,7 @@
 //! |---|---|
 //! | mutex | [`Mode::Exclusive`]; granted when first; waits for the entry next ahead |
 //! | read/write lock | readers wait for the nearest exclusive entry ahead; downgrade = `publish` with another mode |
-//! | semaphore | prefix sum of the weights (`p<count>of<limit>`, so that disagreeing limits show); the first in line watches the queue, the others their neighbour's published value |
+//! | semaphore | prefix sum of the weights (`p<count>of<limit>`, so that disagreeing limits show); the first in line watches the queue, the others their neighbour, which publishes its grant in its mode |
 //! | election | the mutex, with values: `publish` proclaims, `Interest::Entry` with the version and `entries` observe |
 //! | resume after a restart | `credentials` and `OpenSession::resume`; the entry is found again by its attempt id |
 //! | barrier, latch, once | a register, compare-and-set and `register_changed` |

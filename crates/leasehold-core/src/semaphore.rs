@@ -46,7 +46,8 @@
 //! # What it costs
 //!
 //! A grant with nobody behind is an enqueue and nothing else. A grant with somebody behind writes its announcement, after the permit was handed
-//! out. The first in line, and it alone, is also woken by each newcomer, each announcement and each departure behind it, for nothing: one
+//! out. So a run of waiters that one release lets in comes in one after the other, with an announcement in between: permits that are held for
+//! less than a round trip or two are not all in use at once while there is a queue. The first in line, and it alone, is also woken by each newcomer, each announcement and each departure behind it, for nothing: one
 //! look for a change of the queue, which is no request where the backend keeps a copy and one listing on ZooKeeper. A look steps
 //! over the entries ahead until the permits are used up, so no further than there are permits, however long the queue is.
 
@@ -91,9 +92,9 @@ use crate::rule::{Rule, Verdict};
 /// # What it promises, and what it cannot
 ///
 /// By the local deadline ([`Held::is_held`]) no more than `limit` permits of one name are held at once, as far
-/// as the backend's capabilities say (see [`Capabilities`](crate::Capabilities)), and the limit is reached when there is demand for it. Like every
-/// lock with a lease it cannot promise that of *code*: a process may be paused right after it looked. What a [`SemaphorePermit`]'s
-/// token is good for then, see there.
+/// as the backend's capabilities say (see [`Capabilities`](crate::Capabilities)). Permits that are free go to the next in the queue, within about a
+/// round trip each. Like every lock with a lease it cannot promise the limit of *code*: a process may be paused right after it looked. What
+/// a [`SemaphorePermit`]'s token is good for then, see there.
 ///
 /// # The limit
 ///

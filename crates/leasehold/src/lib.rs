@@ -37,7 +37,8 @@ pub use leasehold_core::fencing;
 pub use leasehold_core::{
     Capabilities, Coordinator, CoordinatorBuilder, DEFAULT_TTL, Error, ErrorKind, FencingToken, Held,
     HolderInfo, LossReason, MAX_NAME_BYTES, Mutex, MutexGuard, NameError, Namespace, ParseTokenError,
-    ReleaseError, ShutdownError, State, Status,
+    ReleaseError, RwLock, RwLockReadGuard, RwLockWriteGuard, Semaphore, SemaphorePermit, ShutdownError,
+    State, Status,
 };
 
 /// The embedded backend: [`MemoryService`](memory::MemoryService) for tests of applications.

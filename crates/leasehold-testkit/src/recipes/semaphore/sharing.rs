@@ -34,15 +34,19 @@ pub(super) async fn the_limit_is_reached_and_never_exceeded(world: Arc<dyn World
                     let permit = semaphore.acquire().await.expect("acquired");
                     let inside = gauge.enter(&permit, permit.count());
                     tokio::time::sleep(Duration::from_millis(3)).await;
+                    // Who came first stays until as many are inside as there may be, and everybody else hurries.
+                    while gauge.most() < LIMIT {
+                        tokio::time::sleep(Duration::from_millis(1)).await;
+                    }
                     drop(inside);
                     permit.release().await.expect("released");
                 }
             });
         }
     }
-    soon("all have held", workers.join_all()).await;
-    assert_eq!(gauge.most(), LIMIT, "reached");
-    // And once more, with everybody inside at the same time.
+    soon("the limit is reached, and all have held", workers.join_all()).await;
+    assert_eq!(gauge.most(), LIMIT);
+    // And once more, by tries.
     let semaphore = scene.node().await.semaphore("one", LIMIT);
     let mut permits = Vec::new();
     for _ in 0..LIMIT {
@@ -81,6 +85,13 @@ pub(super) async fn weighted_permits_keep_the_limit(world: Arc<dyn World>) {
         }
     }
     soon("all have held", workers.join_all()).await;
-    assert_eq!(gauge.most(), LIMIT, "reached");
+    // What is left fits exactly.
+    let (one, other) =
+        (scene.node().await.semaphore("one", LIMIT), scene.node().await.semaphore("one", LIMIT));
+    let two = soon("free", one.acquire_many(2)).await.expect("acquired");
+    let three = soon("beside it", other.acquire_many(3)).await.expect("acquired");
+    assert!(two.is_held() && three.is_held());
+    assert!(one.try_acquire().await.expect("answered").is_none(), "the limit is reached");
+    drop((two, three));
     scene.nothing_is_left().await;
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use leasehold_core::{Kind, Mode};
+use leasehold_core::{ErrorKind, Kind, Mode};
 use tokio::sync::mpsc;
 
 use super::sharing::{acquiring, granted};
@@ -158,12 +158,14 @@ pub(super) async fn a_dead_neighbour_only_delays(world: Arc<dyn World>) {
     let mut mortal = scene.mortal().await;
     let semaphore = node.semaphore("one", 2);
     let held = semaphore.acquire_many(2).await.expect("acquired");
-    let dead = acquiring(mortal.coordinator.semaphore("one", 2), 2);
+    let dying = mortal.coordinator.semaphore("one", 2);
+    let dead = tokio::spawn(async move { dying.acquire_many(2).await });
     observer.contenders_of(Kind::Semaphore, "one", 2).await;
     let behind = acquiring(semaphore.clone(), 2);
     observer.contenders_of(Kind::Semaphore, "one", 3).await;
     mortal.kill();
-    assert!(dead.await.is_err(), "its driver is gone");
+    let error = soon("the dead one's caller is told", dead).await.expect("no panic").expect_err("it is dead");
+    assert_eq!(error.kind(), ErrorKind::DriverGone);
     held.release().await.expect("released");
     let behind = granted("granted when the dead one's session ends", behind).await;
     behind.release().await.expect("released");
