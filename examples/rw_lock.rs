@@ -1,8 +1,8 @@
 //! Many readers or one writer: `cargo run --example rw_lock`, over a service with `-- --url etcd://HOST:PORT`.
 //!
-//! A table is read by many and renewed by one at a time. Readers come without end and do not starve the writer; the writer looks
-//! at what it has written as a reader, with nobody in between; and a writer that comes late with an old token is rejected by
-//! the table, which keeps two marks.
+//! A table is read by many and renewed by one at a time. Readers come without end and do not starve the writer; the
+//! writer looks at what it has written as a reader, with nobody in between; and a writer that comes late with an old
+//! token is rejected by the table, which keeps two marks.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

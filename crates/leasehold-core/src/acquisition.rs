@@ -18,8 +18,9 @@
 //! **Who wakes whom.** While waiting, the task is woken by the change that its rule named (for a mutex: the entry next
 //! ahead), by a change of its own entry (an administrator removed it), by the loss of its session, by its caller's
 //! end (dropped, out of time, coordinator draining). After every waking it looks at the queue again; nothing is
-//! concluded from the waking itself. The watch of the own entry is armed only some 50 ms after the enqueue, so
-//! that a short wait or hold costs no more than its enqueue and its withdrawal.
+//! concluded from the waking itself. Where the rule names a change that somebody may fail to make
+//! ([`Verdict::WaitForHint`]), the task also looks again by itself: once soon after the enqueue, then slowly. The watch of the own entry is
+//! armed only some 50 ms after the enqueue, so that a short wait or hold costs no more than its enqueue and its withdrawal.
 //!
 //! **A grant** needs three things, in this order: the rule grants by a look at the queue that contains the entry; the session's local
 //! deadline has not passed; the caller still listens (the guard travels in the channel, and is

@@ -24,6 +24,8 @@ use crate::backend::Interest;
 use crate::contenders::Contenders;
 use crate::coordinator::Coordinator;
 use crate::error::Error;
+#[cfg(doc)]
+use crate::error::ErrorKind;
 use crate::guard::{HeldGuard, guard_methods};
 use crate::held::Held;
 use crate::hold::HoldLimits;

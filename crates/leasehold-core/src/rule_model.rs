@@ -1,8 +1,9 @@
 //! All histories of small queues under a rule: who holds, who waits for what, who is woken.
 //!
-//! A model of the engine and a service that is in order. Contenders come one by one, look, wait, are woken, are granted, announce, change their mode and
-//! leave, in every order that is possible; a look shows the queue as it is. In each state that is reached the holders must be compatible,
-//! and in each state in which nobody has anything to do, whoever is entitled must hold.
+//! A model of the engine and a service that is in order. Contenders come one by one, look, wait, are woken, are
+//! granted, announce, change their mode and leave, in every order that is possible; a look shows the queue as it is. In
+//! each state that is reached the holders must be compatible, and in each state in which nobody has anything to do,
+//! whoever is entitled must hold.
 
 use std::collections::HashSet;
 
@@ -17,7 +18,8 @@ pub(crate) struct Model {
     pub(crate) rule: &'static dyn Rule,
     /// Whether an entry of this mode is one of the recipe's. Others stand in the queue, silent, until they leave.
     pub(crate) is_own: fn(Mode) -> bool,
-    /// Whether the entry at the index may hold, by the modes of all entries in order. Once it may, it may until it leaves.
+    /// Whether the entry at the index may hold, by the modes of all entries in order. Once it may, it may until it
+    /// leaves.
     pub(crate) entitled: fn(&[Mode], usize) -> bool,
     /// Whether these may hold at once.
     pub(crate) compatible: fn(&[Mode]) -> bool,

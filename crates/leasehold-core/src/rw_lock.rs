@@ -2,32 +2,35 @@
 //!
 //! # Implementation
 //!
-//! One queue; a reader's entry is shared, a writer's exclusive. The rule: an entry is granted when no entry ahead of it excludes it,
-//! else it waits for the nearest one that does. Two shared entries do not exclude each other, any other two do. So a reader waits for
-//! the nearest writer ahead, and a writer for the entry next ahead.
+//! One queue; a reader's entry is shared, a writer's exclusive. The rule: an entry is granted when no entry ahead of it
+//! excludes it, else it waits for the nearest one that does. Two shared entries do not exclude each other, any other
+//! two do. So a reader waits for the nearest writer ahead, and a writer for the entry next ahead.
 //!
-//! *Exclusion.* The service orders the entries of a queue totally and never puts a new one before an old one, and a look shows everything
-//! that is ahead of the one who looks, unless it has gone. So of two entries that exclude each other the later one is not
-//! granted before the earlier one has gone, whoever looks when. Going is final, and the only change of a mode that is ever made is the
-//! one from exclusive to shared: what did not exclude an entry when that was granted never will. A look that is older than the queue
-//! shows too much ahead or too strict a mode, and errs towards waiting.
+//! *Exclusion.* The service orders the entries of a queue totally and never puts a new one before an old one, and a
+//! look shows everything that is ahead of the one who looks, unless it has gone. So of two entries that exclude each
+//! other the later one is not granted before the earlier one has gone, whoever looks when. Going is final, and the only
+//! change of a mode that is ever made is the one from exclusive to shared: what did not exclude an entry when that was
+//! granted never will. A look that is older than the queue shows too much ahead or too strict a mode, and errs towards
+//! waiting.
 //!
-//! *No overtaking.* A reader waits for a writer that waits itself, so readers that come after a writer are granted after it, however many
-//! they are: no stream of readers starves a writer. A try is made only behind entries none of which excludes it, those that wait included.
+//! *No overtaking.* A reader waits for a writer that waits itself, so readers that come after a writer are granted
+//! after it, however many they are: no stream of readers starves a writer. A try is made only behind entries none of
+//! which excludes it, those that wait included.
 //!
-//! *No lost wake-up.* Only what is ahead decides, and it changes only by an entry that goes or turns shared. While the nearest entry ahead
-//! that excludes me stands as it was seen, I am not granted; when it does not, I am woken, and look for the next one. What comes in
-//! behind it stands behind me.
+//! *No lost wake-up.* Only what is ahead decides, and it changes only by an entry that goes or turns shared. While the
+//! nearest entry ahead that excludes me stands as it was seen, I am not granted; when it does not, I am woken, and look
+//! for the next one. What comes in behind it stands behind me.
 //!
-//! *Who is woken.* When a writer gives the lock up, the readers behind it up to the next writer: all of them are granted. Or else the
-//! writer that is next. A reader that gives up wakes at most the writer right behind it, and nobody when a reader follows: of `n`
-//! readers that release in the order of the queue, the last one alone wakes the writer. Readers never watch each other. Woken and not
-//! granted are: a writer whose neighbour went out of turn or turned shared, and the readers behind a writer that gives up *waiting*,
-//! which have to find the writer before it.
+//! *Who is woken.* When a writer gives the lock up, the readers behind it up to the next writer: all of them are
+//! granted. Or else the writer that is next. A reader that gives up wakes at most the writer right behind it, and
+//! nobody when a reader follows: of `n` readers that release in the order of the queue, the last one alone wakes the
+//! writer. Readers never watch each other. Woken and not granted are: a writer whose neighbour went out of turn or
+//! turned shared, and the readers behind a writer that gives up *waiting*, which have to find the writer before it.
 //!
-//! *Downgrade.* The holder's entry turns shared in one step of the service, and keeps its place and its token. At no moment is there no
-//! entry, so no writer comes in between; the readers right behind wait for its mode and are woken. The command goes the way of the release, so
-//! that a guard dropped at the await gives the hold up after the change, or without it.
+//! *Downgrade.* The holder's entry turns shared in one step of the service, and keeps its place and its token. At no
+//! moment is there no entry, so no writer comes in between; the readers right behind wait for its mode and are woken.
+//! The command goes the way of the release, so that a guard dropped at the await gives the hold up after the change, or
+//! without it.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -50,13 +53,13 @@ use crate::rule::{Rule, Verdict};
 
 /// A fair distributed read/write lock: any number of readers, or one writer.
 ///
-/// Readers and writers, of this process or any other, stand in one queue in the order in which the service received their requests.
-/// A writer is granted when everybody who came before it is gone; a reader when every *writer* who came before it is.
-/// So a reader that comes while a writer waits is granted after that writer, even if other readers hold the lock at the time:
-/// neither side starves the other.
+/// Readers and writers, of this process or any other, stand in one queue in the order in which the service received
+/// their requests. A writer is granted when everybody who came before it is gone; a reader when every *writer* who came
+/// before it is. So a reader that comes while a writer waits is granted after that writer, even if other readers hold
+/// the lock at the time: neither side starves the other.
 ///
-/// An `RwLock` is a name and a [`Coordinator`]; making one costs nothing and touches no service. It is not reentrant: a task that
-/// reads and then writes waits for itself, and so does one that reads twice if a writer came in between.
+/// An `RwLock` is a name and a [`Coordinator`]; making one costs nothing and touches no service. It is not reentrant: a
+/// task that reads and then writes waits for itself, and so does one that reads twice if a writer came in between.
 ///
 /// ```
 /// # async fn example(coordinator: leasehold_core::Coordinator) -> Result<(), leasehold_core::Error> {
@@ -74,26 +77,30 @@ use crate::rule::{Rule, Verdict};
 ///
 /// # What it promises, and what it cannot
 ///
-/// By the local deadline ([`Held::is_held`]) a writer's guard is never held at the same time as any other guard of the name, as far
-/// as the backend's capabilities say (see [`Capabilities`](crate::Capabilities)). Like every lock with a lease it cannot promise that of
-/// *code*: a process may be paused right after it looked. Only the tokens close that gap.
+/// By the local deadline ([`Held::is_held`]) a writer's guard is never held at the same time as any other guard of the
+/// name, as far as the backend's capabilities say (see [`Capabilities`](crate::Capabilities)). Like every lock with a
+/// lease it cannot promise that of *code*: a process may be paused right after it looked. Only the tokens close that
+/// gap.
 ///
 /// # Fencing with two marks
 ///
-/// Every guard has a [fencing token](Held::fencing_token). A writer's is greater than the token of everybody who held the lock before, a
-/// reader's is greater than that of every writer before. Readers that hold the lock side by side have different ones, though, in no
-/// order that matters: a resource that kept only the highest token it has seen would reject the reader with the lower one. So it keeps **two**
-/// marks, the highest token of a writer and the highest of a reader, and checks reads as well as writes:
+/// Every guard has a [fencing token](Held::fencing_token). A writer's is greater than the token of everybody who held
+/// the lock before, a reader's is greater than that of every writer before. Readers that hold the lock side by side
+/// have different ones, though, in no order that matters: a resource that kept only the highest token it has seen would
+/// reject the reader with the lower one. So it keeps **two** marks, the highest token of a writer and the highest of a
+/// reader, and checks reads as well as writes:
 ///
 /// * a reader's token `t` passes if it is at least the highest writer's mark;
 /// * a writer's token `t` passes if it is at least both marks.
 ///
-/// A guard that was downgraded keeps its token and comes as a reader from then on; its token passes, being the highest writer's mark itself.
+/// A guard that was downgraded keeps its token and comes as a reader from then on; its token passes, being the highest
+/// writer's mark itself.
 ///
 /// # Losing the lock
 ///
-/// As with the [`Mutex`](crate::Mutex): the lock goes away under its holder when the service does not hear of the process for a TTL, or
-/// when an administrator removes the entry. A session that is lost while *waiting* is replaced, and the wait goes on at the queue's end.
+/// As with the [`Mutex`](crate::Mutex): the lock goes away under its holder when the service does not hear of the
+/// process for a TTL, or when an administrator removes the entry. A session that is lost while *waiting* is replaced,
+/// and the wait goes on at the queue's end.
 #[derive(Clone)]
 pub struct RwLock {
     named: Named,
@@ -111,15 +118,17 @@ impl RwLock {
 
     /// Locks for reading, runs `work` for as long as the lock is held, and releases.
     ///
-    /// `work` is given the [`Held`], which it may clone and hand to other tasks. If the lock is lost first, `work` is dropped at the
-    /// await it is at.
+    /// `work` is given the [`Held`], which it may clone and hand to other tasks. If the lock is lost first, `work` is
+    /// dropped at the await it is at.
     ///
     /// # Errors
-    /// As [`RwLock::read`], and [`Lost`](ErrorKind::Lost) if the lock went away before `work` had ended or before it was
-    /// released. A release that the service does not confirm in time is no error here: the removal goes on in the background.
+    /// As [`RwLock::read`], and [`Lost`](ErrorKind::Lost) if the lock went away before `work` had ended or before it
+    /// was released. A release that the service does not confirm in time is no error here: the removal goes on in the
+    /// background.
     ///
     /// # Cancel safety
-    /// Dropping the future drops `work`, if it runs, and gives up the lock or the place in the queue, as in [`RwLock::read`].
+    /// Dropping the future drops `work`, if it runs, and gives up the lock or the place in the queue, as in
+    /// [`RwLock::read`].
     pub async fn with_read<F, W>(&self, work: F) -> Result<W::Output, Error>
     where
         F: FnOnce(Held) -> W,
@@ -183,8 +192,8 @@ impl RwLock {
         self.try_to_read("try_read", Patience::Try).await
     }
 
-    /// Locks for reading, waiting at most `patience` in all, for the service's answers as well as for writers; `Ok(None)` if
-    /// writers were ahead for that long. No patience at all is [`RwLock::try_read`].
+    /// Locks for reading, waiting at most `patience` in all, for the service's answers as well as for writers;
+    /// `Ok(None)` if writers were ahead for that long. No patience at all is [`RwLock::try_read`].
     ///
     /// # Errors
     /// As [`RwLock::read`], and [`ErrorKind::Unavailable`] if the service did not answer within `patience`.
@@ -221,8 +230,8 @@ impl RwLock {
         self.try_to_write("try_write", Patience::Try).await
     }
 
-    /// Locks for writing, waiting at most `patience` in all, for the service's answers as well as for other holders; `Ok(None)` if
-    /// others held the lock for that long. No patience at all is [`RwLock::try_write`].
+    /// Locks for writing, waiting at most `patience` in all, for the service's answers as well as for other holders;
+    /// `Ok(None)` if others held the lock for that long. No patience at all is [`RwLock::try_write`].
     ///
     /// # Errors
     /// As [`RwLock::try_read_for`].
@@ -258,11 +267,12 @@ impl fmt::Debug for RwLock {
     }
 }
 
-/// A [`RwLock`] held for reading, beside any number of other readers. Owned: it can be kept anywhere and moved to other tasks.
+/// A [`RwLock`] held for reading, beside any number of other readers. Owned: it can be kept anywhere and moved to other
+/// tasks.
 ///
 /// Dropping it gives the lock up in the background, without waiting and without a word whether it went well; dropping
-/// needs no runtime. [`RwLockReadGuard::release`] waits and reports. The backstop of both is the TTL. What a holder knows of its hold
-/// are the methods of [`Held`]; how a resource checks its token, see [`RwLock`].
+/// needs no runtime. [`RwLockReadGuard::release`] waits and reports. The backstop of both is the TTL. What a holder
+/// knows of its hold are the methods of [`Held`]; how a resource checks its token, see [`RwLock`].
 #[must_use = "a guard that is dropped at once gives the lock up at once"]
 pub struct RwLockReadGuard {
     inner: HeldGuard,
@@ -274,9 +284,9 @@ impl RwLockReadGuard {
     /// Is always refused; the lock stays held for reading as it was, and the service is not asked.
     ///
     /// Each of two readers that became writers without letting go would wait until the other had let go: for ever.
-    /// Release the guard, take [`RwLock::write`], and then *read again* what the decision to write rested on: another writer may have come
-    /// in between. Where that must not happen, take [`RwLock::write`] from the start, and [`RwLockWriteGuard::downgrade`] when
-    /// nothing is left to be written.
+    /// Release the guard, take [`RwLock::write`], and then *read again* what the decision to write rested on: another
+    /// writer may have come in between. Where that must not happen, take [`RwLock::write`] from the start, and
+    /// [`RwLockWriteGuard::downgrade`] when nothing is left to be written.
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`], always.
@@ -290,8 +300,8 @@ impl RwLockReadGuard {
 /// A [`RwLock`] held for writing, by nobody else in any way. Owned: it can be kept anywhere and moved to other tasks.
 ///
 /// Dropping it gives the lock up in the background, without waiting and without a word whether it went well; dropping
-/// needs no runtime. [`RwLockWriteGuard::release`] waits and reports. The backstop of both is the TTL. What a holder knows of its hold
-/// are the methods of [`Held`]; how a resource checks its token, see [`RwLock`].
+/// needs no runtime. [`RwLockWriteGuard::release`] waits and reports. The backstop of both is the TTL. What a holder
+/// knows of its hold are the methods of [`Held`]; how a resource checks its token, see [`RwLock`].
 #[must_use = "a guard that is dropped at once gives the lock up at once"]
 pub struct RwLockWriteGuard {
     inner: HeldGuard,
@@ -302,15 +312,17 @@ guard_methods!(RwLockWriteGuard);
 impl RwLockWriteGuard {
     /// Turns the hold into one for reading: readers that wait come in, and no writer has come in between.
     ///
-    /// The hold stays the same, with its [`Held`] and its token; it counts as a reader's from when this returns. Readers behind a writer
-    /// that waits go on waiting for that writer.
+    /// The hold stays the same, with its [`Held`] and its token; it counts as a reader's from when this returns.
+    /// Readers behind a writer that waits go on waiting for that writer.
     ///
     /// # Errors
-    /// [`ErrorKind::Lost`] if the lock was lost before the change; [`ErrorKind::PermissionDenied`], … if the service refuses it for
-    /// good. In either case the lock is given up. While the service cannot be reached it waits on, until the lock is lost.
+    /// [`ErrorKind::Lost`] if the lock was lost before the change; [`ErrorKind::PermissionDenied`], … if the service
+    /// refuses it for good. In either case the lock is given up. While the service cannot be reached it waits on, until
+    /// the lock is lost.
     ///
     /// # Cancel safety
-    /// Dropping the future gives the lock up: in the background within about a round trip, at the latest with the session.
+    /// Dropping the future gives the lock up: in the background within about a round trip, at the latest with the
+    /// session.
     pub async fn downgrade(self) -> Result<RwLockReadGuard, Error> {
         let change = Change { mode: Some(Mode::Shared), ..Change::default() };
         self.inner.change("downgrade", change).await?;

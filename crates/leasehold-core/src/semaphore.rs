@@ -2,54 +2,62 @@
 //!
 //! # Implementation
 //!
-//! One queue; each entry says how many permits it asks for and how many there are, as its owner believes. The rule: an entry **fits**, and is
-//! granted, when what it asks for and what everybody ahead of it asks for, granted or not, is no more than there is. An entry ahead that is no
-//! entry of a semaphore of that size counts as if it asked for everything.
+//! One queue; each entry says how many permits it asks for and how many there are, as its owner believes. The rule: an
+//! entry **fits**, and is granted, when what it asks for and what everybody ahead of it asks for, granted or not, is no
+//! more than there is. An entry ahead that is no entry of a semaphore of that size counts as if it asked for
+//! everything.
 //!
-//! *The limit is never exceeded.* The service orders the entries totally, never puts a new one before an old one, and a look shows everything
-//! that is ahead of the one who looks, unless it has gone. Take the last in order of those who hold at some time: all the others are ahead
-//! of it, were so when it was granted, and fitted together with it. A look that is older than the queue shows too much ahead and errs
-//! towards waiting. With that, whoever holds at the same time believes in the same limit.
+//! *The limit is never exceeded.* The service orders the entries totally, never puts a new one before an old one, and a
+//! look shows everything that is ahead of the one who looks, unless it has gone. Take the last in order of those who
+//! hold at some time: all the others are ahead of it, were so when it was granted, and fitted together with it. A look
+//! that is older than the queue shows too much ahead and errs towards waiting. With that, whoever holds at the same
+//! time believes in the same limit.
 //!
-//! *No overtaking.* The sums only grow along the queue, so those who fit are the first ones: a request that does not fit keeps
-//! everybody behind it waiting, and is served when it is first in line, however large it is.
+//! *No overtaking.* The sums only grow along the queue, so those who fit are the first ones: a request that does not
+//! fit keeps everybody behind it waiting, and is served when it is first in line, however large it is.
 //!
-//! *Differing limits.* The first entry of a semaphore in the queue decides what the limit is. Who believes otherwise is refused and leaves;
-//! until it has left it is waited for. That is looked at by those who come, behind whoever is there, so that the one that is configured
-//! wrongly is told and not those who hold or wait.
+//! *Differing limits.* The first entry of a semaphore in the queue decides what the limit is. Who believes otherwise is
+//! refused and leaves; until it has left it is waited for. That is looked at by those who come, behind whoever is
+//! there, so that the one that is configured wrongly is told and not those who hold or wait.
 //!
 //! # Who waits for what
 //!
 //! A release may make any number of waiters fit, and must not wake the others. So waiting goes along the queue:
 //!
 //! * The **first in line**, the first entry that does not fit, watches the queue.
-//! * Everybody behind it watches its *neighbour*, the entry next ahead: for its departure, and for its **announcement**. Whoever is granted
-//!   while somebody is behind it changes its mode to say so. Who is woken by its neighbour's announcement sees that everybody ahead fits,
-//!   and either fits too, is granted and announces itself, or is the first in line from then on.
+//! * Everybody behind it watches its *neighbour*, the entry next ahead: for its departure, and for its
+//!   **announcement**. Whoever is granted while somebody is behind it changes its mode to say so. Who is woken by its
+//!   neighbour's announcement sees that everybody ahead fits, and either fits too, is granted and announces itself, or
+//!   is the first in line from then on.
 //!
-//! A release thus wakes the first in line and each announcement the next one: as many as are granted, and one more. Announcements decide nothing;
-//! whether an entry fits follows from the queue alone.
+//! A release thus wakes the first in line and each announcement the next one: as many as are granted, and one more.
+//! Announcements decide nothing; whether an entry fits follows from the queue alone.
 //!
-//! *No lost wake-up.* Let P be the first entry that fits and was not granted yet. Everybody ahead of P fits too, and so was granted. If P has
-//! nothing to look at, then what it saw in its last look, in which it did not fit, still stands. If everybody ahead fitted then, P watches the
-//! queue, which has not changed, and does not fit now: a contradiction. Otherwise P watches its neighbour N, which did not fit in that look
-//! either. N was granted since, by a look at a later state of the queue, in which P was behind it; so N announces, or departs. A newcomer
-//! that finds its neighbour granted and silent needs no announcement: it sees by the sums that everybody ahead fits. An entry that gives up in the
-//! middle lets at most a run of entries right behind it fit, and wakes the one next behind, with which the run begins.
+//! *No lost wake-up.* Let P be the first entry that fits and was not granted yet. Everybody ahead of P fits too, and so
+//! was granted. If P has nothing to look at, then what it saw in its last look, in which it did not fit, still stands.
+//! If everybody ahead fitted then, P watches the queue, which has not changed, and does not fit now: a contradiction.
+//! Otherwise P watches its neighbour N, which did not fit in that look either. N was granted since, by a look at a
+//! later state of the queue, in which P was behind it; so N announces, or departs. A newcomer that finds its neighbour
+//! granted and silent needs no announcement: it sees by the sums that everybody ahead fits. An entry that gives up in
+//! the middle lets at most a run of entries right behind it fit, and wakes the one next behind, with which the run
+//! begins.
 //!
-//! The argument needs that looks show states that the queue has had, in the order in which it had them, and that whoever is granted acts. Neither is
-//! quite so: a process may freeze between its grant and its announcement, the service may refuse the announcement, and a look may show a departure
-//! before a newcomer that came earlier (a backend's copy of the queue, less the entries that it was told have gone). So waiting for a neighbour is
-//! waiting for a *hint*, and the engine looks again by itself: once soon after the enqueue, when no copy is older than the entry, and then
-//! slowly. That bounds the delay; nothing is ever granted or lost by a hint.
+//! The argument needs that looks show states that the queue has had, in the order in which it had them, and that
+//! whoever is granted acts. Neither is quite so: a process may freeze between its grant and its announcement, the
+//! service may refuse the announcement, and a look may show a departure before a newcomer that came earlier (a
+//! backend's copy of the queue, less the entries that it was told have gone). So waiting for a neighbour is waiting for
+//! a *hint*, and the engine looks again by itself: once soon after the enqueue, when no copy is older than the entry,
+//! and then slowly. That bounds the delay; nothing is ever granted or lost by a hint.
 //!
 //! # What it costs
 //!
-//! A grant with nobody behind is an enqueue and nothing else. A grant with somebody behind writes its announcement, after the permit was handed
-//! out. So a run of waiters that one release lets in comes in one after the other, with an announcement in between: permits that are held for
-//! less than a round trip or two are not all in use at once while there is a queue. The first in line, and it alone, is also woken by each newcomer, each announcement and each departure behind it, for nothing: one
-//! look for a change of the queue, which is no request where the backend keeps a copy and one listing on ZooKeeper. A look steps
-//! over the entries ahead until the permits are used up, so no further than there are permits, however long the queue is.
+//! A grant with nobody behind is an enqueue and nothing else. A grant with somebody behind writes its announcement,
+//! after the permit was handed out. So a run of waiters that one release lets in comes in one after the other, with an
+//! announcement in between: permits that are held for less than a round trip or two are not all in use at once while
+//! there is a queue. The first in line, and it alone, is also woken for nothing, by each newcomer, by each departure
+//! behind it, and by an announcement ahead of it that it did not need: each time one look, which is no request where
+//! the backend keeps a copy of the queue and one listing on ZooKeeper. A look steps over the entries ahead until the
+//! permits are used up, so no further than there are permits, however long the queue is.
 
 use std::fmt;
 use std::future::Future;
@@ -70,13 +78,13 @@ use crate::rule::{Rule, Verdict};
 
 /// A fair distributed semaphore: `limit` permits, of which each acquisition takes one or more.
 ///
-/// Contenders, of this process or any other, stand in one queue in the order in which the service received their requests, and are served in
-/// that order: a large request is never overtaken by smaller ones that would fit at the moment, so it does not starve, and a try
-/// does not overtake anybody.
+/// Contenders, of this process or any other, stand in one queue in the order in which the service received their
+/// requests, and are served in that order: a large request is never overtaken by smaller ones that would fit at the
+/// moment, so it does not starve, and a try does not overtake anybody.
 ///
-/// A `Semaphore` is a name, a limit and a [`Coordinator`]; making one costs nothing and touches no service. Permits are not
-/// stored anywhere: those in use are the entries in the queue, so what a process holds is free again when it dies, and
-/// nothing is ever given back twice.
+/// A `Semaphore` is a name, a limit and a [`Coordinator`]; making one costs nothing and touches no service. Permits are
+/// not stored anywhere: those in use are the entries in the queue, so what a process holds is free again when it dies,
+/// and nothing is ever given back twice.
 ///
 /// ```
 /// # async fn example(coordinator: leasehold_core::Coordinator) -> Result<(), leasehold_core::Error> {
@@ -91,20 +99,22 @@ use crate::rule::{Rule, Verdict};
 ///
 /// # What it promises, and what it cannot
 ///
-/// By the local deadline ([`Held::is_held`]) no more than `limit` permits of one name are held at once, as far
-/// as the backend's capabilities say (see [`Capabilities`](crate::Capabilities)). Permits that are free go to the next in the queue, within about a
-/// round trip each. Like every lock with a lease it cannot promise the limit of *code*: a process may be paused right after it looked. What
-/// a [`SemaphorePermit`]'s token is good for then, see there.
+/// By the local deadline ([`Held::is_held`]) no more than `limit` permits of one name are held at once, as far as the
+/// backend's capabilities say (see [`Capabilities`](crate::Capabilities)). Permits that are free go to the next in the
+/// queue, within about a round trip each. Like every lock with a lease it cannot promise the limit of *code*: a process
+/// may be paused right after it looked. What a [`SemaphorePermit`]'s token is good for then, see there.
 ///
 /// # The limit
 ///
-/// All who use a name at the same time must give the same limit. The first entry in the queue decides; who comes with another limit
-/// gets [`ErrorKind::Mismatch`] and leaves, and a new limit can be used once nobody holds or waits with the old one.
+/// All who use a name at the same time must give the same limit. The first entry in the queue decides; who comes with
+/// another limit gets [`ErrorKind::Mismatch`] and leaves, and a new limit can be used once nobody holds or waits with
+/// the old one.
 ///
 /// # Losing permits
 ///
-/// As with the [`Mutex`](crate::Mutex): permits go away under their holder when the service does not hear of the process for a TTL, or
-/// when an administrator removes the entry. A session that is lost while *waiting* is replaced, and the wait goes on at the queue's end.
+/// As with the [`Mutex`](crate::Mutex): permits go away under their holder when the service does not hear of the
+/// process for a TTL, or when an administrator removes the entry. A session that is lost while *waiting* is replaced,
+/// and the wait goes on at the queue's end.
 #[derive(Clone)]
 pub struct Semaphore {
     named: Named,
@@ -128,8 +138,8 @@ impl Semaphore {
 
     /// Acquires one permit, runs `work` for as long as it is held, and releases it.
     ///
-    /// `work` is given the [`Held`], which it may clone and hand to other tasks. If the permit is lost first, `work` is dropped at the
-    /// await it is at.
+    /// `work` is given the [`Held`], which it may clone and hand to other tasks. If the permit is lost first, `work` is
+    /// dropped at the await it is at.
     ///
     /// ```
     /// # async fn example(coordinator: leasehold_core::Coordinator) -> Result<(), leasehold_core::Error> {
@@ -139,11 +149,13 @@ impl Semaphore {
     /// ```
     ///
     /// # Errors
-    /// As [`Semaphore::acquire`], and [`Lost`](ErrorKind::Lost) if the permit went away before `work` had ended or before it was
-    /// released. A release that the service does not confirm in time is no error here: the removal goes on in the background.
+    /// As [`Semaphore::acquire`], and [`Lost`](ErrorKind::Lost) if the permit went away before `work` had ended or
+    /// before it was released. A release that the service does not confirm in time is no error here: the removal goes
+    /// on in the background.
     ///
     /// # Cancel safety
-    /// Dropping the future drops `work`, if it runs, and gives up the permit or the place in the queue, as in [`Semaphore::acquire`].
+    /// Dropping the future drops `work`, if it runs, and gives up the permit or the place in the queue, as in
+    /// [`Semaphore::acquire`].
     pub async fn with<F, W>(&self, work: F) -> Result<W::Output, Error>
     where
         F: FnOnce(Held) -> W,
@@ -155,8 +167,8 @@ impl Semaphore {
     /// Acquires one permit, waiting as long as it takes.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] if the limit is 0; [`ErrorKind::Mismatch`] if others use the name with another limit;
-    /// [`ErrorKind::InvalidName`]; [`ErrorKind::Closed`] if the coordinator is shut down, also while waiting;
+    /// [`ErrorKind::InvalidArgument`] if the limit is 0; [`ErrorKind::Mismatch`] if others use the name with another
+    /// limit; [`ErrorKind::InvalidName`]; [`ErrorKind::Closed`] if the coordinator is shut down, also while waiting;
     /// [`ErrorKind::Unauthenticated`], [`ErrorKind::PermissionDenied`], [`ErrorKind::TooLarge`], … if the service
     /// refuses for good. While the service cannot be reached it waits on.
     ///
@@ -185,7 +197,8 @@ impl Semaphore {
     /// the request time-out.
     ///
     /// # Errors
-    /// As [`Semaphore::acquire`], and [`ErrorKind::Unavailable`] if the service did not answer within the request time-out.
+    /// As [`Semaphore::acquire`], and [`ErrorKind::Unavailable`] if the service did not answer within the request
+    /// time-out.
     ///
     /// # Cancel safety
     /// As [`Semaphore::acquire`].
@@ -204,8 +217,8 @@ impl Semaphore {
         self.acquire_within("try_acquire_many", count, Patience::Try).await
     }
 
-    /// Acquires one permit, waiting at most `patience` in all, for the service's answers as well as for other holders; `Ok(None)` if
-    /// none was to be had for that long. No patience at all is [`Semaphore::try_acquire`].
+    /// Acquires one permit, waiting at most `patience` in all, for the service's answers as well as for other holders;
+    /// `Ok(None)` if none was to be had for that long. No patience at all is [`Semaphore::try_acquire`].
     ///
     /// # Errors
     /// As [`Semaphore::acquire`], and [`ErrorKind::Unavailable`] if the service did not answer within `patience`.
@@ -269,18 +282,18 @@ impl fmt::Debug for Semaphore {
 
 /// One or more permits of a [`Semaphore`]. Owned: they can be kept anywhere and moved to other tasks.
 ///
-/// Dropping it gives the permits up in the background, without waiting and without a word whether it went well; dropping
-/// needs no runtime. [`SemaphorePermit::release`] waits and reports. The backstop of both is the TTL. What a holder knows of its hold
-/// are the methods of [`Held`].
+/// Dropping it gives the permits up in the background, without waiting and without a word whether it went well;
+/// dropping needs no runtime. [`SemaphorePermit::release`] waits and reports. The backstop of both is the TTL. What a
+/// holder knows of its hold are the methods of [`Held`].
 ///
 /// # What its token is good for
 ///
-/// The [fencing token](Held::fencing_token) differs from that of every other acquisition of the name, and rises in the order of the
-/// queue. It is **no fence** unless the limit is 1: holders with higher and lower tokens are at work side by side, so a resource that rejected
-/// lower tokens would reject holders that are in their rights, and one that does not cannot tell a holder that has lost its permit. Use
-/// it as the name of this acquisition: in logs, as a key that makes a repeated request harmless, to take up what a holder left behind. A
-/// resource that must not be overloaded by stale holders has to count by itself; one that must be written by one at a time needs a
-/// [`Mutex`](crate::Mutex).
+/// The [fencing token](Held::fencing_token) differs from that of every other acquisition of the name, and rises in the
+/// order of the queue. It is **no fence** unless the limit is 1: holders with higher and lower tokens are at work side
+/// by side, so a resource that rejected lower tokens would reject holders that are in their rights, and one that does
+/// not cannot tell a holder that has lost its permit. Use it as the name of this acquisition: in logs, as a key that
+/// makes a repeated request harmless, to take up what a holder left behind. A resource that must not be overloaded by
+/// stale holders has to count by itself; one that must be written by one at a time needs a [`Mutex`](crate::Mutex).
 ///
 /// With a limit of 1 the token is a fence like a mutex's.
 #[must_use = "a permit that is dropped at once is given up at once"]

@@ -1,5 +1,5 @@
-//! What the suites of the locks with several holders share: who is inside, what a resource lets pass, entries of strangers, and the
-//! proof of cancel safety.
+//! What the suites of the locks with several holders share: who is inside, what a resource lets pass, entries of
+//! strangers, and the proof of cancel safety.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -19,7 +19,8 @@ use crate::scene::{Scene, soon};
 /// How long something is watched that must not happen.
 pub(super) const QUIET: Duration = Duration::from_millis(300);
 
-/// Counts how much is inside, and fails as soon as that is more than may be. A lock's writer is as much as all its readers.
+/// Counts how much is inside, and fails as soon as that is more than may be. A lock's writer is as much as all its
+/// readers.
 #[derive(Clone)]
 pub(super) struct Gauge {
     limit: u32,
@@ -129,8 +130,8 @@ pub(super) async fn still_waits<T>(what: &str, waiting: &mut JoinHandle<T>) {
     assert!(ended.is_err(), "{what}");
 }
 
-/// For every k: an acquisition is dropped at its k-th poll, paced so that the polls fall into every stage of it, while what it wants is free and while
-/// it is not. After each, `probe` needs everything for a moment and gets it.
+/// For every k: an acquisition is dropped at its k-th poll, paced so that the polls fall into every stage of it, while
+/// what it wants is free and while it is not. After each, `probe` needs everything for a moment and gets it.
 pub(super) async fn dropped_at_every_poll<G, B>(
     scene: &Scene,
     acquire: impl Fn() -> BoxFuture<'static, G>,
