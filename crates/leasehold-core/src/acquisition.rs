@@ -47,6 +47,7 @@ use crate::backend::{Certainty, Enqueued, NewEntry};
 use crate::backend_error::{BackendError, BackendErrorKind};
 use crate::backoff::Backoff;
 use crate::contenders::Contenders;
+use crate::coordinator::Coordinator;
 use crate::engine::{Engine, NoSession};
 use crate::entry_value::EntryValue;
 use crate::error::{Error, ErrorKind};
@@ -58,6 +59,7 @@ use crate::name::KeyPath;
 use crate::own_entry::{OwnEntry, transient_backoff};
 use crate::rule::{Rule, Verdict};
 use crate::session_keeper::LiveSession;
+use crate::stats::{Outcome, Recorder};
 use crate::token::FencingToken;
 
 /// What to acquire, and how.
@@ -71,6 +73,10 @@ pub(crate) struct Request {
     pub(crate) payload: Bytes,
     pub(crate) patience: Patience,
     pub(crate) limits: HoldLimits,
+    /// Where it is counted.
+    pub(crate) stats: Arc<Recorder>,
+    /// What the entry needs as long as it is there, beyond what its guard keeps: a session that nobody closes.
+    pub(crate) _keeps: Option<Coordinator>,
 }
 
 /// How long to wait.
@@ -110,8 +116,10 @@ pub(crate) async fn acquire(engine: &Arc<Engine>, request: Request) -> Answer {
 /// The caller's side of an acquisition as the task sees it.
 struct Caller {
     reply: Option<oneshot::Sender<Answer>>,
+    since: Instant,
     deadline: Option<Instant>,
     stage: Stage,
+    stats: Arc<Recorder>,
 }
 
 /// Why the caller does not wait any longer.
@@ -155,7 +163,20 @@ impl Caller {
     }
 
     fn answer(&mut self, answer: Answer) {
+        let outcome = match &answer {
+            Ok(Some(_)) => Outcome::Acquired(self.since.elapsed()),
+            // A time-out is a wait that the caller has cut, a busy try is none.
+            Ok(None) if self.stage == Stage::Waiting => Outcome::TimedOut,
+            Ok(None) => Outcome::Contended,
+            Err(_) => Outcome::Failed,
+        };
+        self.answer_as(outcome, answer);
+    }
+
+    fn answer_as(&mut self, outcome: Outcome, answer: Answer) {
         if let Some(reply) = self.reply.take() {
+            // Counted first, so that the caller finds itself counted.
+            self.stats.acquisition(outcome);
             // A guard that nobody receives is dropped here, which gives up its hold.
             let _ = reply.send(answer);
         }
@@ -190,8 +211,10 @@ impl Acquisition {
             Patience::For(patience) => Some(patience),
             Patience::Forever => None,
         };
-        let deadline = patience.and_then(|patience| Instant::now().checked_add(patience));
-        let mut caller = Caller { reply: Some(reply), deadline, stage: Stage::Unanswered };
+        let since = Instant::now();
+        let deadline = patience.and_then(|patience| since.checked_add(patience));
+        let (stage, stats) = (Stage::Unanswered, self.request.stats.clone());
+        let mut caller = Caller { reply: Some(reply), since, deadline, stage, stats };
         loop {
             let live = tokio::select! {
                 biased;
@@ -407,7 +430,7 @@ impl Acquisition {
     /// Answers a caller that stops waiting.
     fn stop(&self, caller: &mut Caller, stop: Stop) {
         caller.answer(match stop {
-            Stop::Gone => Ok(None),
+            Stop::Gone => return caller.answer_as(Outcome::Cancelled, Ok(None)),
             Stop::Draining => Err(self.closed()),
             Stop::OutOfTime if caller.stage == Stage::Waiting => Ok(None),
             Stop::OutOfTime => Err(match self.engine.connection_error() {

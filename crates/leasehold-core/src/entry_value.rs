@@ -1,7 +1,7 @@
 //! The value of an entry: who stands there, since when, and what they and others have to say.
 //!
-//! The text is a list of `name=value` pairs, percent-encoded, so that people can read it with any tool of the service. Fields
-//! that a later version adds are ignored.
+//! The text is a list of `name=value` pairs, percent-encoded, so that people can read it with any tool of the service. An entry
+//! has several writers, which may be of different versions: fields that a later version adds are kept as they are.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -25,12 +25,17 @@ pub(crate) struct EntryValue {
     pub(crate) asked: Option<String>,
     /// Who is about to remove the entry by force, if somebody is.
     pub(crate) broken: Option<String>,
+    /// The pairs that this version does not know, as they were found.
+    others: String,
 }
+
+/// The names that this version knows.
+const KNOWN: [&str; 8] = ["host", "pid", "since", "purpose", "value", "turn", "asked", "broken"];
 
 impl EntryValue {
     /// The value of a new entry.
     pub(crate) fn new(holder: HolderInfo, since: SystemTime, payload: Bytes) -> Self {
-        Self { holder, since, payload, turn: 0, asked: None, broken: None }
+        Self { holder, since, payload, turn: 0, asked: None, broken: None, others: String::new() }
     }
 
     pub(crate) fn encode(&self) -> Bytes {
@@ -58,6 +63,10 @@ impl EntryValue {
                 add(name, &encoded(who.as_bytes()));
             }
         }
+        if !self.others.is_empty() {
+            text.push('&');
+            text.push_str(&self.others);
+        }
         text.into()
     }
 
@@ -70,6 +79,8 @@ impl EntryValue {
             Some(raw) => decoded(raw).map(Some),
             None => Some(None),
         };
+        let is_known = |pair: &&str| KNOWN.contains(&pair.split_once('=').map_or(*pair, |(name, _)| name));
+        let others: Vec<_> = text.split('&').filter(|pair| !is_known(pair)).collect();
         let holder = HolderInfo {
             host: decoded(raw("host")?)?,
             pid: raw("pid")?.parse().ok()?,
@@ -87,6 +98,7 @@ impl EntryValue {
             },
             asked: optional("asked")?,
             broken: optional("broken")?,
+            others: others.join("&"),
         })
     }
 }
@@ -128,6 +140,15 @@ mod tests {
         ] {
             assert_eq!(EntryValue::decode(foreign), None);
         }
-        assert!(EntryValue::decode(b"host=a&pid=1&since=1&purpose=&later=1").is_some());
+    }
+
+    #[test]
+    fn what_a_later_version_has_written_is_kept() {
+        let found = b"host=a&later=1%26&pid=1&since=1&purpose=&flag&broken=b";
+        let mut value = EntryValue::decode(found).unwrap();
+        value.asked = Some("somebody".into());
+        let written = value.encode();
+        assert_eq!(written, "host=a&pid=1&since=1&purpose=&asked=somebody&broken=b&later=1%26&flag");
+        assert_eq!(EntryValue::decode(&written), Some(value));
     }
 }

@@ -10,6 +10,7 @@ use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, OnceLock, Weak};
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::acquisition::Request;
@@ -19,6 +20,7 @@ use crate::error::{Error, ErrorKind};
 use crate::liveness::{Liveness, LivenessCell, LossReason};
 use crate::name::KeyPath;
 use crate::own_entry::OwnEntry;
+use crate::stats::Recorder;
 use crate::token::FencingToken;
 
 pub(crate) struct HeldState {
@@ -37,6 +39,8 @@ pub(crate) struct HeldState {
     /// Who asks the holder to give up, and whether somebody does.
     asker: OnceLock<Arc<str>>,
     asked: CancellationToken,
+    since: Instant,
+    stats: Arc<Recorder>,
 }
 
 impl HeldState {
@@ -54,6 +58,8 @@ impl HeldState {
             stop: engine.draining.child_token(),
             asker: OnceLock::new(),
             asked: CancellationToken::new(),
+            since: Instant::now(),
+            stats: request.stats.clone(),
         }
     }
 
@@ -75,7 +81,10 @@ impl HeldState {
 
     /// Ends the hold; the reason that stays is the first one.
     pub(crate) fn end(&self, reason: LossReason) -> LossReason {
-        let reason = *self.reason.get_or_init(|| reason);
+        let reason = *self.reason.get_or_init(|| {
+            self.stats.hold(self.since.elapsed(), reason);
+            reason
+        });
         // In this order: who is woken by the end sees everything ended.
         self.stop.cancel();
         self.ended.cancel();

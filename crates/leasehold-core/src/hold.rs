@@ -7,9 +7,18 @@
 //! other, so a release is never overtaken by a change of the entry that was asked for before it. A closed channel is a guard that was dropped.
 //!
 //! **What ends a hold**, whichever comes first: the guard's release or drop; the loss of the session; the entry's
-//! removal by somebody else; a mark in the entry that it is about to be removed by force; the end of the maximum hold; the
-//! coordinator that abandons it. All but the first are told to the holders by [`HeldState::end`] *before* the entry is withdrawn. While
-//! a command is carried out, the loss of the session and the abandonment are still heard.
+//! removal by somebody else, or its change into one that claims something else; a mark in the entry that it is about to be
+//! removed by force; the end of the maximum hold; the coordinator that abandons it. All but the first are told to the holders by
+//! [`HeldState::end`] *before* the entry is withdrawn. While a command is carried out, all but the guard and the entry are still
+//! heard, and the entry is looked at by the command itself.
+//!
+//! *A release that races another end.* [`HeldState::end`] decides which was first. If that is the release, its command (or the
+//! closing of the channel) follows without an await in between, so the task takes it before it goes, and answers what became
+//! of the entry.
+//!
+//! **The minimum hold.** The entry of a hold that ends early by its guard stays for the *rest* of the time; its coordinator is kept
+//! for as long ([`Request::_keeps`](crate::acquisition::Request::_keeps)). The rest ends early by what ends a hold: a lost session, an entry that
+//! was removed or is broken. A shutdown waits for it within its grace; abandoned after that, the entry goes with the session.
 //!
 //! **What is watched.** The entry's mode and version, from some 50 ms after its enqueue on, so that a short hold costs no
 //! more than its enqueue and its withdrawal. An entry's first version is its order, so that a change between enqueue and
@@ -35,7 +44,7 @@ use crate::engine::Engine;
 use crate::entry_value::EntryValue;
 use crate::error::{Error, ReleaseError};
 use crate::held::{Held, HeldState};
-use crate::liveness::LossReason;
+use crate::liveness::{LivenessCell, LossReason};
 use crate::mode::Mode;
 use crate::own_entry::{OwnEntry, Release, transient_backoff};
 
@@ -66,6 +75,17 @@ pub(crate) struct HoldLimits {
     pub(crate) max: Option<Duration>,
 }
 
+impl HoldLimits {
+    /// Why nothing can be held within these limits.
+    pub(crate) fn objection(&self) -> Option<&'static str> {
+        match self.max {
+            Some(max) if max.is_zero() => Some("a maximum hold of zero"),
+            Some(max) if max < self.min => Some("a maximum hold that is shorter than the minimum"),
+            _ => None,
+        }
+    }
+}
+
 impl Grant {
     pub(crate) fn held(&self) -> &Held {
         &self.held
@@ -73,31 +93,34 @@ impl Grant {
 
     /// Gives up the hold and waits for the service's word.
     pub(crate) async fn release(self) -> Result<(), ReleaseError> {
-        let error = |reason| self.held.state().error("release", reason);
-        if let Some(reason) = self.held.state().ended() {
-            return Err(ReleaseError::Lost(error(reason)));
+        let state = self.held.state();
+        let error = |reason| state.error("release", reason);
+        // One look and one step: a loss in between stays a loss.
+        match state.ended().unwrap_or_else(|| state.end(LossReason::Released)) {
+            LossReason::Released => {}
+            reason => return Err(ReleaseError::Lost(error(reason))),
         }
-        self.held.state().end(LossReason::Released);
         let (reply, outcome) = oneshot::channel();
         let sent = self.commands.send(Command::Release(reply)).is_ok();
         match if sent { outcome.await.ok() } else { None } {
             Some(Release::Done) => Ok(()),
             Some(Release::Lost(reason)) => Err(ReleaseError::Lost(error(reason))),
-            // None: the session was lost in the same moment, or the driver's runtime is gone.
-            Some(Release::Unknown) | None => Err(ReleaseError::Unknown(self.held.state().unconfirmed())),
+            // None: the driver's runtime is gone.
+            Some(Release::Unknown) | None => Err(ReleaseError::Unknown(state.unconfirmed())),
         }
     }
 
     /// Changes the entry, and waits until the service has confirmed it, or the hold is over.
     pub(crate) async fn change(&self, operation: &'static str, change: Change) -> Result<(), Error> {
+        let state = self.held.state();
+        if let Some(reason) = state.ended() {
+            return Err(state.error(operation, reason));
+        }
         let (reply, outcome) = oneshot::channel();
         let sent = self.commands.send(Command::Change(operation, change, reply)).is_ok();
         match if sent { outcome.await.ok() } else { None } {
             Some(outcome) => outcome,
-            None => {
-                let state = self.held.state();
-                Err(state.error(operation, state.ended().unwrap_or(LossReason::DriverGone)))
-            }
+            None => Err(state.error(operation, state.ended().unwrap_or(LossReason::DriverGone))),
         }
     }
 }
@@ -117,16 +140,44 @@ pub(crate) struct Holding {
     /// The entry as this task knows it.
     value: EntryValue,
     version: u64,
-    limits: HoldLimits,
     since: Instant,
+    min: Duration,
+    ending: Ending,
     _fail_closed: EndOnDrop,
+}
+
+/// What ends a hold without a word of its guard or of its entry.
+#[derive(Clone)]
+struct Ending {
+    engine: Arc<Engine>,
+    liveness: Arc<LivenessCell>,
+    /// When the maximum hold is over; a time that no clock reaches is no limit.
+    at: Option<Instant>,
+}
+
+impl Ending {
+    async fn reached(&self) -> LossReason {
+        tokio::select! {
+            biased;
+            reason = self.liveness.lost() => reason,
+            () = self.engine.abandon.cancelled() => LossReason::ShutDown,
+            () = reach(self.at) => LossReason::MaxHoldPassed,
+        }
+    }
+}
+
+/// Resolves at that time, or never.
+async fn reach(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// What happened to a hold.
 enum Event {
     Command(Option<Command>),
     Over(LossReason),
-    TooLong,
     Entry(Option<Entry>),
 }
 
@@ -150,21 +201,27 @@ impl Holding {
         let grant = Grant { held: Held::new(state.clone()), commands: sender };
         let _fail_closed = EndOnDrop(state.clone());
         let since = Instant::now();
-        (grant, Self { engine, own, state, commands, value, version, limits, since, _fail_closed })
+        let ending = Ending {
+            engine: engine.clone(),
+            liveness: own.live.liveness().clone(),
+            at: limits.max.and_then(|max| since.checked_add(max)),
+        };
+        let min = limits.min;
+        let holding = Self { engine, own, state, commands, value, version, since, min, ending, _fail_closed };
+        (grant, holding)
     }
 
     /// Keeps the hold until it is over and its entry is gone.
     pub(crate) async fn keep(mut self, announce: Option<Mode>) {
         if let Some(mode) = announce {
+            // Refused, it is a hint that the others do without.
             let announced = self.change(Change { mode: Some(mode), ..Change::default() }).await;
             if let Err(Unchanged::Over(reason)) = announced {
                 return self.end(reason).await;
             }
         }
-        // A time that no clock reaches is no limit.
-        let ends = self.limits.max.and_then(|max| self.since.checked_add(max));
         loop {
-            match self.next(ends).await {
+            let over = match self.next().await {
                 Event::Command(None) => return self.release(None).await,
                 Event::Command(Some(Command::Release(reply))) => return self.release(Some(reply)).await,
                 Event::Command(Some(Command::Change(operation, change, reply))) => {
@@ -179,52 +236,37 @@ impl Holding {
                     }
                     // Whoever asked may be gone.
                     let _ = reply.send(outcome.map_err(|error| self.error(operation, error)));
-                    if let Some(reason) = over {
-                        return self.end(reason).await;
-                    }
+                    over
                 }
-                Event::Over(reason) => return self.end(reason).await,
-                Event::TooLong => return self.end(LossReason::MaxHoldPassed).await,
-                Event::Entry(None) => return self.end(LossReason::EntryRemoved).await,
-                Event::Entry(Some(entry)) => {
-                    if let Err(reason) = self.adopt(&entry) {
-                        return self.end(reason).await;
-                    }
-                }
+                Event::Over(reason) => Some(reason),
+                Event::Entry(entry) => self.adopt(entry).err(),
+            };
+            if let Some(reason) = over {
+                return self.end(reason).await;
             }
         }
     }
 
-    async fn next(&mut self, ends: Option<Instant>) -> Event {
-        let too_long = async {
-            match ends {
-                Some(ends) => sleep_until(ends).await,
-                None => std::future::pending().await,
-            }
-        };
+    async fn next(&mut self) -> Event {
         tokio::select! {
             biased;
             command = self.commands.recv() => Event::Command(command),
-            reason = self.own.live.liveness().lost() => Event::Over(reason),
-            () = self.engine.abandon.cancelled() => Event::Over(LossReason::ShutDown),
-            () = too_long => Event::TooLong,
+            reason = self.ending.reached() => Event::Over(reason),
             entry = self.own.altered(self.version) => Event::Entry(entry),
         }
     }
 
     /// Changes the entry, however often that has to be tried, as long as the hold lasts.
     async fn change(&mut self, change: Change) -> Result<(), Unchanged> {
-        let (liveness, engine) = (self.own.live.liveness().clone(), self.engine.clone());
+        let ending = self.ending.clone();
         tokio::select! {
             biased;
             outcome = self.publish(change) => outcome,
-            reason = liveness.lost() => Err(Unchanged::Over(reason)),
-            () = engine.abandon.cancelled() => Err(Unchanged::Over(LossReason::ShutDown)),
+            reason = ending.reached() => Err(Unchanged::Over(reason)),
         }
     }
 
     async fn publish(&mut self, change: Change) -> Result<(), Unchanged> {
-        let removed = || Unchanged::Over(LossReason::EntryRemoved);
         let mut backoff = transient_backoff();
         loop {
             let mut value = self.value.clone();
@@ -244,34 +286,53 @@ impl Holding {
                     return Ok(());
                 }
                 Ok(Published::VersionDiffers) => {}
-                Err(error) if error.kind() == BackendErrorKind::NoEntry => return Err(removed()),
-                Err(error) if error.kind() == BackendErrorKind::SessionLost => {
-                    self.own.live.liveness().end(LossReason::SessionEnded);
-                    return Err(Unchanged::Over(LossReason::SessionEnded));
+                Err(error) => {
+                    self.retryable(error)?;
+                    sleep(backoff.next_delay()).await;
                 }
-                Err(error) if error.is_transient() => sleep(backoff.next_delay()).await,
-                Err(error) => return Err(Unchanged::Refused(error)),
             }
             // Somebody else has changed the entry, or nobody knows whether this has.
             match self.own.queue.entry(self.own.attempt).await {
-                Ok(Some(entry)) => {
-                    let done = entry.mode == mode && entry.value == encoded;
-                    if done {
+                Ok(entry) => {
+                    let done =
+                        entry.as_ref().is_some_and(|entry| entry.mode == mode && entry.value == encoded);
+                    if entry.as_ref().is_some_and(|entry| entry.mode == mode) {
                         self.own.mode = mode;
                     }
-                    self.adopt(&entry).map_err(Unchanged::Over)?;
+                    self.adopt(entry).map_err(Unchanged::Over)?;
                     if done {
                         return Ok(());
                     }
                 }
-                Ok(None) => return Err(removed()),
-                Err(_) => sleep(backoff.next_delay()).await,
+                Err(error) => {
+                    self.retryable(error)?;
+                    sleep(backoff.next_delay()).await;
+                }
             }
         }
     }
 
-    /// Takes over what others have written into the entry.
-    fn adopt(&mut self, entry: &Entry) -> Result<(), LossReason> {
+    /// Whether a request of a change is to be made again.
+    fn retryable(&self, error: BackendError) -> Result<(), Unchanged> {
+        match error.kind() {
+            BackendErrorKind::NoEntry => Err(Unchanged::Over(LossReason::EntryRemoved)),
+            BackendErrorKind::SessionLost => {
+                self.own.live.liveness().end(LossReason::SessionEnded);
+                Err(Unchanged::Over(LossReason::SessionEnded))
+            }
+            _ if error.is_transient() => Ok(()),
+            _ => Err(Unchanged::Refused(error)),
+        }
+    }
+
+    /// Takes over what others have written into the entry, as it is now.
+    fn adopt(&mut self, entry: Option<Entry>) -> Result<(), LossReason> {
+        let Some(entry) = entry else { return Err(LossReason::EntryRemoved) };
+        if !entry.mode.claims_what(self.own.mode) {
+            // Others are granted by what it says, so what was granted to this holder is not there any more.
+            return Err(LossReason::EntryRemoved);
+        }
+        self.own.mode = entry.mode;
         self.version = entry.version;
         let Some(value) = EntryValue::decode(&entry.value) else {
             // Not of our making; the next change that this holder makes replaces it.
@@ -291,28 +352,65 @@ impl Holding {
     }
 
     /// The guard has given up the hold: removes the entry, when it has been there for long enough.
-    async fn release(self, reply: Option<oneshot::Sender<Release>>) {
-        if let Some(until) = self.since.checked_add(self.limits.min)
-            && until > Instant::now()
-        {
-            tokio::select! {
-                () = sleep_until(until) => {}
-                _ = self.own.live.liveness().lost() => {}
-                () = self.engine.abandon.cancelled() => {}
+    async fn release(mut self, reply: Option<oneshot::Sender<Release>>) {
+        match self.rest().await {
+            None => self.own.withdraw(&self.engine, reply).await,
+            Some(LossReason::ForceReleased) => {
+                // The minimum was cut short, which whoever waits for its end wants to know.
+                answer(reply, Release::Lost(LossReason::ForceReleased));
+                self.leave(LossReason::ForceReleased, None).await;
             }
+            Some(reason) => self.leave(reason, reply).await,
         }
-        self.own.withdraw(&self.engine, reply).await;
     }
 
-    /// Tells the holders that the hold is over, and removes the entry if it may still be there and is this hold's.
-    async fn end(self, reason: LossReason) {
-        self.state.end(reason);
-        match reason {
-            LossReason::MaxHoldPassed | LossReason::ForceReleased => {
-                self.own.withdraw(&self.engine, None).await;
+    /// Waits for the end of the minimum hold; why it is over before, if it is.
+    async fn rest(&mut self) -> Option<LossReason> {
+        // Never, where no clock reaches it.
+        let until = self.since.checked_add(self.min);
+        while until.is_none_or(|until| until > Instant::now()) {
+            tokio::select! {
+                biased;
+                () = reach(until) => {}
+                reason = self.ending.reached() => return Some(reason),
+                entry = self.own.altered(self.version) => {
+                    if let Err(reason) = self.adopt(entry) {
+                        return Some(reason);
+                    }
+                }
             }
-            LossReason::EntryRemoved => self.own.leave_nothing(&self.engine).await,
-            _ => {}
+        }
+        None
+    }
+
+    /// Tells the holders that the hold is over, and sees to the entry.
+    async fn end(mut self, reason: LossReason) {
+        if self.state.end(reason) != LossReason::Released {
+            // Whoever has asked for a change meanwhile is told at once.
+            self.commands.close();
+            while self.commands.try_recv().is_ok() {}
+            return self.leave(reason, None).await;
+        }
+        // The guard gave up first, and may want to hear how that went: it says so, or closes the channel, in the same breath.
+        let reply = loop {
+            match self.commands.recv().await {
+                Some(Command::Release(reply)) => break Some(reply),
+                Some(Command::Change(..)) => {}
+                None => break None,
+            }
+        };
+        self.leave(reason, reply).await;
+    }
+
+    /// Removes the entry if it may still be there and is this hold's.
+    async fn leave(self, reason: LossReason, reply: Option<oneshot::Sender<Release>>) {
+        match reason {
+            // It is the successor's.
+            LossReason::Superseded => answer(reply, Release::Lost(reason)),
+            // It goes with the session.
+            LossReason::ShutDown => answer(reply, Release::Unknown),
+            // Nothing is asked of a session that is lost. An entry that is gone could come back by an enqueue that went unanswered.
+            _ => self.own.withdraw(&self.engine, reply).await,
         }
     }
 
@@ -321,6 +419,13 @@ impl Holding {
             Unchanged::Over(reason) => self.state.error(operation, reason),
             Unchanged::Refused(error) => self.state.named(Error::from_backend(operation, Arc::new(error))),
         }
+    }
+}
+
+fn answer(reply: Option<oneshot::Sender<Release>>, outcome: Release) {
+    if let Some(reply) = reply {
+        // Whoever asked may be gone.
+        let _ = reply.send(outcome);
     }
 }
 

@@ -3,6 +3,7 @@
 //! Applications use the crate `leasehold`, which re-exports what they need. This crate is for writers of backends.
 
 mod acquisition;
+mod admin;
 mod attempt;
 mod backend;
 mod backend_error;
@@ -19,6 +20,7 @@ mod error;
 pub mod fencing;
 mod guard;
 mod held;
+mod histogram;
 mod hold;
 mod holder;
 mod liveness;
@@ -35,9 +37,11 @@ mod rule_model;
 mod rw_lock;
 mod semaphore;
 mod session_keeper;
+mod stats;
 mod status;
 mod token;
 
+pub use admin::{Admin, ContenderInfo, EntryDetails, EntryId, ParseEntryIdError, Recipe, Released, Standing};
 pub use attempt::{AttemptId, AttemptIds, ParseAttemptIdError};
 pub use backend::{
     Certainty, Credentials, Enqueued, Entry, Interest, LockBackend, Look, NewEntry, OpenSession, Publish,
@@ -52,6 +56,7 @@ pub use contenders::{Contender, Contenders};
 pub use coordinator::{Coordinator, ShutdownError};
 pub use error::{Error, ErrorKind, ReleaseError};
 pub use held::Held;
+pub use histogram::{Bucket, Histogram};
 pub use holder::HolderInfo;
 pub use liveness::{Liveness, LivenessCell, LossReason, local_deadline};
 pub use mode::{Mode, ParseModeError};
@@ -59,5 +64,6 @@ pub use mutex::{Mutex, MutexGuard};
 pub use name::{KeyPath, Kind, MAX_NAME_BYTES, NameError, Namespace};
 pub use rw_lock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use semaphore::{Semaphore, SemaphorePermit};
+pub use stats::Stats;
 pub use status::{State, Status};
 pub use token::{FencingToken, ParseTokenError};

@@ -41,6 +41,16 @@ impl Mode {
         }
     }
 
+    /// Whether an entry of this mode claims the same as one of the other: both are, but for what a semaphore's contender
+    /// says of being granted, equal.
+    pub(crate) fn claims_what(self, other: Mode) -> bool {
+        let claim = |mode| match mode {
+            Mode::Permits { count, limit, .. } => Mode::Permits { count, limit, granted: false },
+            other => other,
+        };
+        claim(self) == claim(other)
+    }
+
     /// How many permits of a semaphore with `limit` of them a contender of this mode takes. One that has another idea of what
     /// the queue is for takes them all: nobody is granted beside it.
     pub(crate) fn weight(self, limit: u32) -> u64 {

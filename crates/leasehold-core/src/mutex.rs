@@ -19,13 +19,14 @@ use std::future::Future;
 use std::time::Duration;
 
 use crate::acquisition::Patience;
+use crate::admin::{self, ContenderInfo, Recipe, Released};
 use crate::attempt::AttemptId;
 use crate::backend::Interest;
 use crate::contenders::Contenders;
 use crate::coordinator::Coordinator;
-use crate::error::Error;
 #[cfg(doc)]
 use crate::error::ErrorKind;
+use crate::error::Error;
 use crate::guard::{HeldGuard, guard_methods};
 use crate::held::Held;
 use crate::hold::HoldLimits;
@@ -33,6 +34,7 @@ use crate::mode::Mode;
 use crate::name::Kind;
 use crate::named::{Acquire, Named};
 use crate::rule::{Rule, Verdict};
+use crate::stats::Stats;
 
 /// A fair distributed mutual-exclusion lock.
 ///
@@ -66,20 +68,27 @@ impl Mutex {
         Self { named: Named::new(coordinator, Kind::Lock, name), limits: HoldLimits::default() }
     }
 
-    /// The same mutex, held through this handle for at least `time`: an earlier release, or drop of the guard, is carried out
-    /// only then, and [`MutexGuard::release`] waits for it.
+    /// The same mutex, held through this handle for at least `time`: an earlier release, or drop of the guard, ends the hold at
+    /// once, but its entry stays for the rest of the time, and [`MutexGuard::release`] waits for that.
     ///
     /// It keeps a job that is done in no time from being done once more by a peer whose clock is late. It is a matter of the living:
-    /// the lock of a process that dies is free after the TTL, whatever the minimum. To run something once for each occurrence,
-    /// whoever dies, there is a recipe of its own.
+    /// the lock of a process that dies is free after the TTL, and that of a session that is lost with it, whatever the minimum. A
+    /// [shutdown](Coordinator::shutdown) waits for the rest, but no longer than its grace; then the entry goes with the session, a
+    /// TTL later. To run something once for each occurrence, whoever dies, there is a recipe of its own.
+    ///
+    /// A minimum that is longer than the [maximum](Mutex::max_hold) is an [`InvalidArgument`](ErrorKind::InvalidArgument) of every
+    /// acquisition.
     #[must_use]
     pub fn min_hold(mut self, time: Duration) -> Self {
         self.limits.min = time;
         self
     }
 
-    /// The same mutex, held through this handle for at most `time`: then the hold is [lost](crate::LossReason::MaxHoldPassed), and the lock
-    /// goes on to the next.
+    /// The same mutex, held through this handle for at most `time`: then the hold is
+    /// [lost](crate::LossReason::MaxHoldPassed), and the lock goes on to the next.
+    ///
+    /// It is this process that keeps the time, by a clock that may stop while the machine sleeps; a holder that is dead or asleep loses
+    /// the lock with its session. Zero is an [`InvalidArgument`](ErrorKind::InvalidArgument) of every acquisition.
     #[must_use]
     pub fn max_hold(mut self, time: Duration) -> Self {
         self.limits.max = Some(time);
@@ -89,6 +98,43 @@ impl Mutex {
     /// The name, as it was given.
     pub fn name(&self) -> &str {
         self.named.name()
+    }
+
+    /// What became of the acquisitions through this handle and its clones, and how long they waited and held.
+    pub fn stats(&self) -> Stats {
+        self.named.stats()
+    }
+
+    /// Who holds and who waits, in the queue's order. See [`Admin::contenders`](crate::Admin::contenders).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn contenders(&self) -> Result<Vec<ContenderInfo>, Error> {
+        self.named.contenders(Recipe::Mutex).await
+    }
+
+    /// Asks the present holder to give up, in the words of `who`; whether there was one. See
+    /// [`Admin::ask_to_release`](crate::Admin::ask_to_release).
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Cancel safety
+    /// Once polled, it goes on whether or not the future is.
+    pub async fn ask_to_release(&self, who: impl AsRef<str>) -> Result<bool, Error> {
+        Ok(self.named.ask_holders(Recipe::Mutex, who.as_ref()).await? > 0)
+    }
+
+    /// Takes the lock from its present holder, which has a second to give it up by itself. See
+    /// [`Admin::force_release`](crate::Admin::force_release).
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Cancel safety
+    /// Once polled, it goes on whether or not the future is.
+    pub async fn force_release(&self, who: impl AsRef<str>) -> Result<Released, Error> {
+        self.named.break_holders(Recipe::Mutex, who.as_ref(), admin::DEFAULT_GRACE).await
     }
 
     /// Locks, runs `work` for as long as the lock is held, and releases.
@@ -124,7 +170,8 @@ impl Mutex {
     /// Locks, waiting as long as it takes.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidName`]; [`ErrorKind::Closed`] if the coordinator is shut down, also while waiting;
+    /// [`ErrorKind::InvalidName`]; [`ErrorKind::InvalidArgument`] if the hold's limits cannot work; [`ErrorKind::Closed`] if the
+    /// coordinator is shut down, also while waiting;
     /// [`ErrorKind::Unauthenticated`], [`ErrorKind::PermissionDenied`], [`ErrorKind::TooLarge`], … if the service
     /// refuses for good. While the service cannot be reached it waits on.
     ///
@@ -196,7 +243,7 @@ pub struct MutexGuard {
 
 guard_methods!(MutexGuard);
 
-struct FirstInLine;
+pub(crate) struct FirstInLine;
 
 impl Rule for FirstInLine {
     fn verdict(&self, queue: &Contenders, me: AttemptId) -> Verdict {

@@ -13,14 +13,16 @@ use crate::hold::HoldLimits;
 use crate::mode::Mode;
 use crate::name::{KeyPath, Kind, NameError};
 use crate::rule::Rule;
+use crate::stats::{Recorder, Stats};
 
 /// A name of one kind over a coordinator. Making one touches no service; a name that cannot be used is reported by the first
-/// operation.
+/// operation. Clones count together what is acquired through them.
 #[derive(Clone)]
 pub(crate) struct Named {
     coordinator: Coordinator,
     name: Arc<str>,
     path: Result<KeyPath, NameError>,
+    stats: Arc<Recorder>,
 }
 
 /// What to acquire under a name.
@@ -48,7 +50,7 @@ impl Acquire {
 impl Named {
     pub(crate) fn new(coordinator: Coordinator, kind: Kind, name: &str) -> Self {
         let path = KeyPath::new(coordinator.namespace(), kind, name);
-        Self { coordinator, name: name.into(), path }
+        Self { coordinator, name: name.into(), path, stats: Arc::default() }
     }
 
     pub(crate) fn coordinator(&self) -> &Coordinator {
@@ -70,12 +72,22 @@ impl Named {
         })
     }
 
+    /// What has been acquired through this handle and its clones.
+    pub(crate) fn stats(&self) -> Stats {
+        self.stats.snapshot()
+    }
+
     /// Acquires; `None` when somebody else was there, as far as the patience went.
     pub(crate) async fn acquire(&self, acquire: Acquire) -> Result<Option<HeldGuard>, Error> {
         let path = self.path(acquire.operation)?;
         let Acquire { operation, rule, mode, payload, patience, limits } = acquire;
-        let request =
-            Request { operation, name: self.name.clone(), path, rule, mode, payload, patience, limits };
+        if let Some(objection) = limits.objection() {
+            return Err(self.error(ErrorKind::InvalidArgument, operation, objection));
+        }
+        // Only with a minimum hold can the entry outlive its guard.
+        let _keeps = (!limits.min.is_zero()).then(|| self.coordinator.clone());
+        let (name, stats) = (self.name.clone(), self.stats.clone());
+        let request = Request { operation, name, path, rule, mode, payload, patience, limits, stats, _keeps };
         let grant = self.coordinator.acquire(request).await?;
         Ok(grant.map(|grant| HeldGuard::new(grant, self.coordinator.clone())))
     }

@@ -90,19 +90,25 @@ impl OwnEntry {
         }
     }
 
-    /// Resolves when the entry has another version than `seen`, with the entry, or when the service shows that it is gone.
+    /// Resolves when the entry has another version than `seen`, with the entry, or with `None` when the service shows that it
+    /// is gone.
     pub(crate) async fn altered(&self, seen: u64) -> Option<Entry> {
         sleep_until(self.watch_from).await;
         let interest = Interest::Entry { attempt: self.attempt, mode: self.mode, version: Some(seen) };
+        let mut backoff = transient_backoff();
         loop {
-            // An error tells nothing of the entry. While it lasts, the session's liveness decides.
-            if self.queue.changed(interest).await.is_ok()
-                && let Ok(entry) = self.queue.entry(self.attempt).await
-                && entry.as_ref().is_none_or(|entry| entry.version != seen)
-            {
-                return entry;
+            let entry = match self.queue.changed(interest).await {
+                Ok(()) => self.queue.entry(self.attempt).await,
+                Err(error) => Err(error),
+            };
+            match entry {
+                Ok(entry) if entry.as_ref().is_none_or(|entry| entry.version != seen) => return entry,
+                // Woken early.
+                Ok(_) => backoff = transient_backoff(),
+                // An error tells nothing of the entry. While it lasts, the session's liveness decides.
+                Err(_) => {}
             }
-            sleep(WATCH_AFTER).await;
+            sleep(backoff.next_delay()).await;
         }
     }
 

@@ -39,10 +39,20 @@ enum Effect {
 }
 
 /// Why a request has no answer.
-enum Failed {
+pub(crate) enum Failed {
     Backend(Arc<BackendError>),
     Closed,
     OutOfTime,
+}
+
+impl Failed {
+    /// The same of a request that changes nothing: there is nothing to be in doubt of.
+    pub(crate) fn changing_nothing(self) -> Self {
+        match self {
+            Failed::Backend(error) if error.kind() == BackendErrorKind::Indeterminate => Failed::OutOfTime,
+            other => other,
+        }
+    }
 }
 
 impl Named {
@@ -61,7 +71,10 @@ impl Named {
     {
         let engine = self.coordinator().engine().clone();
         let budget = engine.request_timeout;
-        let task = async move { request(&engine, Effect::Read, budget, ask).await };
+        let task = async move {
+            let answer = request(&engine, Effect::Read, budget, ask).await;
+            answer.map_err(Failed::changing_nothing)
+        };
         let answer = AbortOnDrop(self.spawn(task)).await;
         self.answer(operation, answer)
     }
@@ -151,6 +164,19 @@ impl Named {
         self.answer(operation, answer)
     }
 
+    /// Carries out what consists of several requests, to its end also when the caller is gone. A shutdown waits for it.
+    ///
+    /// # Errors
+    /// As [`Named::ask`].
+    pub(crate) async fn carry_out<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        requests: impl Future<Output = Result<T, Failed>> + Send + 'static,
+    ) -> Result<T, Error> {
+        let answer = self.spawn(requests).await.ok();
+        self.answer(operation, answer)
+    }
+
     fn spawn<T: Send + 'static>(
         &self,
         task: impl Future<Output = Result<T, Failed>> + Send + 'static,
@@ -188,6 +214,17 @@ async fn session(engine: &Engine) -> Result<Arc<LiveSession>, Failed> {
         NoSession::Refused(error) => Failed::Backend(error),
         NoSession::Closed => Failed::Closed,
     })
+}
+
+/// One of the requests of [`Named::carry_out`], which may be repeated whatever became of it, for at most the request time-out.
+pub(crate) async fn repeatable<T, F>(
+    engine: &Engine,
+    ask: impl Fn(Arc<LiveSession>) -> F,
+) -> Result<T, Failed>
+where
+    F: Future<Output = Result<T, BackendError>>,
+{
+    request(engine, Effect::Read, engine.request_timeout, ask).await
 }
 
 /// Asks until there is an answer, for at most `budget`.

@@ -50,6 +50,7 @@ use crate::mode::Mode;
 use crate::name::Kind;
 use crate::named::{Acquire, Named};
 use crate::rule::{Rule, Verdict};
+use crate::stats::Stats;
 
 /// A fair distributed read/write lock: any number of readers, or one writer.
 ///
@@ -114,6 +115,11 @@ impl RwLock {
     /// The name, as it was given.
     pub fn name(&self) -> &str {
         self.named.name()
+    }
+
+    /// What became of the acquisitions through this handle and its clones, of readers and writers together, and how long they waited and held.
+    pub fn stats(&self) -> Stats {
+        self.named.stats()
     }
 
     /// Locks for reading, runs `work` for as long as the lock is held, and releases.
@@ -330,7 +336,7 @@ impl RwLockWriteGuard {
     }
 }
 
-struct InOrder;
+pub(crate) struct InOrder;
 
 impl Rule for InOrder {
     fn verdict(&self, queue: &Contenders, me: AttemptId) -> Verdict {

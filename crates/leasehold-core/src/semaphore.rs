@@ -311,7 +311,7 @@ impl SemaphorePermit {
     }
 }
 
-struct FirstThatFit;
+pub(crate) struct FirstThatFit;
 
 impl Rule for FirstThatFit {
     fn verdict(&self, queue: &Contenders, me: AttemptId) -> Verdict {

@@ -158,6 +158,12 @@ pub(crate) struct Observer {
 }
 
 impl Observer {
+    /// The queue of the lock `name`, for what only another service's client would do.
+    pub(crate) fn queue(&self, name: &str) -> Arc<dyn Queue> {
+        let path = KeyPath::new(&self.namespace, Kind::Lock, name).expect("a sound name");
+        self.session.queue(&path)
+    }
+
     /// Waits until the queue of the lock `name` is seen to have exactly `count` contenders. What is seen may be older than what other
     /// sessions have done, so a count that the queue had before tells nothing.
     pub(crate) async fn contenders(&self, name: &str, count: usize) {

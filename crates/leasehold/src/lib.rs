@@ -35,10 +35,11 @@ pub use connect::{builder, connect, connect_lazy};
 #[doc(inline)]
 pub use leasehold_core::fencing;
 pub use leasehold_core::{
-    Capabilities, Coordinator, CoordinatorBuilder, DEFAULT_TTL, Error, ErrorKind, FencingToken, Held,
-    HolderInfo, LossReason, MAX_NAME_BYTES, Mutex, MutexGuard, NameError, Namespace, ParseTokenError,
-    ReleaseError, RwLock, RwLockReadGuard, RwLockWriteGuard, Semaphore, SemaphorePermit, ShutdownError,
-    State, Status,
+    Admin, Bucket, Capabilities, ContenderInfo, Coordinator, CoordinatorBuilder, DEFAULT_TTL, EntryDetails,
+    EntryId, Error, ErrorKind, FencingToken, Held, Histogram, HolderInfo, LossReason, MAX_NAME_BYTES, Mode,
+    Mutex, MutexGuard, NameError, Namespace, ParseEntryIdError, ParseTokenError, Recipe, ReleaseError,
+    Released, RwLock, RwLockReadGuard, RwLockWriteGuard, Semaphore, SemaphorePermit, ShutdownError, Standing,
+    State, Stats, Status,
 };
 
 /// The embedded backend: [`MemoryService`](memory::MemoryService) for tests of applications.

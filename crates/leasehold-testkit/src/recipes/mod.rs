@@ -3,7 +3,9 @@
 //! Each recipe has a module here with the table of its cases and the behaviours that they prove; a case is a plain async function over a
 //! [`World`], which returns or panics. [`recipe_suites!`](crate::recipe_suites) makes a test of each case, in a module a recipe.
 
+pub mod admin;
 mod common;
+pub mod hold_limits;
 pub mod rw_lock;
 pub mod semaphore;
 
@@ -53,6 +55,14 @@ use table;
 #[macro_export]
 macro_rules! recipe_suites {
     ($world:ident) => {
+        mod admin {
+            use super::$world;
+            $crate::__admin_cases!($crate::__recipe_tests, admin, $world);
+        }
+        mod hold_limits {
+            use super::$world;
+            $crate::__hold_limits_cases!($crate::__recipe_tests, hold_limits, $world);
+        }
         mod rw_lock {
             use super::$world;
             $crate::__rw_lock_cases!($crate::__recipe_tests, rw_lock, $world);
