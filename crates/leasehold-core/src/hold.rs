@@ -442,3 +442,7 @@ impl Drop for EndOnDrop {
 pub(crate) fn value_of_new_entry(engine: &Engine, payload: &Bytes) -> EntryValue {
     EntryValue::new(engine.holder.clone(), SystemTime::now(), payload.clone())
 }
+
+#[cfg(test)]
+#[path = "hold_tests.rs"]
+mod tests;

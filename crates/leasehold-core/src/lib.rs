@@ -18,6 +18,8 @@ mod engine;
 mod entry_value;
 mod error;
 pub mod fencing;
+#[cfg(test)]
+mod fake;
 mod guard;
 mod held;
 mod histogram;
