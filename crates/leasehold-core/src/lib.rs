@@ -17,9 +17,9 @@ mod driver;
 mod engine;
 mod entry_value;
 mod error;
-pub mod fencing;
 #[cfg(test)]
 mod fake;
+pub mod fencing;
 mod guard;
 mod held;
 mod histogram;

@@ -24,9 +24,9 @@ use crate::attempt::AttemptId;
 use crate::backend::Interest;
 use crate::contenders::Contenders;
 use crate::coordinator::Coordinator;
+use crate::error::Error;
 #[cfg(doc)]
 use crate::error::ErrorKind;
-use crate::error::Error;
 use crate::guard::{HeldGuard, guard_methods};
 use crate::held::Held;
 use crate::hold::HoldLimits;
