@@ -48,6 +48,8 @@ pub enum LossReason {
     DeadlinePassed,
     /// The service said that the session has ended: it expired there, or an administrator ended it.
     SessionEnded,
+    /// Another process resumed the session with its [`Credentials`](crate::Credentials). What was held is that one's now.
+    Superseded,
     /// The entry is gone from the service while its session seems to live: an administrator deleted it, or ended the
     /// session a moment ago.
     EntryRemoved,
@@ -64,6 +66,7 @@ impl fmt::Display for LossReason {
         f.write_str(match self {
             LossReason::DeadlinePassed => "the local deadline passed without a renewal",
             LossReason::SessionEnded => "the service ended the session",
+            LossReason::Superseded => "another process resumed the session",
             LossReason::EntryRemoved => "the entry was removed from the service",
             LossReason::ShutDown => "the coordinator was shut down",
             LossReason::Released => "it was released",
