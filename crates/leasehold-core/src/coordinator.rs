@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::acquisition::{self, Request};
-use crate::backend::LockBackend;
+use crate::backend::{Credentials, LockBackend};
 use crate::builder::CoordinatorBuilder;
 use crate::capabilities::Capabilities;
 use crate::engine::Engine;
@@ -82,6 +82,16 @@ impl Coordinator {
     /// How it is doing, now and from now on.
     pub fn status(&self) -> watch::Receiver<Status> {
         self.shared.engine.status.subscribe()
+    }
+
+    /// What [resumes](CoordinatorBuilder::resume) the present session in another process, with all that is held in it; `None` while
+    /// there is no session, or where the backend [cannot](Capabilities::resumable_sessions). A secret.
+    ///
+    /// They are of this session alone: keep the new ones whenever [`Coordinator::status`] shows another session. A shutdown ends
+    /// the session; a process that ends without one leaves it to be resumed within the TTL.
+    pub fn credentials(&self) -> Option<Credentials> {
+        let live = self.shared.engine.slot.borrow().live.clone()?;
+        live.session.credentials().filter(|_| live.liveness().is_alive())
     }
 
     /// Shuts down in order: refuses new acquisitions, ends the waits, asks the holders to stop (their

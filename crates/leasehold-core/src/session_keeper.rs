@@ -4,7 +4,8 @@
 //!
 //! One task a coordinator, on the driver: opens a session, publishes it in a `watch` channel (the slot), follows its
 //! liveness (which also enforces the local deadline), and when it is lost opens the next one, with a backoff. It is
-//! the only writer of slot and status. It ends
+//! the only writer of slot and status. The first session is one to resume if there are credentials; they are tried until it is
+//! resumed or known to be gone, and then used up. It ends
 //!
 //! - when the first session cannot be opened and the caller wanted to know at once (`first` is answered),
 //! - on a shutdown command: it drains, then closes the session,
@@ -21,7 +22,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout};
 
 use crate::attempt::AttemptIds;
-use crate::backend::Session;
+use crate::backend::{Credentials, OpenSession, Session};
 use crate::backend_error::{BackendError, BackendErrorKind};
 use crate::backoff::Backoff;
 use crate::engine::Engine;
@@ -58,6 +59,8 @@ pub(crate) struct SessionKeeper {
     engine: Arc<Engine>,
     slot: watch::Sender<Slot>,
     commands: mpsc::UnboundedReceiver<Shutdown>,
+    /// Of the session to resume, until that is done or in vain.
+    resume: Option<Credentials>,
 }
 
 enum Why {
@@ -70,8 +73,9 @@ impl SessionKeeper {
         engine: Arc<Engine>,
         slot: watch::Sender<Slot>,
         commands: mpsc::UnboundedReceiver<Shutdown>,
+        resume: Option<Credentials>,
     ) -> Self {
-        Self { engine, slot, commands }
+        Self { engine, slot, commands, resume }
     }
 
     /// Runs until the coordinator is closed. With `first`, it answers there how the first try to open a session went, and
@@ -80,12 +84,13 @@ impl SessionKeeper {
         let mut backoff = Self::backoff();
         loop {
             let opened = tokio::select! {
-                opened = open(&self.engine) => opened,
+                opened = open(&self.engine, self.resume.clone()) => opened,
                 command = self.commands.recv() => return self.finish(command, None).await,
             };
             match opened {
                 Ok(live) => {
                     backoff = Self::backoff();
+                    self.resume = None;
                     self.publish(&live);
                     if let Some(first) = first.take() {
                         let _ = first.send(Ok(()));
@@ -103,6 +108,10 @@ impl SessionKeeper {
                         return;
                     }
                     self.engine.status.send_modify(|s| s.last_error = Some(error.to_string()));
+                    // There is nothing left of it to wait for.
+                    if error.kind() == BackendErrorKind::SessionLost && self.resume.take().is_some() {
+                        continue;
+                    }
                     self.slot.send_replace(Slot { live: None, error: Some(error) });
                     tokio::select! {
                         () = sleep(backoff.next_delay()) => {}
@@ -208,10 +217,10 @@ impl SessionKeeper {
     }
 }
 
-async fn open(engine: &Engine) -> Result<Arc<LiveSession>, BackendError> {
+async fn open(engine: &Engine, resume: Option<Credentials>) -> Result<Arc<LiveSession>, BackendError> {
     let attempts = AttemptIds::new().map_err(|error| {
         BackendError::new(BackendErrorKind::Unavailable, "the system gives no randomness").with_source(error)
     })?;
-    let session = engine.backend.open_session(engine.options.clone()).await?;
+    let session = engine.backend.open_session(OpenSession { resume, ..engine.options.clone() }).await?;
     Ok(Arc::new(LiveSession { session, attempts }))
 }

@@ -30,8 +30,8 @@ mod service_url;
 
 pub use connect::{builder, connect, connect_lazy};
 pub use leasehold_core::{
-    Capabilities, Coordinator, CoordinatorBuilder, DEFAULT_TTL, Error, ErrorKind, FencingToken, Held,
-    HolderInfo, LossReason, MAX_NAME_BYTES, Mutex, MutexGuard, NameError, Namespace, ParseTokenError,
+    Capabilities, Coordinator, CoordinatorBuilder, Credentials, DEFAULT_TTL, Error, ErrorKind, FencingToken,
+    Held, HolderInfo, LossReason, MAX_NAME_BYTES, Mutex, MutexGuard, NameError, Namespace, ParseTokenError,
     ReleaseError, ShutdownError, State, Status,
 };
 
