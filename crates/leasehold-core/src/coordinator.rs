@@ -10,6 +10,7 @@ use crate::acquisition::{self, Request};
 use crate::backend::{Credentials, LockBackend};
 use crate::builder::CoordinatorBuilder;
 use crate::capabilities::Capabilities;
+use crate::election::Election;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
 use crate::hold::Grant;
@@ -56,6 +57,11 @@ impl Coordinator {
     /// The read/write lock of that name. It costs nothing; a name that cannot be used is reported when it is locked.
     pub fn rw_lock(&self, name: impl AsRef<str>) -> RwLock {
         RwLock::new(self.clone(), name.as_ref())
+    }
+
+    /// The election of that name. It costs nothing; a name that cannot be used is reported when it is used.
+    pub fn election(&self, name: impl AsRef<str>) -> Election {
+        Election::new(self.clone(), name.as_ref())
     }
 
     /// Another coordinator over the same backend, with the same options but for those set on the builder: its session, and so

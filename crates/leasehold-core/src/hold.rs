@@ -9,7 +9,9 @@
 //! **What ends a hold**, whichever comes first: the guard's release or drop; the loss of the session; the entry's
 //! removal by somebody else; a mark in the entry that it is about to be removed by force; the end of the maximum hold; the
 //! coordinator that abandons it. All but the first are told to the holders by [`HeldState::end`] *before* the entry is withdrawn. While
-//! a command is carried out, the loss of the session and the abandonment are still heard.
+//! a command is carried out, the loss of the session, the abandonment and the guard's end are still heard: a change that nobody
+//! awaits any more does not keep a release waiting. Given up in flight it can still arrive, and then changes an entry that is
+//! about to go or finds none.
 //!
 //! **What is watched.** The entry's mode and version, from some 50 ms after its enqueue on, so that a short hold costs no
 //! more than its enqueue and its withdrawal. An entry's first version is its order, so that a change between enqueue and
@@ -48,7 +50,7 @@ pub(crate) struct Grant {
 /// What a guard asks of the task that keeps its hold.
 enum Command {
     Release(oneshot::Sender<Release>),
-    Change(Change, oneshot::Sender<Result<(), Error>>),
+    Change(Change, oneshot::Sender<Result<(), Unchanged>>),
 }
 
 /// A change of the entry. What is `None` stays.
@@ -89,14 +91,19 @@ impl Grant {
 
     /// Changes the entry, and waits until the service has confirmed it, or the hold is over.
     pub(crate) async fn change(&self, operation: &'static str, change: Change) -> Result<(), Error> {
+        let state = self.held.state();
+        if let Some(reason) = state.ended() {
+            return Err(state.error(operation, reason));
+        }
         let (reply, outcome) = oneshot::channel();
         let sent = self.commands.send(Command::Change(change, reply)).is_ok();
         match if sent { outcome.await.ok() } else { None } {
-            Some(outcome) => outcome,
-            None => {
-                let state = self.held.state();
-                Err(state.error(operation, state.ended().unwrap_or(LossReason::DriverGone)))
+            Some(Ok(())) => Ok(()),
+            Some(Err(Unchanged::Over(reason))) => Err(state.error(operation, reason)),
+            Some(Err(Unchanged::Refused(error))) => {
+                Err(state.named(Error::from_backend(operation, Arc::new(error))))
             }
+            None => Err(state.error(operation, state.ended().unwrap_or(LossReason::DriverGone))),
         }
     }
 }
@@ -156,7 +163,7 @@ impl Holding {
     pub(crate) async fn keep(mut self, announce: Option<Mode>) {
         if let Some(mode) = announce {
             let announced = self.change(Change { mode: Some(mode), ..Change::default() }).await;
-            if let Err(Unchanged::Over(reason)) = announced {
+            if let Some(reason) = loss(&announced) {
                 return self.end(reason).await;
             }
         }
@@ -168,16 +175,13 @@ impl Holding {
                 Event::Command(Some(Command::Release(reply))) => return self.release(Some(reply)).await,
                 Event::Command(Some(Command::Change(change, reply))) => {
                     let outcome = self.change(change).await;
-                    let over = match &outcome {
-                        Err(Unchanged::Over(reason)) => Some(*reason),
-                        _ => None,
-                    };
+                    let over = loss(&outcome);
                     // Told first, so that whoever sees the error sees the loss as well.
                     if let Some(reason) = over {
                         self.state.end(reason);
                     }
                     // Whoever asked may be gone.
-                    let _ = reply.send(outcome.map_err(|error| self.error(error)));
+                    let _ = reply.send(outcome);
                     if let Some(reason) = over {
                         return self.end(reason).await;
                     }
@@ -214,8 +218,10 @@ impl Holding {
     /// Changes the entry, however often that has to be tried, as long as the hold lasts.
     async fn change(&mut self, change: Change) -> Result<(), Unchanged> {
         let (liveness, engine) = (self.own.live.liveness().clone(), self.engine.clone());
+        let state = self.state.clone();
         tokio::select! {
             biased;
+            reason = state.over() => Err(Unchanged::Over(reason)),
             outcome = self.publish(change) => outcome,
             reason = liveness.lost() => Err(Unchanged::Over(reason)),
             () = engine.abandon.cancelled() => Err(Unchanged::Over(LossReason::ShutDown)),
@@ -314,12 +320,13 @@ impl Holding {
             _ => {}
         }
     }
+}
 
-    fn error(&self, unchanged: Unchanged) -> Error {
-        match unchanged {
-            Unchanged::Over(reason) => self.state.error("change", reason),
-            Unchanged::Refused(error) => self.state.named(Error::from_backend("change", Arc::new(error))),
-        }
+/// How the hold ended while the entry was to be changed. A guard that was given up is no loss: its command is the next.
+fn loss(outcome: &Result<(), Unchanged>) -> Option<LossReason> {
+    match outcome {
+        Err(Unchanged::Over(reason)) if *reason != LossReason::Released => Some(*reason),
+        _ => None,
     }
 }
 

@@ -200,7 +200,8 @@ pub struct MutexGuard {
 
 guard_methods!(MutexGuard);
 
-struct FirstInLine;
+/// The rule of the mutex.
+pub(crate) struct FirstInLine;
 
 impl Rule for FirstInLine {
     fn verdict(&self, queue: &Contenders, me: AttemptId) -> Verdict {

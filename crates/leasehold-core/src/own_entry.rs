@@ -51,6 +51,17 @@ impl OwnEntry {
     /// A new attempt; nothing is sent.
     pub(crate) fn new(live: Arc<LiveSession>, queue: Arc<dyn Queue>, mode: Mode) -> Self {
         let attempt = live.attempts.next();
+        Self::existing(live, queue, attempt, mode)
+    }
+
+    /// The entry of an attempt that was made before, by an earlier incarnation of the session; no request of that one is
+    /// carried out any more.
+    pub(crate) fn existing(
+        live: Arc<LiveSession>,
+        queue: Arc<dyn Queue>,
+        attempt: AttemptId,
+        mode: Mode,
+    ) -> Self {
         Self {
             live,
             queue,

@@ -15,13 +15,14 @@
 //! Nobody awaits the task, so it is never dropped at an await but with its runtime; then the slot's sender goes, and waiters
 //! see that there will be no session any more.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout};
 
-use crate::attempt::AttemptIds;
+use crate::attempt::{AttemptId, AttemptIds};
 use crate::backend::{Credentials, OpenSession, Session};
 use crate::backend_error::{BackendError, BackendErrorKind};
 use crate::backoff::Backoff;
@@ -33,6 +34,8 @@ use crate::status::State;
 pub(crate) struct LiveSession {
     pub(crate) session: Arc<dyn Session>,
     pub(crate) attempts: AttemptIds,
+    /// The entries of an earlier incarnation that this one has taken over: each has one owner.
+    pub(crate) adopted: Mutex<HashSet<AttemptId>>,
 }
 
 impl LiveSession {
@@ -222,5 +225,5 @@ async fn open(engine: &Engine, resume: Option<Credentials>) -> Result<Arc<LiveSe
         BackendError::new(BackendErrorKind::Unavailable, "the system gives no randomness").with_source(error)
     })?;
     let session = engine.backend.open_session(OpenSession { resume, ..engine.options.clone() }).await?;
-    Ok(Arc::new(LiveSession { session, attempts }))
+    Ok(Arc::new(LiveSession { session, attempts, adopted: Mutex::default() }))
 }

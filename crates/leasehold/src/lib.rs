@@ -30,8 +30,9 @@ mod service_url;
 
 pub use connect::{builder, connect, connect_lazy};
 pub use leasehold_core::{
-    Capabilities, Coordinator, CoordinatorBuilder, Credentials, DEFAULT_TTL, Error, ErrorKind, FencingToken,
-    Held, HolderInfo, LossReason, MAX_NAME_BYTES, Mutex, MutexGuard, NameError, Namespace, ParseTokenError,
+    Candidate, Capabilities, Coordinator, CoordinatorBuilder, Credentials, DEFAULT_TTL, Election, Error,
+    ErrorKind, FencingToken, Held, HolderInfo, Leader, LeaderStream, Leadership, LeadershipTicket,
+    LossReason, MAX_NAME_BYTES, Mutex, MutexGuard, NameError, Namespace, ParseTicketError, ParseTokenError,
     ReleaseError, ShutdownError, State, Status,
 };
 

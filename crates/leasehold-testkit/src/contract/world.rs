@@ -47,4 +47,8 @@ pub trait World: Send + Sync {
 
     /// Kills the service and starts it on the same data.
     async fn restart(&self);
+
+    /// Has the service forget the history of its data, so that a watch that lags behind cannot be caught up from it. Nothing,
+    /// where watches do not read a history.
+    async fn compact(&self);
 }

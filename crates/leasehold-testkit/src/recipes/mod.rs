@@ -3,6 +3,7 @@
 //! Each recipe has a module here with the table of its cases and the behaviours that they prove; a case is a plain async function over a
 //! [`World`], which returns or panics. [`recipe_suites!`](crate::recipe_suites) makes a test of each case, in a module a recipe.
 
+pub mod election;
 pub mod rw_lock;
 
 use std::sync::Arc;
@@ -51,6 +52,10 @@ use table;
 #[macro_export]
 macro_rules! recipe_suites {
     ($world:ident) => {
+        mod election {
+            use super::$world;
+            $crate::__election_cases!($crate::__recipe_tests, election, $world);
+        }
         mod rw_lock {
             use super::$world;
             $crate::__rw_lock_cases!($crate::__recipe_tests, rw_lock, $world);
