@@ -96,6 +96,7 @@ impl World for EtcdWorld {
             let bytes = base64::decode(key).unwrap_or_else(|| panic!("{key:?} is not in base64"));
             String::from_utf8_lossy(&bytes).into_owned()
         })
+        .filter(|key| !key.contains("/!sessions/"))
         .collect()
     }
 
