@@ -11,7 +11,7 @@ use leasehold_core::{
 };
 
 use crate::enqueue;
-use crate::error::corrupt;
+use crate::error::{Effect, corrupt};
 use crate::followed::Followed;
 use crate::keys::{self, StoredEntry};
 use crate::listing;
