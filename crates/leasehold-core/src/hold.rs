@@ -251,8 +251,7 @@ impl Holding {
                 Ok(Published::VersionDiffers) => {}
                 Err(error) if error.kind() == BackendErrorKind::NoEntry => return Err(removed()),
                 Err(error) if error.kind() == BackendErrorKind::SessionLost => {
-                    self.own.live.liveness().end(LossReason::SessionEnded);
-                    return Err(Unchanged::Over(LossReason::SessionEnded));
+                    return Err(Unchanged::Over(self.own.live.ended()));
                 }
                 Err(error) if error.is_transient() => sleep(backoff.next_delay()).await,
                 Err(error) => return Err(Unchanged::Refused(error)),

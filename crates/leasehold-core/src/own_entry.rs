@@ -163,8 +163,7 @@ impl OwnEntry {
                 Ok(Withdrawn::WasGone) if unanswered => return Release::Done,
                 Ok(Withdrawn::WasGone) => return Release::Lost(LossReason::EntryRemoved),
                 Err(error) if error.kind() == BackendErrorKind::SessionLost => {
-                    self.live.liveness().end(LossReason::SessionEnded);
-                    return Release::Lost(LossReason::SessionEnded);
+                    return Release::Lost(self.live.ended());
                 }
                 Err(error) => unanswered |= error.kind() == BackendErrorKind::Indeterminate,
             }

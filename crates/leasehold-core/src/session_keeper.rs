@@ -27,7 +27,7 @@ use crate::backend::{Credentials, OpenSession, Session};
 use crate::backend_error::{BackendError, BackendErrorKind};
 use crate::backoff::Backoff;
 use crate::engine::Engine;
-use crate::liveness::{Liveness, LivenessCell};
+use crate::liveness::{Liveness, LivenessCell, LossReason};
 use crate::status::State;
 
 /// A session in use.
@@ -41,6 +41,15 @@ pub(crate) struct LiveSession {
 impl LiveSession {
     pub(crate) fn liveness(&self) -> &Arc<LivenessCell> {
         self.session.liveness()
+    }
+
+    /// Notes that the service says that the session is over, and answers why: the backend may have told more of it before.
+    pub(crate) fn ended(&self) -> LossReason {
+        self.liveness().end(LossReason::SessionEnded);
+        match self.liveness().current() {
+            Liveness::Lost(reason) => reason,
+            Liveness::Live { .. } | Liveness::Suspect { .. } => LossReason::SessionEnded,
+        }
     }
 }
 

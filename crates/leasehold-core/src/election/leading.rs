@@ -20,7 +20,8 @@ impl Election {
     ///   it by [`Held::cancellation_token`] and brings itself to its end; the leadership is kept, and renewed, until it has
     ///   returned, and only then resigned. `work` that does not look at the token is waited for without end.
     ///
-    /// A session that is lost, a service that cannot be reached and an entry that was removed by hand are waited out. A
+    /// A session that is lost, a service that cannot be reached and an entry that was removed by hand are waited out; also one
+    /// whose leadership a newer incarnation has [resumed](Election::resume) stands again, behind that. A
     /// [shutdown of the coordinator](crate::Coordinator::shutdown) is seen by `work` in the same way.
     ///
     /// ```

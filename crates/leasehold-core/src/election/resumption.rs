@@ -202,8 +202,7 @@ impl Resumption {
         let refused = match refusal {
             Refusal::Over(reason) => return Err(lost(reason)),
             Refusal::Backend(error) if error.kind() == BackendErrorKind::SessionLost => {
-                live.liveness().end(LossReason::SessionEnded);
-                return Err(lost(LossReason::SessionEnded));
+                return Err(lost(live.ended()));
             }
             Refusal::Backend(error) => self.named(Error::from_backend(OPERATION, Arc::new(error))),
             Refusal::Unfit(kind, detail) => self.error(kind, detail),
@@ -222,6 +221,9 @@ impl Resumption {
         let own = OwnEntry::existing(live.clone(), queue, entry.attempt, entry.mode);
         let token = FencingToken::new(self.engine.epoch, entry.order, value.turn);
         let state = HeldState::new(&self.engine, &self.request, &own, token);
+        if let Some(who) = &value.asked {
+            state.ask(who);
+        }
         Holding::begin(self.engine.clone(), own, state, (value, entry.version), self.request.limits)
     }
 
