@@ -23,6 +23,8 @@ use crate::attempt::AttemptId;
 use crate::backend::Interest;
 use crate::contenders::Contenders;
 use crate::coordinator::Coordinator;
+#[cfg(doc)]
+use crate::error::ErrorKind;
 use crate::error::{Error, ReleaseError};
 use crate::guard::{HeldGuard, guard_methods};
 use crate::held::Held;
