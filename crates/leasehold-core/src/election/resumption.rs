@@ -37,7 +37,7 @@ use crate::error::{Error, ErrorKind};
 use crate::guard::HeldGuard;
 use crate::held::HeldState;
 use crate::hold::{Grant, HoldLimits, Holding};
-use crate::liveness::LossReason;
+use crate::liveness::{Liveness, LossReason};
 use crate::mode::Mode;
 use crate::mutex::FirstInLine;
 use crate::own_entry::{OwnEntry, transient_backoff};
@@ -194,7 +194,13 @@ impl Resumption {
             reason = live.liveness().lost() => Refusal::Over(reason),
             () = self.engine.abandon.cancelled() => Refusal::Over(LossReason::ShutDown),
             raised = self.raise(&*queue) => match raised {
-                Ok(raised) => return Ok(self.begin(live, queue.clone(), raised)),
+                // The deadline is looked at last: a leadership is never born stale.
+                Ok(raised) => match live.liveness().current() {
+                    Liveness::Lost(reason) => Refusal::Over(reason),
+                    Liveness::Live { .. } | Liveness::Suspect { .. } => {
+                        return Ok(self.begin(live, queue.clone(), raised));
+                    }
+                },
                 Err(refusal) => refusal,
             },
         };
