@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use leasehold::memory::{Fault, MemoryService, Operation};
-use leasehold::{Coordinator, CoordinatorBuilder, ErrorKind, LossReason};
+use leasehold::{Coordinator, CoordinatorBuilder, Credentials, ErrorKind, LossReason, ReleaseError};
 use leasehold_core::{KeyPath, Kind, LockBackend, Mode, Namespace, OpenSession, Publish};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep};
@@ -346,4 +346,61 @@ async fn a_run_is_granted_by_announcements_and_not_by_looking_again() {
     permits.pop().unwrap().release().await.unwrap();
     assert_eq!(last.await.unwrap().unwrap().count(), 1);
     assert!(start.elapsed() <= Duration::from_millis(1), "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_coordinator_takes_over_the_session_of_another() {
+    let service = MemoryService::with_tokio_time();
+    let older = node(&service).await;
+    let guard = older.mutex("one").lock().await.unwrap();
+    let kept = older.credentials().unwrap().as_bytes().to_vec();
+    let newer = builder(&service).resume(Credentials::from_bytes(kept.clone())).connect().await.unwrap();
+    assert_eq!(guard.lost().await, LossReason::Superseded);
+    assert_eq!(newer.credentials().unwrap().as_bytes(), kept);
+    // The older one goes on in a session of its own, and what it does to its guard does not concern the entry.
+    assert!(matches!(guard.release().await, Err(ReleaseError::Lost(_))));
+    let sessions = async |count| {
+        while service.sessions().len() != count {
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    sessions(2).await;
+    older.shutdown(TTL).await.unwrap();
+    sleep(TTL * 3).await;
+    assert_eq!((service.sessions().len(), service.entries(&path("one")).len()), (1, 1));
+    assert!(older.credentials().is_none());
+    newer.shutdown(TTL).await.unwrap();
+    assert!(service.is_empty());
+
+    // What is gone is said at once, or waited for in vain and given up.
+    let gone = builder(&service).resume(Credentials::from_bytes(kept.clone()));
+    assert_eq!(gone.clone().connect().await.unwrap_err().kind(), ErrorKind::Lost);
+    let fresh = gone.connect_lazy().unwrap();
+    fresh.mutex("one").lock().await.unwrap().release().await.unwrap();
+    let bad = builder(&service).resume(Credentials::from_bytes(*b"bad")).connect().await.unwrap_err();
+    assert_eq!(bad.kind(), ErrorKind::InvalidConfig);
+    // A later session is a fresh one.
+    let first = fresh.credentials().unwrap();
+    service.expire_session(&service.sessions()[0]);
+    sessions(1).await;
+    everything_settles().await;
+    assert_ne!(fresh.credentials(), Some(first));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_is_resumed_as_soon_as_the_service_is_reached() {
+    let service = MemoryService::with_tokio_time();
+    let older = node(&service).await;
+    let guard = older.mutex("one").lock().await.unwrap();
+    let kept = older.credentials().unwrap();
+    service.on_call(|call| match call.operation {
+        Operation::OpenSession if call.nth < 4 => Fault::LoseReply,
+        _ => Fault::None,
+    });
+    let newer = builder(&service).resume(kept.clone()).connect_lazy().unwrap();
+    assert_eq!(guard.lost().await, LossReason::Superseded);
+    let mut status = newer.status();
+    status.wait_for(|status| status.is_healthy()).await.unwrap();
+    assert_eq!(service.entries(&path("one")).len(), 1);
+    assert_eq!(newer.credentials(), Some(kept));
 }

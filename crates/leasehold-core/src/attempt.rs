@@ -69,6 +69,11 @@ impl AttemptIds {
         Ok(Self { session_nonce: u64::from_be_bytes(nonce), next: AtomicU64::new(1) })
     }
 
+    /// The nonce of all of them.
+    pub fn session_nonce(&self) -> u64 {
+        self.session_nonce
+    }
+
     /// An id that was never given before.
     pub fn next(&self) -> AttemptId {
         AttemptId { session_nonce: self.session_nonce, number: self.next.fetch_add(1, Ordering::Relaxed) }

@@ -64,7 +64,8 @@ pub trait LockBackend: Send + Sync + std::fmt::Debug + 'static {
     /// Opens a session, over a connection that is known to work.
     ///
     /// # Errors
-    /// `Unavailable` (nobody answers), `Unauthenticated`, `PermissionDenied`, `InvalidConfig`, `Unsupported` (resume).
+    /// `Unavailable` (nobody answers), `Unauthenticated`, `PermissionDenied`, `InvalidConfig`; and to resume, `SessionLost` (it
+    /// is gone) and `Unsupported`.
     async fn open_session(&self, options: OpenSession) -> Result<Arc<dyn Session>, BackendError>;
 }
 
@@ -85,9 +86,33 @@ pub struct OpenSession {
     pub resume: Option<Credentials>,
 }
 
-/// What it takes to resume a session after a restart of the process. A secret: whoever has it can end the session.
+/// What it takes to resume a session after a restart of the process. A secret: whoever has it can take the session with
+/// all its entries, and end it.
+///
+/// Their bytes can be kept in a file, one that only the application can read. They stay the same as long as the session lives,
+/// also when it is resumed, and are worth nothing afterwards.
+///
+/// ```
+/// use leasehold_core::Credentials;
+///
+/// let kept = Credentials::from_bytes(*b"as they were kept");
+/// assert_eq!(Credentials::from_bytes(kept.as_bytes().to_vec()), kept);
+/// assert_eq!(format!("{kept:?}"), "Credentials(…)");
+/// ```
 #[derive(Clone, PartialEq, Eq)]
-pub struct Credentials(pub Bytes);
+pub struct Credentials(Bytes);
+
+impl Credentials {
+    /// From bytes that [`Credentials::as_bytes`] gave. Whether they are of any use shows when a session is resumed.
+    pub fn from_bytes(bytes: impl Into<Vec<u8>>) -> Self {
+        Self(Bytes::from(bytes.into()))
+    }
+
+    /// The secret itself, to be kept.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
 
 impl std::fmt::Debug for Credentials {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -109,6 +134,16 @@ impl std::fmt::Debug for Credentials {
 /// 5. A register's version is 0 while it is absent and never returns to an earlier value while it exists.
 /// 6. `write` decides its conditions and writes in one transaction of the service. A write whose reply was lost is
 ///    `Indeterminate` and is never repeated by the backend.
+/// 7. Who opens a session with [`OpenSession::resume`] takes it over, where the service can: entries, their order, tombstones
+///    and the TTL stay, and entries of the earlier incarnation are this one's to publish into, withdraw and enqueue again, with the
+///    same place as the answer. The service decides in one transaction, which the credentials are checked before
+///    or in, and the last to resume wins: from that transaction on no write, withdrawal or renewal of an earlier incarnation, nor
+///    its close or drop, has an effect on the session, also if it was on its way; the earlier one is told
+///    [`Superseded`](crate::LossReason::Superseded) by the service as soon as it reaches it, and its own deadline is never
+///    extended by what it sends after that transaction. What the new incarnation believes counts from a renewal of its own. Refused
+///    are, without any effect: bytes that are no credentials of such a service (`InvalidConfig`), a secret that is not the session's
+///    (`Unauthenticated`), a session that is gone (`SessionLost`). A resumption that fails otherwise (`Unavailable`) may have
+///    superseded the earlier incarnation; the credentials stay good as long as the session lives.
 #[async_trait]
 pub trait Session: Send + Sync + 'static {
     /// What the service calls the session, for people and administrators' tools.
@@ -120,7 +155,7 @@ pub trait Session: Send + Sync + 'static {
     /// Whether the session lives.
     fn liveness(&self) -> &Arc<LivenessCell>;
 
-    /// What resumes the session elsewhere, where the service can.
+    /// What resumes the session elsewhere, where the service can. It stays the same as long as the session lives.
     fn credentials(&self) -> Option<Credentials>;
 
     /// The handle of a queue. It costs no request; handles of one path share what they learn of the queue, also for some

@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::backend::{LockBackend, OpenSession};
+use crate::backend::{Credentials, LockBackend, OpenSession};
 use crate::coordinator::Coordinator;
 use crate::driver::Driver;
 use crate::engine::Engine;
@@ -36,6 +36,7 @@ pub struct CoordinatorBuilder {
     holder: HolderInfo,
     epoch: u32,
     runtime: Option<Handle>,
+    resume: Option<Credentials>,
 }
 
 impl CoordinatorBuilder {
@@ -49,6 +50,7 @@ impl CoordinatorBuilder {
             holder: HolderInfo::this_process(),
             epoch: 0,
             runtime: None,
+            resume: None,
         }
     }
 
@@ -62,6 +64,7 @@ impl CoordinatorBuilder {
             holder: engine.holder.clone(),
             epoch: engine.epoch,
             runtime: Some(engine.driver.handle().clone()),
+            resume: None,
         }
     }
 
@@ -111,14 +114,32 @@ impl CoordinatorBuilder {
         self
     }
 
+    /// Takes the session over that has these [credentials](Coordinator::credentials), with all that is held in it, instead
+    /// of opening a fresh one: after a restart of the process, or for a successor that shall go on without a gap. It has to be in
+    /// the same namespace. The TTL is the session's. If it is lost later, the next ones are fresh.
+    ///
+    /// Whoever had the session until then is told that it is [superseded](crate::LossReason::Superseded), and has no effect on
+    /// it any more. It may take that long to hear of it as its own deadline allows, so the protected resource should check fencing
+    /// tokens all the same.
+    ///
+    /// If the session is gone, [`connect`](Self::connect) says so by [`ErrorKind::Lost`], and
+    /// [`connect_lazy`](Self::connect_lazy) goes on with a fresh one.
+    pub fn resume(mut self, credentials: Credentials) -> Self {
+        self.resume = Some(credentials);
+        self
+    }
+
     /// Opens the first session and answers the coordinator, or says why it could not be opened.
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`] within the connect time-out if the service does not answer;
     /// [`ErrorKind::Unauthenticated`], [`ErrorKind::PermissionDenied`], [`ErrorKind::InvalidConfig`].
+    /// To resume a session also [`ErrorKind::Lost`] if it is gone, and [`ErrorKind::Unsupported`] if the backend
+    /// [cannot](crate::Capabilities::resumable_sessions); the credentials are wrong if it is `Unauthenticated`, and none of
+    /// this service's if it is `InvalidConfig`.
     ///
     /// # Cancel safety
-    /// Dropping the future closes what was opened.
+    /// Dropping the future closes what was opened, a session that was resumed included.
     pub async fn connect(self) -> Result<Coordinator, Error> {
         let backend = self.backend.name();
         let (first, opened) = oneshot::channel();
@@ -191,7 +212,7 @@ impl CoordinatorBuilder {
             draining: CancellationToken::new(),
             abandon: CancellationToken::new(),
         });
-        let keeper = SessionKeeper::new(engine.clone(), slot, received);
+        let keeper = SessionKeeper::new(engine.clone(), slot, received, self.resume);
         driver.handle().spawn(keeper.run(first));
         Ok(Coordinator::new(engine, commands))
     }

@@ -7,9 +7,10 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::acquisition::{self, Request};
-use crate::backend::LockBackend;
+use crate::backend::{Credentials, LockBackend};
 use crate::builder::CoordinatorBuilder;
 use crate::capabilities::Capabilities;
+use crate::election::Election;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
 use crate::hold::Grant;
@@ -65,6 +66,11 @@ impl Coordinator {
         Semaphore::new(self.clone(), name.as_ref(), limit)
     }
 
+    /// The election of that name. It costs nothing; a name that cannot be used is reported when it is used.
+    pub fn election(&self, name: impl AsRef<str>) -> Election {
+        Election::new(self.clone(), name.as_ref())
+    }
+
     /// Another coordinator over the same backend, with the same options but for those set on the builder: its session, and so
     /// its TTL, is its own.
     pub fn session(&self) -> CoordinatorBuilder {
@@ -89,6 +95,16 @@ impl Coordinator {
     /// How it is doing, now and from now on.
     pub fn status(&self) -> watch::Receiver<Status> {
         self.shared.engine.status.subscribe()
+    }
+
+    /// What [resumes](CoordinatorBuilder::resume) the present session in another process, with all that is held in it; `None` while
+    /// there is no session, or where the backend [cannot](Capabilities::resumable_sessions). A secret.
+    ///
+    /// They are of this session alone: keep the new ones whenever [`Coordinator::status`] shows another session. A shutdown ends
+    /// the session; a process that ends without one leaves it to be resumed within the TTL.
+    pub fn credentials(&self) -> Option<Credentials> {
+        let live = self.shared.engine.slot.borrow().live.clone()?;
+        live.session.credentials().filter(|_| live.liveness().is_alive())
     }
 
     /// Shuts down in order: refuses new acquisitions, ends the waits, asks the holders to stop (their

@@ -20,6 +20,7 @@ use crate::error::{Error, ErrorKind};
 use crate::liveness::{Liveness, LivenessCell, LossReason};
 use crate::name::KeyPath;
 use crate::own_entry::OwnEntry;
+use crate::session_keeper::LiveSession;
 use crate::stats::Recorder;
 use crate::token::FencingToken;
 
@@ -100,6 +101,22 @@ impl HeldState {
         }
     }
 
+    /// Resolves when the hold has been ended, with the reason.
+    pub(crate) async fn over(&self) -> LossReason {
+        self.ended.cancelled().await;
+        self.reason.get().copied().unwrap_or(LossReason::DriverGone)
+    }
+
+    /// Asks the work to come to its end; the hold goes on.
+    pub(crate) fn ask_to_stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Whether it is held in that session.
+    pub(crate) fn is_in(&self, live: &LiveSession) -> bool {
+        Arc::ptr_eq(&self.liveness, live.liveness())
+    }
+
     /// The error of a release that nobody confirmed.
     pub(crate) fn unconfirmed(&self) -> Error {
         self.named(Error::new(ErrorKind::Unavailable, "release", "the service did not confirm it in time"))
@@ -157,10 +174,7 @@ impl Held {
     /// Dropping it changes nothing.
     pub fn lost(&self) -> impl Future<Output = LossReason> + Send + 'static {
         let state = self.state.clone();
-        async move {
-            state.ended.cancelled().await;
-            state.reason.get().copied().unwrap_or(LossReason::DriverGone)
-        }
+        async move { state.over().await }
     }
 
     /// Whether somebody has asked the holder to give up; see [`Held::asked_to_release`].
@@ -183,9 +197,9 @@ impl Held {
         }
     }
 
-    /// Cancelled when the work should stop: the hold is over, or the coordinator is shutting down and
-    /// waits for the work to end. In the second case [`Held::is_held`] still holds, so that work can be brought to a
-    /// proper end.
+    /// Cancelled when the work should stop: the hold is over, or the coordinator is shutting down (or
+    /// [`Election::lead`](crate::Election::lead) is asked to) and waits for the work to end. In the second case
+    /// [`Held::is_held`] still holds, so that work can be brought to a proper end.
     pub fn cancellation_token(&self) -> CancellationToken {
         self.state.stop.clone()
     }

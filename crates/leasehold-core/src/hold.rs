@@ -9,8 +9,9 @@
 //! **What ends a hold**, whichever comes first: the guard's release or drop; the loss of the session; the entry's
 //! removal by somebody else, or its change into one that claims something else; a mark in the entry that it is about to be
 //! removed by force; the end of the maximum hold; the coordinator that abandons it. All but the first are told to the holders by
-//! [`HeldState::end`] *before* the entry is withdrawn. While a command is carried out, all but the guard and the entry are still
-//! heard, and the entry is looked at by the command itself.
+//! [`HeldState::end`] *before* the entry is withdrawn. While a command is carried out, all but the entry are still heard, and the
+//! entry is looked at by the command itself: a change that nobody awaits any more does not keep a release waiting. Given up in
+//! flight it can still arrive, and then changes an entry that is about to go or finds none.
 //!
 //! *A release that races another end.* [`HeldState::end`] decides which was first. If that is the release, its command (or the
 //! closing of the channel) follows without an await in between, so the task takes it before it goes, and answers what became
@@ -57,8 +58,7 @@ pub(crate) struct Grant {
 /// What a guard asks of the task that keeps its hold.
 enum Command {
     Release(oneshot::Sender<Release>),
-    /// With the operation that the error names.
-    Change(&'static str, Change, oneshot::Sender<Result<(), Error>>),
+    Change(Change, oneshot::Sender<Result<(), Unchanged>>),
 }
 
 /// A change of the entry. What is `None` stays.
@@ -117,9 +117,13 @@ impl Grant {
             return Err(state.error(operation, reason));
         }
         let (reply, outcome) = oneshot::channel();
-        let sent = self.commands.send(Command::Change(operation, change, reply)).is_ok();
+        let sent = self.commands.send(Command::Change(change, reply)).is_ok();
         match if sent { outcome.await.ok() } else { None } {
-            Some(outcome) => outcome,
+            Some(Ok(())) => Ok(()),
+            Some(Err(Unchanged::Over(reason))) => Err(state.error(operation, reason)),
+            Some(Err(Unchanged::Refused(error))) => {
+                Err(state.named(Error::from_backend(operation, Arc::new(error))))
+            }
             None => Err(state.error(operation, state.ended().unwrap_or(LossReason::DriverGone))),
         }
     }
@@ -216,7 +220,7 @@ impl Holding {
         if let Some(mode) = announce {
             // Refused, it is a hint that the others do without.
             let announced = self.change(Change { mode: Some(mode), ..Change::default() }).await;
-            if let Err(Unchanged::Over(reason)) = announced {
+            if let Some(reason) = loss(&announced) {
                 return self.end(reason).await;
             }
         }
@@ -224,18 +228,15 @@ impl Holding {
             let over = match self.next().await {
                 Event::Command(None) => return self.release(None).await,
                 Event::Command(Some(Command::Release(reply))) => return self.release(Some(reply)).await,
-                Event::Command(Some(Command::Change(operation, change, reply))) => {
+                Event::Command(Some(Command::Change(change, reply))) => {
                     let outcome = self.change(change).await;
-                    let over = match &outcome {
-                        Err(Unchanged::Over(reason)) => Some(*reason),
-                        _ => None,
-                    };
+                    let over = loss(&outcome);
                     // Told first, so that whoever sees the error sees the loss as well.
                     if let Some(reason) = over {
                         self.state.end(reason);
                     }
                     // Whoever asked may be gone.
-                    let _ = reply.send(outcome.map_err(|error| self.error(operation, error)));
+                    let _ = reply.send(outcome);
                     over
                 }
                 Event::Over(reason) => Some(reason),
@@ -258,9 +259,10 @@ impl Holding {
 
     /// Changes the entry, however often that has to be tried, as long as the hold lasts.
     async fn change(&mut self, change: Change) -> Result<(), Unchanged> {
-        let ending = self.ending.clone();
+        let (ending, state) = (self.ending.clone(), self.state.clone());
         tokio::select! {
             biased;
+            reason = state.over() => Err(Unchanged::Over(reason)),
             outcome = self.publish(change) => outcome,
             reason = ending.reached() => Err(Unchanged::Over(reason)),
         }
@@ -316,10 +318,7 @@ impl Holding {
     fn retryable(&self, error: BackendError) -> Result<(), Unchanged> {
         match error.kind() {
             BackendErrorKind::NoEntry => Err(Unchanged::Over(LossReason::EntryRemoved)),
-            BackendErrorKind::SessionLost => {
-                self.own.live.liveness().end(LossReason::SessionEnded);
-                Err(Unchanged::Over(LossReason::SessionEnded))
-            }
+            BackendErrorKind::SessionLost => Err(Unchanged::Over(self.own.live.ended())),
             _ if error.is_transient() => Ok(()),
             _ => Err(Unchanged::Refused(error)),
         }
@@ -413,12 +412,13 @@ impl Holding {
             _ => self.own.withdraw(&self.engine, reply).await,
         }
     }
+}
 
-    fn error(&self, operation: &'static str, unchanged: Unchanged) -> Error {
-        match unchanged {
-            Unchanged::Over(reason) => self.state.error(operation, reason),
-            Unchanged::Refused(error) => self.state.named(Error::from_backend(operation, Arc::new(error))),
-        }
+/// How the hold ended while the entry was to be changed. A guard that was given up is no loss: its command is the next.
+fn loss(outcome: &Result<(), Unchanged>) -> Option<LossReason> {
+    match outcome {
+        Err(Unchanged::Over(reason)) if *reason != LossReason::Released => Some(*reason),
+        _ => None,
     }
 }
 

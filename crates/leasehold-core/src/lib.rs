@@ -14,6 +14,7 @@ mod clock;
 mod contenders;
 mod coordinator;
 mod driver;
+mod election;
 mod engine;
 mod entry_value;
 mod error;
@@ -56,6 +57,9 @@ pub use capabilities::Capabilities;
 pub use clock::{Clock, ManualClock, Timestamp};
 pub use contenders::{Contender, Contenders};
 pub use coordinator::{Coordinator, ShutdownError};
+pub use election::{
+    Candidate, Election, Leader, LeaderStream, Leadership, LeadershipTicket, ParseTicketError,
+};
 pub use error::{Error, ErrorKind, ReleaseError};
 pub use held::Held;
 pub use histogram::{Bucket, Histogram};

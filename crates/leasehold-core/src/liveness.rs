@@ -48,6 +48,8 @@ pub enum LossReason {
     DeadlinePassed,
     /// The service said that the session has ended: it expired there, or an administrator ended it.
     SessionEnded,
+    /// Another process resumed the session with its [`Credentials`](crate::Credentials). What was held is that one's now.
+    Superseded,
     /// The entry is gone from the service while its session seems to live: an administrator deleted it, or ended the
     /// session a moment ago.
     EntryRemoved,
@@ -55,8 +57,6 @@ pub enum LossReason {
     ForceReleased,
     /// It was held for as long as its holder may hold it at most.
     MaxHoldPassed,
-    /// A newer incarnation of this process has resumed the session.
-    Superseded,
     /// The coordinator was shut down, or its last handle dropped, while this was held.
     ShutDown,
     /// Its guard was released or dropped.
@@ -70,10 +70,10 @@ impl fmt::Display for LossReason {
         f.write_str(match self {
             LossReason::DeadlinePassed => "the local deadline passed without a renewal",
             LossReason::SessionEnded => "the service ended the session",
+            LossReason::Superseded => "another process resumed the session",
             LossReason::EntryRemoved => "the entry was removed from the service",
             LossReason::ForceReleased => "it was released by force",
             LossReason::MaxHoldPassed => "the maximum hold time has passed",
-            LossReason::Superseded => "another process has resumed the session",
             LossReason::ShutDown => "the coordinator was shut down",
             LossReason::Released => "it was released",
             LossReason::DriverGone => "the session's driver is gone",

@@ -243,6 +243,7 @@ pub struct MutexGuard {
 
 guard_methods!(MutexGuard);
 
+/// The rule of the mutex.
 pub(crate) struct FirstInLine;
 
 impl Rule for FirstInLine {

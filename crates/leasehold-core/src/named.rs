@@ -77,8 +77,11 @@ impl Named {
         self.stats.snapshot()
     }
 
-    /// Acquires; `None` when somebody else was there, as far as the patience went.
-    pub(crate) async fn acquire(&self, acquire: Acquire) -> Result<Option<HeldGuard>, Error> {
+    /// What the engine is asked for, to acquire.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidName`], and [`ErrorKind::InvalidArgument`] if the limits contradict each other.
+    pub(crate) fn request(&self, acquire: Acquire) -> Result<Request, Error> {
         let path = self.path(acquire.operation)?;
         let Acquire { operation, rule, mode, payload, patience, limits } = acquire;
         if let Some(objection) = limits.objection() {
@@ -87,8 +90,12 @@ impl Named {
         // Only with a minimum hold can the entry outlive its guard.
         let _keeps = (!limits.min.is_zero()).then(|| self.coordinator.clone());
         let (name, stats) = (self.name.clone(), self.stats.clone());
-        let request = Request { operation, name, path, rule, mode, payload, patience, limits, stats, _keeps };
-        let grant = self.coordinator.acquire(request).await?;
+        Ok(Request { operation, name, path, rule, mode, payload, patience, limits, stats, _keeps })
+    }
+
+    /// Acquires; `None` when somebody else was there, as far as the patience went.
+    pub(crate) async fn acquire(&self, acquire: Acquire) -> Result<Option<HeldGuard>, Error> {
+        let grant = self.coordinator.acquire(self.request(acquire)?).await?;
         Ok(grant.map(|grant| HeldGuard::new(grant, self.coordinator.clone())))
     }
 

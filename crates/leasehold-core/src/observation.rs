@@ -18,7 +18,6 @@ use futures::future::{FutureExt, select_all};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use crate::attempt::AttemptId;
 use crate::backend::{Entry, Interest, Queue};
 use crate::backend_error::{BackendError, BackendErrorKind};
 use crate::engine::Engine;
@@ -124,20 +123,23 @@ impl Observation {
 
     async fn read(&self, queue: &dyn Queue) -> Result<Seen, BackendError> {
         loop {
-            let (mut revision, mut first) = (0, None::<AttemptId>);
+            let (mut revision, mut first) = (0, None);
             queue
                 .contenders(&mut |contenders| {
                     revision = contenders.revision();
-                    first = contenders.first().map(|contender| contender.attempt);
+                    first = contenders.first().map(|contender| (contender.attempt, contender.mode));
                 })
                 .await?;
             let entries: Arc<[Entry]> = match (self.focus, first) {
                 (Focus::All, _) => queue.entries().await?.into(),
                 (Focus::First, None) => Arc::new([]),
-                (Focus::First, Some(first)) => match queue.entry(first).await? {
+                (Focus::First, Some((first, mode))) => match queue.entry(first).await? {
                     Some(entry) => Arc::new([entry]),
-                    // It went meanwhile: another one is first.
-                    None => continue,
+                    // It went meanwhile, and another one is or will be first as soon as what is known here has caught up.
+                    None => {
+                        queue.changed(Interest::Entry { attempt: first, mode, version: None }).await?;
+                        continue;
+                    }
                 },
             };
             return Ok(Seen { revision, entries });

@@ -52,6 +52,17 @@ impl OwnEntry {
     /// A new attempt; nothing is sent.
     pub(crate) fn new(live: Arc<LiveSession>, queue: Arc<dyn Queue>, mode: Mode) -> Self {
         let attempt = live.attempts.next();
+        Self::existing(live, queue, attempt, mode)
+    }
+
+    /// The entry of an attempt that was made before, by an earlier incarnation of the session; no request of that one is
+    /// carried out any more.
+    pub(crate) fn existing(
+        live: Arc<LiveSession>,
+        queue: Arc<dyn Queue>,
+        attempt: AttemptId,
+        mode: Mode,
+    ) -> Self {
         Self {
             live,
             queue,
@@ -166,8 +177,7 @@ impl OwnEntry {
                 Ok(Withdrawn::WasGone) if unanswered => return Release::Done,
                 Ok(Withdrawn::WasGone) => return Release::Lost(LossReason::EntryRemoved),
                 Err(error) if error.kind() == BackendErrorKind::SessionLost => {
-                    self.live.liveness().end(LossReason::SessionEnded);
-                    return Release::Lost(LossReason::SessionEnded);
+                    return Release::Lost(self.live.ended());
                 }
                 Err(error) => unanswered |= error.kind() == BackendErrorKind::Indeterminate,
             }

@@ -4,7 +4,8 @@
 //!
 //! One task a coordinator, on the driver: opens a session, publishes it in a `watch` channel (the slot), follows its
 //! liveness (which also enforces the local deadline), and when it is lost opens the next one, with a backoff. It is
-//! the only writer of slot and status. It ends
+//! the only writer of slot and status. The first session is one to resume if there are credentials; they are tried until it is
+//! resumed or known to be gone, and then used up. It ends
 //!
 //! - when the first session cannot be opened and the caller wanted to know at once (`first` is answered),
 //! - on a shutdown command: it drains, then closes the session,
@@ -14,29 +15,41 @@
 //! Nobody awaits the task, so it is never dropped at an await but with its runtime; then the slot's sender goes, and waiters
 //! see that there will be no session any more.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout};
 
-use crate::attempt::AttemptIds;
-use crate::backend::Session;
+use crate::attempt::{AttemptId, AttemptIds};
+use crate::backend::{Credentials, OpenSession, Session};
 use crate::backend_error::{BackendError, BackendErrorKind};
 use crate::backoff::Backoff;
 use crate::engine::Engine;
-use crate::liveness::{Liveness, LivenessCell};
+use crate::liveness::{Liveness, LivenessCell, LossReason};
 use crate::status::State;
 
 /// A session in use.
 pub(crate) struct LiveSession {
     pub(crate) session: Arc<dyn Session>,
     pub(crate) attempts: AttemptIds,
+    /// The entries of an earlier incarnation that this one has taken over: each has one owner.
+    pub(crate) adopted: Mutex<HashSet<AttemptId>>,
 }
 
 impl LiveSession {
     pub(crate) fn liveness(&self) -> &Arc<LivenessCell> {
         self.session.liveness()
+    }
+
+    /// Notes that the service says that the session is over, and answers why: the backend may have told more of it before.
+    pub(crate) fn ended(&self) -> LossReason {
+        self.liveness().end(LossReason::SessionEnded);
+        match self.liveness().current() {
+            Liveness::Lost(reason) => reason,
+            Liveness::Live { .. } | Liveness::Suspect { .. } => LossReason::SessionEnded,
+        }
     }
 }
 
@@ -58,6 +71,8 @@ pub(crate) struct SessionKeeper {
     engine: Arc<Engine>,
     slot: watch::Sender<Slot>,
     commands: mpsc::UnboundedReceiver<Shutdown>,
+    /// Of the session to resume, until that is done or in vain.
+    resume: Option<Credentials>,
 }
 
 enum Why {
@@ -70,8 +85,9 @@ impl SessionKeeper {
         engine: Arc<Engine>,
         slot: watch::Sender<Slot>,
         commands: mpsc::UnboundedReceiver<Shutdown>,
+        resume: Option<Credentials>,
     ) -> Self {
-        Self { engine, slot, commands }
+        Self { engine, slot, commands, resume }
     }
 
     /// Runs until the coordinator is closed. With `first`, it answers there how the first try to open a session went, and
@@ -80,12 +96,13 @@ impl SessionKeeper {
         let mut backoff = Self::backoff();
         loop {
             let opened = tokio::select! {
-                opened = open(&self.engine) => opened,
+                opened = open(&self.engine, self.resume.clone()) => opened,
                 command = self.commands.recv() => return self.finish(command, None).await,
             };
             match opened {
                 Ok(live) => {
                     backoff = Self::backoff();
+                    self.resume = None;
                     self.publish(&live);
                     if let Some(first) = first.take() {
                         let _ = first.send(Ok(()));
@@ -103,6 +120,10 @@ impl SessionKeeper {
                         return;
                     }
                     self.engine.status.send_modify(|s| s.last_error = Some(error.to_string()));
+                    // There is nothing left of it to wait for.
+                    if error.kind() == BackendErrorKind::SessionLost && self.resume.take().is_some() {
+                        continue;
+                    }
                     self.slot.send_replace(Slot { live: None, error: Some(error) });
                     tokio::select! {
                         () = sleep(backoff.next_delay()) => {}
@@ -208,10 +229,10 @@ impl SessionKeeper {
     }
 }
 
-async fn open(engine: &Engine) -> Result<Arc<LiveSession>, BackendError> {
+async fn open(engine: &Engine, resume: Option<Credentials>) -> Result<Arc<LiveSession>, BackendError> {
     let attempts = AttemptIds::new().map_err(|error| {
         BackendError::new(BackendErrorKind::Unavailable, "the system gives no randomness").with_source(error)
     })?;
-    let session = engine.backend.open_session(engine.options.clone()).await?;
-    Ok(Arc::new(LiveSession { session, attempts }))
+    let session = engine.backend.open_session(OpenSession { resume, ..engine.options.clone() }).await?;
+    Ok(Arc::new(LiveSession { session, attempts, adopted: Mutex::default() }))
 }

@@ -10,10 +10,11 @@ use leasehold_core::{BackendError, BackendErrorKind, Capabilities, LockBackend, 
 use tokio::time::timeout;
 
 use crate::config::EtcdConfig;
+use crate::incarnation::Incarnation;
 use crate::keys::MAX_VALUE_BYTES;
 use crate::lease::Lease;
 use crate::link::{Link, Origin};
-use crate::session::EtcdSession;
+use crate::session::{Core, EtcdSession};
 
 /// What etcd grants at least where its election time-out is the default of 1 s. It grants more than was asked for, rather
 /// than refuse.
@@ -78,26 +79,29 @@ impl LockBackend for EtcdBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        let mut capabilities = Capabilities::full(MIN_TTL, MAX_VALUE_BYTES);
-        capabilities.resumable_sessions = false;
-        capabilities
+        Capabilities::full(MIN_TTL, MAX_VALUE_BYTES)
     }
 
     async fn open_session(&self, options: OpenSession) -> Result<Arc<dyn Session>, BackendError> {
-        if options.resume.is_some() {
-            let message = "sessions of etcd cannot be resumed";
-            return Err(BackendError::new(BackendErrorKind::Unsupported, message));
-        }
         let limit = options.connect_timeout;
+        let (namespace, clock) = (&options.namespace, &options.clock);
         let opened = timeout(limit, async {
             let link = Link::open(self.origin.clone(), limit, options.request_timeout).await?;
-            let granted = Lease::grant(&link, options.ttl, limit, &options.clock).await?;
-            Ok((link, granted))
+            let link = Arc::new(link);
+            let Some(credentials) = options.resume else {
+                let (lease, liveness) = Lease::grant(&link, options.ttl, limit, clock).await?;
+                let incarnation = Incarnation::begin(&link, namespace, lease.id, limit).await?;
+                return Ok((Core { link, lease, liveness, incarnation }, None));
+            };
+            let (incarnation, id) = Incarnation::take_over(&link, namespace, credentials, limit).await?;
+            // Only now: what was sent before does not count.
+            let (lease, liveness, stream) = Lease::adopt(&link, id, limit, clock).await?;
+            Ok((Core { link, lease, liveness, incarnation }, Some(stream)))
         });
-        let (link, (lease, liveness)) = opened.await.unwrap_or_else(|_| {
+        let (core, stream) = opened.await.unwrap_or_else(|_| {
             let message = format!("etcd at {} did not answer within {limit:?}", self.origin.endpoint());
             Err(BackendError::new(BackendErrorKind::Unavailable, message))
         })?;
-        Ok(Arc::new(EtcdSession::start(Arc::new(link), lease, liveness, options.namespace)))
+        Ok(Arc::new(EtcdSession::start(core, options.namespace, stream)))
     }
 }

@@ -1,13 +1,14 @@
 //! The creation of an entry.
 //!
 //! Everything is decided in one transaction: it creates the entry only if the attempt has neither an entry (else this is a
-//! repetition, and the answer is the same place) nor a tombstone (else it was withdrawn meanwhile), and counts the keys of
+//! repetition, and the answer is the same place) nor a tombstone (else it was withdrawn meanwhile), and the session was not
+//! resumed by somebody else; and it counts the keys of
 //! the queue: whoever finds only his own needs no further look.
 //!
 //! With `only_if_free` the transaction also says that nobody is there. Exclusive contenders can say so at once. The others, and
 //! whoever meets keys that are not of our making, list the queue first, and say that nothing was added or changed since.
 
-use etcd_client::{Compare, CompareOp, GetOptions, GetResponse, PutOptions, Txn, TxnOp, TxnOpResponse};
+use etcd_client::{Compare, CompareOp, GetOptions, GetResponse, PutOptions, TxnOp, TxnOpResponse};
 use leasehold_core::{
     AttemptId, BackendError, BackendErrorKind, Contender, Contenders, Enqueued, Mode, NewEntry,
 };
@@ -118,18 +119,16 @@ async fn attempt(queue: &EtcdQueue, entry: &NewEntry, condition: Condition) -> R
     }
     let lease = PutOptions::new().with_lease(queue.core.lease.id);
     let some = |limit| GetOptions::new().with_range(keys::end_of(prefix)).with_limit(limit);
-    let txn = Txn::new()
-        .when(conditions)
-        .and_then([
-            TxnOp::put(key.as_str(), keys::encode(entry.mode, &entry.value), Some(lease)),
-            TxnOp::get(prefix, Some(some(1).with_keys_only())),
-        ])
-        .or_else([
-            TxnOp::get(key.as_str(), None),
-            TxnOp::get(tombstone.as_str(), Some(GetOptions::new().with_keys_only())),
-            TxnOp::get(prefix, Some(some(SAMPLE))),
-        ]);
-    let answer = queue.txn(WHAT, txn).await?;
+    let then = vec![
+        TxnOp::put(key.as_str(), keys::encode(entry.mode, &entry.value), Some(lease)),
+        TxnOp::get(prefix, Some(some(1).with_keys_only())),
+    ];
+    let otherwise = vec![
+        TxnOp::get(key.as_str(), None),
+        TxnOp::get(tombstone.as_str(), Some(GetOptions::new().with_keys_only())),
+        TxnOp::get(prefix, Some(some(SAMPLE))),
+    ];
+    let answer = queue.core.txn(WHAT, conditions, then, otherwise).await?;
     let responses = answer.op_responses();
     let got = |index: usize| match responses.get(index) {
         Some(TxnOpResponse::Get(got)) => Ok(got),

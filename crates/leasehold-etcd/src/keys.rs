@@ -1,7 +1,7 @@
 //! The layout of keys and values.
 
 use etcd_client::KeyValue;
-use leasehold_core::{AttemptId, BackendError, BackendErrorKind, KeyPath, Mode};
+use leasehold_core::{AttemptId, BackendError, BackendErrorKind, KeyPath, Mode, Namespace};
 
 /// etcd's default limit for a request is 1.5 MiB; what else there is in one takes little.
 pub(crate) const MAX_VALUE_BYTES: usize = 1_500_000;
@@ -27,6 +27,11 @@ pub(crate) fn entry(queue: &KeyPath, attempt: AttemptId) -> String {
 /// `!` occurs in no [`KeyPath`], so no tombstone is another queue's key.
 pub(crate) fn tombstone(queue: &KeyPath, attempt: AttemptId) -> String {
     format!("{queue}!{attempt}")
+}
+
+/// What tells whose a session is. `!` keeps it apart from every [`KeyPath`].
+pub(crate) fn session(namespace: &Namespace, lease: i64) -> String {
+    format!("{}/!sessions/{lease:x}", namespace.as_str())
 }
 
 /// The end of the range of keys that begin with `prefix`, which ends with a slash.

@@ -5,10 +5,12 @@
 //! One task a session runs [`Lease::keep`]. It renews every third of the TTL over one stream, with one renewal under way at a
 //! time, so that every answer belongs to the last request. It is the only writer of renewals into the liveness.
 //!
-//! - An answer in time: `renewed`, and the next one is due a third of the TTL after this one was *sent*.
+//! Each one comes with a look at the session's key, since etcd renews for whoever asks (see [`incarnation`](crate::incarnation)).
+//!
+//! - Both answered in time: `renewed`, and the next one is due a third of the TTL after this one was *sent*.
 //! - The stream ends or fails, also between renewals: suspect at once, a new stream without delay, then with a backoff.
 //! - No answer in time: suspect, new connections (see [`Link::replace`]), a new stream.
-//! - etcd does not know the lease: the session has ended, and so does the task. It also ends once the local deadline has passed:
+//! - etcd does not know the lease, or another process has resumed the session: it is over, and so is the task. It also ends once the local deadline has passed:
 //!   renewing what was given up would only keep others waiting.
 //!
 //! The task is dropped with the session's other tasks. A renewal that was on its way then may still prolong the lease
@@ -18,10 +20,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use etcd_client::{Error, LeaseKeepAliveStream, LeaseKeeper};
-use leasehold_core::{BackendError, Backoff, Clock, LivenessCell, LossReason};
+use leasehold_core::{BackendError, BackendErrorKind, Backoff, Clock, LivenessCell, LossReason};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use crate::error::{Effect, corrupt};
+use crate::error::{Effect, backend_error, corrupt};
+use crate::incarnation::Incarnation;
 use crate::link::Link;
 
 /// The shortest time that a renewal has; a busy machine needs more than a round trip now and then.
@@ -37,10 +40,11 @@ pub(crate) struct Lease {
 /// What came of a renewal.
 enum Renewal {
     Renewed(Duration),
-    NotFound,
+    Lost(LossReason),
 }
 
-type Stream = (LeaseKeeper, LeaseKeepAliveStream);
+/// A stream of renewals.
+pub(crate) type Stream = (LeaseKeeper, LeaseKeepAliveStream);
 
 impl Lease {
     /// Asks for a lease of `ttl`, rounded up to whole seconds. The service may grant a longer one.
@@ -67,13 +71,48 @@ impl Lease {
         Ok((Self { id: granted.id(), ttl }, liveness))
     }
 
+    /// Renews a lease that was taken over for the first time; also answers the stream.
+    pub(crate) async fn adopt(
+        link: &Link,
+        id: i64,
+        limit: Duration,
+        clock: &Clock,
+    ) -> Result<(Self, Arc<LivenessCell>, Stream), BackendError> {
+        const WHAT: &str = "renewal of a session that was resumed";
+        let gone = || BackendError::new(BackendErrorKind::SessionLost, format!("{WHAT}: it is gone"));
+        let renewed = link
+            .call_within(limit, WHAT, Effect::Read, |clients| {
+                let mut client = clients.lease.clone();
+                async move {
+                    let (mut requests, mut answers) = match client.keep_alive(id).await {
+                        Err(Error::LeaseKeepAliveError(_)) => return Ok(None),
+                        opened => opened?,
+                    };
+                    // The client does not show the first answer's TTL.
+                    let sent_at = clock.now();
+                    requests.keep_alive().await?;
+                    let answer = answers.message().await?;
+                    Ok(answer.map(|answer| (sent_at, answer.ttl(), (requests, answers))))
+                }
+            })
+            .await?;
+        let (sent_at, ttl, stream) = renewed.ok_or_else(gone)?;
+        let ttl = positive_seconds(ttl).ok_or_else(gone)?;
+        Ok((Self { id, ttl }, Arc::new(LivenessCell::new(clock.clone(), sent_at, ttl)), stream))
+    }
+
     /// Renews until the session is lost, or the future is dropped.
-    pub(crate) async fn keep(self, link: Arc<Link>, liveness: Arc<LivenessCell>) {
+    pub(crate) async fn keep(
+        self,
+        link: Arc<Link>,
+        liveness: Arc<LivenessCell>,
+        incarnation: Incarnation,
+        mut stream: Option<Stream>,
+    ) {
         let period = self.ttl / 3;
         let patience = (self.ttl / 6).max(LEAST_PATIENCE).min(link.request_timeout());
         let new_backoff = || Backoff::new(Duration::from_millis(20), period / 2);
         let mut backoff = new_backoff();
-        let mut stream: Option<Stream> = None;
         let mut due = Instant::now() + period;
         loop {
             if let Some((_, answers)) = &mut stream {
@@ -92,7 +131,7 @@ impl Lease {
                 return;
             }
             let (sent_at, asked) = (liveness.clock().now(), Instant::now());
-            match timeout(patience, self.renew(&link, &mut stream)).await {
+            match timeout(patience, self.renew(&link, &incarnation, &mut stream)).await {
                 Ok(Ok(Renewal::Renewed(ttl))) => {
                     if !liveness.renewed(sent_at, ttl) {
                         return;
@@ -101,7 +140,7 @@ impl Lease {
                     due = asked + period;
                     continue;
                 }
-                Ok(Ok(Renewal::NotFound)) => return liveness.end(LossReason::SessionEnded),
+                Ok(Ok(Renewal::Lost(reason))) => return liveness.end(reason),
                 Ok(Err(_)) => {
                     stream = None;
                     liveness.suspect();
@@ -117,8 +156,27 @@ impl Lease {
         }
     }
 
+    /// Renews once, and sees whether the session is still this incarnation's after that was sent.
+    async fn renew(
+        &self,
+        link: &Link,
+        incarnation: &Incarnation,
+        stream: &mut Option<Stream>,
+    ) -> Result<Renewal, BackendError> {
+        let (renewed, loss) = tokio::join!(self.send_renewal(link, stream), incarnation.loss(link));
+        Ok(match (loss, renewed) {
+            (Ok(Some(reason)), _) => Renewal::Lost(reason),
+            (loss, renewed) => {
+                let renewed = renewed
+                    .map_err(|error| backend_error("renewal", link.endpoint(), error, Effect::Read))?;
+                loss?;
+                renewed
+            }
+        })
+    }
+
     /// Renews once, over the stream or a new one.
-    async fn renew(&self, link: &Link, stream: &mut Option<Stream>) -> Result<Renewal, Error> {
+    async fn send_renewal(&self, link: &Link, stream: &mut Option<Stream>) -> Result<Renewal, Error> {
         let Some((requests, answers)) = stream else {
             return match link.clients().lease.keep_alive(self.id).await {
                 Ok(opened) => {
@@ -127,14 +185,17 @@ impl Lease {
                     Ok(Renewal::Renewed(self.ttl))
                 }
                 // When it opens a stream, the client says by this and nothing else that there is no such lease.
-                Err(Error::LeaseKeepAliveError(_)) => Ok(Renewal::NotFound),
+                Err(Error::LeaseKeepAliveError(_)) => Ok(Renewal::Lost(LossReason::SessionEnded)),
                 Err(error) => Err(error),
             };
         };
         requests.keep_alive().await?;
         match answers.message().await? {
             // An expired lease has a TTL of zero here.
-            Some(answer) => Ok(positive_seconds(answer.ttl()).map_or(Renewal::NotFound, Renewal::Renewed)),
+            Some(answer) => Ok(match positive_seconds(answer.ttl()) {
+                Some(ttl) => Renewal::Renewed(ttl),
+                None => Renewal::Lost(LossReason::SessionEnded),
+            }),
             None => Err(Error::LeaseKeepAliveError("the stream has ended".into())),
         }
     }

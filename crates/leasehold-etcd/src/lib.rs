@@ -10,14 +10,16 @@
 //! | `<path>/<attempt>` | the mode's text, a line feed, the entry's value | the session's | an entry of the queue `<path>` |
 //! | `<path>!<attempt>` | empty | the session's | a tombstone: this attempt was withdrawn while its enqueue was still on its way |
 //! | `<path>` | the value | none | a register |
+//! | `<namespace>/!sessions/<lease>` | a secret | the session's | what tells whose the session is, and who may resume it |
 //!
 //! Other keys below a queue's path are ignored.
 //!
 //! # What it costs
 //!
-//! An uncontended acquisition is one transaction, its release one delete. A queue that somebody waits in is mirrored:
+//! An uncontended acquisition is one transaction, its release another. A queue that somebody waits in is mirrored:
 //! the first waiter of a session opens a watch over its keys and lists them once, and from then on the events keep the copy up to
-//! date for all waiters of the session. All watches of a session share one stream.
+//! date for all waiters of the session. All watches of a session share one stream, and one of them is over the session's own key.
+//! A renewal, each third of the TTL, is one message over a stream and the read of that key.
 //!
 //! # What it promises
 //!
@@ -29,6 +31,9 @@
 //! entry still tells the holder. Tokens rise as long as the store's revision does, that is unless a snapshot is
 //! restored without `--bump-revision`; raise the epoch then.
 //!
+//! A session can be resumed with its credentials by another process that uses the same namespace. Whoever reads the session's
+//! key learns them, so where that matters, let etcd's roles keep the namespace to its users.
+//!
 //! # Building
 //!
 //! The client crate compiles etcd's protocol files, which takes `protoc` (Debian: `protobuf-compiler`).
@@ -39,6 +44,7 @@ mod enqueue;
 mod error;
 mod followed;
 mod hub;
+mod incarnation;
 mod keys;
 mod lease;
 mod link;

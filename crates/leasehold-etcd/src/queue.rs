@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use etcd_client::{Compare, CompareOp, GetOptions, PutOptions, Txn, TxnOp, TxnOpResponse, TxnResponse};
+use etcd_client::{Compare, CompareOp, GetOptions, PutOptions, TxnOp, TxnOpResponse};
 use leasehold_core::{
     AttemptId, BackendError, BackendErrorKind, Certainty, Enqueued, Entry, Interest, KeyPath, Look, NewEntry,
     Publish, Published, Queue, Withdrawn,
@@ -29,41 +29,27 @@ impl EtcdQueue {
         Self { core, path, mirror }
     }
 
-    pub(crate) async fn txn(&self, what: &str, txn: Txn) -> Result<TxnResponse, BackendError> {
-        let answer = self
-            .core
-            .link
-            .call(what, Effect::Write, |clients| {
-                let (mut kv, txn) = (clients.kv.clone(), txn.clone());
-                async move { kv.txn(txn).await }
-            })
-            .await;
-        self.core.noticed(answer)
-    }
-
-    /// One delete, since the key is the attempt's alone.
+    /// Removes the entry. Its key is the attempt's alone.
     async fn delete(&self, attempt: AttemptId) -> Result<(bool, Option<u64>), BackendError> {
-        let key = keys::entry(&self.path, attempt);
-        let answer = self
-            .core
-            .link
-            .call(WITHDRAW, Effect::Write, |clients| {
-                let (mut kv, key) = (clients.kv.clone(), key.clone());
-                async move { kv.delete(key, None).await }
-            })
-            .await?;
-        Ok((answer.deleted() > 0, answer.header().and_then(|header| keys::revision(header.revision()))))
+        self.remove(attempt, Vec::new()).await
     }
 
-    /// Leaves a tombstone that the attempt's enqueue looks for. If the lease is gone, etcd refuses the transaction,
-    /// and the enqueue too.
+    /// Removes the entry and leaves a tombstone that the attempt's enqueue looks for. If the lease is gone, etcd refuses the
+    /// transaction, and the enqueue too.
     async fn bury(&self, attempt: AttemptId) -> Result<(bool, Option<u64>), BackendError> {
         let lease = PutOptions::new().with_lease(self.core.lease.id);
-        let txn = Txn::new().and_then([
-            TxnOp::put(keys::tombstone(&self.path, attempt), "", Some(lease)),
-            TxnOp::delete(keys::entry(&self.path, attempt), None),
-        ]);
-        let answer = self.txn(WITHDRAW, txn).await?;
+        let tombstone = TxnOp::put(keys::tombstone(&self.path, attempt), "", Some(lease));
+        self.remove(attempt, vec![tombstone]).await
+    }
+
+    /// Whether the entry was there, and the revision of its removal.
+    async fn remove(
+        &self,
+        attempt: AttemptId,
+        mut then: Vec<TxnOp>,
+    ) -> Result<(bool, Option<u64>), BackendError> {
+        then.push(TxnOp::delete(keys::entry(&self.path, attempt), None));
+        let answer = self.core.txn(WITHDRAW, Vec::new(), then, Vec::new()).await?;
         let deleted = match answer.op_responses().last() {
             Some(TxnOpResponse::Delete(delete)) => delete.deleted() > 0,
             _ => return Err(corrupt(WITHDRAW)),
@@ -129,11 +115,9 @@ impl Queue for EtcdQueue {
             conditions.push(Compare::mod_revision(key.as_str(), CompareOp::Equal, version));
         }
         let value = keys::encode(change.mode, &change.value);
-        let txn = Txn::new()
-            .when(conditions)
-            .and_then([TxnOp::put(key.as_str(), value, Some(PutOptions::new().with_ignore_lease()))])
-            .or_else([TxnOp::get(key.as_str(), Some(GetOptions::new().with_keys_only()))]);
-        let answer = self.txn(WHAT, txn).await?;
+        let then = vec![TxnOp::put(key.as_str(), value, Some(PutOptions::new().with_ignore_lease()))];
+        let otherwise = vec![TxnOp::get(key.as_str(), Some(GetOptions::new().with_keys_only()))];
+        let answer = self.core.txn(WHAT, conditions, then, otherwise).await?;
         if answer.succeeded() {
             let version = answer.header().and_then(|header| keys::revision(header.revision()));
             let version = version.ok_or_else(|| corrupt(WHAT))?;

@@ -5,7 +5,7 @@
 //! A [`RegisterCopy`] holds the version that a watched register has; all waiters of the session share it. It is only for
 //! waiting: a read asks the service. Its state is one `watch` channel, so that a waiter that is dropped leaves nothing behind.
 
-use etcd_client::{Compare, CompareOp, Event, GetOptions, Txn, TxnOp, TxnOpResponse};
+use etcd_client::{Compare, CompareOp, Event, GetOptions, TxnOp, TxnOpResponse};
 use leasehold_core::{BackendError, KeyPath, RegisterWrite, RegisterWritten, Versioned};
 use tokio::sync::watch;
 
@@ -14,6 +14,7 @@ use crate::followed::{Failure, Replica};
 use crate::hub::KeyRange;
 use crate::keys;
 use crate::link::Link;
+use crate::session::Core;
 
 pub(crate) async fn read(link: &Link, register: &KeyPath) -> Result<Option<Versioned>, BackendError> {
     const WHAT: &str = "read of a register";
@@ -29,7 +30,7 @@ pub(crate) async fn read(link: &Link, register: &KeyPath) -> Result<Option<Versi
 }
 
 pub(crate) async fn write(
-    link: &Link,
+    core: &Core,
     register: &KeyPath,
     write: RegisterWrite,
 ) -> Result<RegisterWritten, BackendError> {
@@ -51,22 +52,17 @@ pub(crate) async fn write(
         conditions.push(Compare::create_revision(entry.as_str(), CompareOp::Greater, 0));
     }
     let keys_only = || Some(GetOptions::new().with_keys_only());
-    let txn = Txn::new()
-        .when(conditions)
-        .and_then([TxnOp::put(key, write.value, None)])
-        .or_else(held.iter().map(|entry| TxnOp::get(entry.as_str(), keys_only())).collect::<Vec<_>>());
-    let answer = link
-        .call(WHAT, Effect::Write, |clients| {
-            let (mut kv, txn) = (clients.kv.clone(), txn.clone());
-            async move { kv.txn(txn).await }
-        })
-        .await?;
+    let then = vec![TxnOp::put(key, write.value, None)];
+    let otherwise = held.iter().map(|entry| TxnOp::get(entry.as_str(), keys_only())).collect();
+    let answer = core.txn(WHAT, conditions, then, otherwise).await?;
     if answer.succeeded() {
         let version = answer.header().and_then(|header| keys::revision(header.revision()));
         return Ok(RegisterWritten::Written { version: version.ok_or_else(|| corrupt(WHAT))? });
     }
     match answer.op_responses().first() {
-        Some(TxnOpResponse::Get(entry)) if entry.kvs().is_empty() => Ok(RegisterWritten::NotHeld),
+        Some(TxnOpResponse::Get(entry)) if held.is_some() && entry.kvs().is_empty() => {
+            Ok(RegisterWritten::NotHeld)
+        }
         _ => Ok(RegisterWritten::VersionDiffers),
     }
 }
@@ -84,17 +80,17 @@ enum State {
 
 /// What is known of one register.
 pub(crate) struct RegisterCopy {
-    register: KeyPath,
+    key: String,
     state: watch::Sender<State>,
 }
 
 impl RegisterCopy {
-    pub(crate) fn new(register: &KeyPath) -> Self {
-        Self { register: register.clone(), state: watch::Sender::new(State::Opening) }
+    pub(crate) fn new(key: &str) -> Self {
+        Self { key: key.to_owned(), state: watch::Sender::new(State::Opening) }
     }
 
-    /// Resolves once the version is another one than `seen`.
-    pub(crate) async fn changed(&self, seen: u64) -> Result<(), BackendError> {
+    /// Resolves once the version is another one than `seen`, with that.
+    pub(crate) async fn changed(&self, seen: u64) -> Result<u64, BackendError> {
         let mut states = self.state.subscribe();
         let state = states
             .wait_for(|state| match state {
@@ -108,16 +104,16 @@ impl RegisterCopy {
             .await;
         match state.as_deref() {
             Ok(State::Failed(failure)) => Err(failure.error()),
-            Ok(_) => Ok(()),
-            // The sender is in `self`.
-            Err(_) => Err(session_over("watch of a register")),
+            Ok(State::Known { version, .. }) => Ok(*version),
+            // It was not waited for; and the sender is in `self`.
+            Ok(State::Opening) | Err(_) => Err(session_over("watch of a register")),
         }
     }
 }
 
 impl Replica for RegisterCopy {
     fn range(&self) -> KeyRange {
-        KeyRange { from: self.register.as_str().to_owned(), to: None }
+        KeyRange { from: self.key.clone(), to: None }
     }
 
     fn begin(&self) {
@@ -129,7 +125,7 @@ impl Replica for RegisterCopy {
         let answer = link
             .call(WHAT, Effect::Read, |clients| {
                 let mut kv = clients.kv.clone();
-                let key = self.register.as_str();
+                let key = self.key.as_str();
                 async move { kv.get(key, Some(GetOptions::new().with_keys_only())).await }
             })
             .await?;

@@ -2,19 +2,20 @@
 //!
 //! # Implementation
 //!
-//! [`EtcdSession`] owns two tasks, the lease's renewals and the hub of the watches, by a token that is cancelled when the session is
+//! [`EtcdSession`] owns two tasks, one for the lease's renewals and the watch over the session's key, and the hub of the watches, by a token that is cancelled when the session is
 //! closed, dropped or lost; then whoever waits is told that it is in vain. Queues and registers hold what they need of the session in a [`Core`], not the session: a
 //! handle that outlives it neither renews it nor keeps its tasks. Each queue and each watched register has one copy, found by
 //! its path as long as somebody holds it.
 //!
-//! `close` ends the liveness first, so that nobody believes in a lock that the revocation is about to give away. If it is
-//! dropped while it revokes, the lease ends by itself.
+//! `close` ends the liveness first, so that nobody believes in a lock that the revocation is about to give away, and revokes
+//! only what nobody else has resumed (see [`incarnation`](crate::incarnation)). If it is dropped meanwhile, the lease ends by itself.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use etcd_client::{Compare, Txn, TxnOp, TxnResponse};
 use leasehold_core::{
     BackendError, BackendErrorKind, Credentials, KeyPath, Kind, LivenessCell, LossReason, Namespace, Queue,
     RegisterWrite, RegisterWritten, Session, Versioned,
@@ -22,12 +23,13 @@ use leasehold_core::{
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::error::session_over;
+use crate::error::{Effect, session_over};
 use crate::followed::{Followed, Means, Replica};
 use crate::hub::Hub;
+use crate::incarnation::Incarnation;
 use crate::keys;
 use crate::keys::StoredEntry;
-use crate::lease::Lease;
+use crate::lease::{Lease, Stream};
 use crate::link::Link;
 use crate::listing;
 use crate::mirror::Mirror;
@@ -39,9 +41,42 @@ pub(crate) struct Core {
     pub(crate) link: Arc<Link>,
     pub(crate) lease: Lease,
     pub(crate) liveness: Arc<LivenessCell>,
+    pub(crate) incarnation: Incarnation,
 }
 
 impl Core {
+    /// A transaction of the session's latest incarnation. What it reads if the conditions do not hold is answered only if the
+    /// session is still ours; one more response follows.
+    ///
+    /// # Errors
+    /// `SessionLost` if it is not, which is told to everybody, with the reason.
+    pub(crate) async fn txn(
+        &self,
+        what: &str,
+        mut conditions: Vec<Compare>,
+        then: Vec<TxnOp>,
+        mut otherwise: Vec<TxnOp>,
+    ) -> Result<TxnResponse, BackendError> {
+        conditions.push(self.incarnation.is_latest());
+        otherwise.push(self.incarnation.look());
+        let txn = Txn::new().when(conditions).and_then(then).or_else(otherwise);
+        let answer = self
+            .link
+            .call(what, Effect::Write, |clients| {
+                let (mut kv, txn) = (clients.kv.clone(), txn.clone());
+                async move { kv.txn(txn).await }
+            })
+            .await;
+        let answer = self.noticed(answer)?;
+        if !answer.succeeded()
+            && let Some(reason) = self.incarnation.loss_in(what, answer.op_responses().last())?
+        {
+            self.liveness.end(reason);
+            return Err(BackendError::new(BackendErrorKind::SessionLost, format!("{what}: {reason}")));
+        }
+        Ok(answer)
+    }
+
     /// An operation's outcome; that the service does not know the session any more is told to everybody.
     pub(crate) fn noticed<T>(&self, outcome: Result<T, BackendError>) -> Result<T, BackendError> {
         if let Err(error) = &outcome
@@ -63,35 +98,46 @@ pub(crate) struct EtcdSession {
 }
 
 impl EtcdSession {
-    /// Starts the tasks of a session whose lease was granted.
-    pub(crate) fn start(
-        link: Arc<Link>,
-        lease: Lease,
-        liveness: Arc<LivenessCell>,
-        namespace: Namespace,
-    ) -> Self {
-        let closing = CancellationToken::new();
+    /// Starts the tasks of a session whose lease was granted, or taken over; then there may be a stream already.
+    pub(crate) fn start(core: Core, namespace: Namespace, stream: Option<Stream>) -> Self {
+        let Core { link, lease, liveness, incarnation } = &core;
+        let (link, closing) = (link.clone(), CancellationToken::new());
         let (hub, task) = Hub::new(link.clone());
         let stop = closing.clone();
         tokio::spawn(async move { stop.run_until_cancelled(task.run()).await });
-        let (stop, renewals, lost) =
-            (closing.clone(), lease.keep(link.clone(), liveness.clone()), liveness.clone());
+        let means = Means { link: link.clone(), hub, closing: closing.clone() };
+        let renewals = lease.keep(link, liveness.clone(), incarnation.clone(), stream);
+        let told = told(incarnation.clone(), means.clone(), liveness.clone());
+        let (stop, lost) = (closing.clone(), liveness.clone());
         tokio::spawn(async move {
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = renewals => {}
+                () = told => {}
                 _ = lost.lost() => {}
             }
             stop.cancel();
         });
         Self {
-            core: Arc::new(Core { link: link.clone(), lease, liveness }),
+            core: Arc::new(core),
             namespace,
-            means: Means { link, hub, closing: closing.clone() },
+            means,
             queues: Copies::default(),
             registers: Copies::default(),
             _stop: closing.drop_guard(),
         }
+    }
+}
+
+/// Resolves once the session's key tells that the session is over for this incarnation, and the liveness says so.
+async fn told(incarnation: Incarnation, means: Means, liveness: Arc<LivenessCell>) {
+    let key = Arc::new(Followed::new(RegisterCopy::new(incarnation.key()), means));
+    let _using = key.using();
+    match key.replica.changed(incarnation.version()).await {
+        Ok(0) => liveness.end(LossReason::SessionEnded),
+        Ok(_) => liveness.end(LossReason::Superseded),
+        // Without a watch the renewals find out.
+        Err(_) => std::future::pending().await,
     }
 }
 
@@ -110,7 +156,7 @@ impl Session for EtcdSession {
     }
 
     fn credentials(&self) -> Option<Credentials> {
-        None
+        Some(self.core.incarnation.credentials())
     }
 
     fn queue(&self, path: &KeyPath) -> Arc<dyn Queue> {
@@ -146,21 +192,26 @@ impl Session for EtcdSession {
 
     async fn write(&self, register: &KeyPath, write: RegisterWrite) -> Result<RegisterWritten, BackendError> {
         check_alive(&self.core, "write of a register")?;
-        register::write(&self.core.link, register, write).await
+        register::write(&self.core, register, write).await
     }
 
     async fn register_changed(&self, register: &KeyPath, seen: u64) -> Result<(), BackendError> {
-        let copy = self.registers.get(register, &self.means, || RegisterCopy::new(register));
+        let copy = self.registers.get(register, &self.means, || RegisterCopy::new(register.as_str()));
         let _using = copy.using();
-        copy.replica.changed(seen).await
+        copy.replica.changed(seen).await.map(drop)
     }
 
     async fn close(&self) {
         self.core.liveness.end(LossReason::ShutDown);
         self.means.closing.cancel();
         let limit = self.core.link.request_timeout();
+        let end = async {
+            if self.core.incarnation.give_up(&self.core.link).await {
+                self.core.lease.revoke(&self.core.link).await;
+            }
+        };
         // What is not revoked within it ends by itself.
-        let _ = timeout(limit, self.core.lease.revoke(&self.core.link)).await;
+        let _ = timeout(limit, end).await;
     }
 }
 

@@ -72,8 +72,8 @@ impl MemoryBackend {
         client
             .call(Site::new(Operation::OpenSession), move |state, now| {
                 let Some(credentials) = resume else {
-                    let (session, ended) = state.open_session(now, ttl, fresh);
-                    return Ok(Granted { session, ttl, secret: fresh, ended });
+                    let (session, heard) = state.open_session(now, ttl, fresh);
+                    return Ok(Granted { session, ttl, secret: fresh, heard });
                 };
                 let (id, secret) = read_credentials(&credentials)?;
                 let known = state.sessions.get(&id).ok_or_else(session_lost)?.secret;
@@ -81,8 +81,8 @@ impl MemoryBackend {
                     let message = "these are not the credentials of the session";
                     return Err(BackendError::new(BackendErrorKind::Unauthenticated, message));
                 }
-                let (session, ttl, ended) = state.take_over(now, id)?;
-                Ok(Granted { session, ttl, secret, ended })
+                let (session, ttl, heard) = state.take_over(now, id)?;
+                Ok(Granted { session, ttl, secret, heard })
             })
             .await
     }
@@ -132,7 +132,7 @@ impl LockBackend for MemoryBackend {
         let client = Client {
             service: Arc::clone(&self.service),
             link: Arc::clone(&self.link),
-            session: Some(granted.session),
+            session: Some((granted.session, Arc::clone(&liveness))),
             patience: options.request_timeout,
         };
         Ok(Arc::new(MemorySession::start(client, options.namespace, granted, connection, liveness)))

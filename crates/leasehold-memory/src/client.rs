@@ -17,7 +17,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use leasehold_core::{AttemptId, BackendError, KeyPath, Timestamp};
+use leasehold_core::{AttemptId, BackendError, BackendErrorKind, KeyPath, LivenessCell, Timestamp};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
@@ -51,13 +51,31 @@ impl<'a> Site<'a> {
 pub(crate) struct Client {
     pub(crate) service: Arc<Service>,
     pub(crate) link: Arc<Link>,
-    pub(crate) session: Option<SessionRef>,
+    pub(crate) session: Option<(SessionRef, Arc<LivenessCell>)>,
     pub(crate) patience: Duration,
 }
 
 impl Client {
-    /// Calls the service.
+    /// Calls the service. If the answer is that the session is over, that is told to everybody, with the reason.
     pub(crate) async fn call<T, A>(&self, site: Site<'_>, apply: A) -> Result<T, BackendError>
+    where
+        T: Send + 'static,
+        A: FnOnce(&mut State, Timestamp) -> Result<T, BackendError> + Send + 'static,
+    {
+        let answer = self.call_with_faults(site, apply).await;
+        self.noticed(answer)
+    }
+
+    fn noticed<T>(&self, answer: Result<T, BackendError>) -> Result<T, BackendError> {
+        if let (Err(error), Some((session, liveness))) = (&answer, &self.session)
+            && error.kind() == BackendErrorKind::SessionLost
+        {
+            liveness.end(self.service.transact(|state, _| state.loss(*session)));
+        }
+        answer
+    }
+
+    async fn call_with_faults<T, A>(&self, site: Site<'_>, apply: A) -> Result<T, BackendError>
     where
         T: Send + 'static,
         A: FnOnce(&mut State, Timestamp) -> Result<T, BackendError> + Send + 'static,
@@ -87,6 +105,15 @@ impl Client {
 
     /// Calls the service with something that cannot leave the caller, so that it is applied here or not at all.
     pub(crate) async fn call_here<T>(
+        &self,
+        site: Site<'_>,
+        apply: impl FnOnce(&mut State, Timestamp) -> Result<T, BackendError> + Send,
+    ) -> Result<T, BackendError> {
+        let answer = self.call_here_with_faults(site, apply).await;
+        self.noticed(answer)
+    }
+
+    async fn call_here_with_faults<T>(
         &self,
         site: Site<'_>,
         apply: impl FnOnce(&mut State, Timestamp) -> Result<T, BackendError> + Send,
@@ -140,7 +167,7 @@ impl Client {
     fn fault(&self, site: Site<'_>) -> Fault {
         self.service.faults.next(|nth| Call {
             operation: site.operation,
-            session: self.session.map(|session| session.id.to_string()),
+            session: self.session.as_ref().map(|(session, _)| session.id.to_string()),
             path: site.path.cloned(),
             attempt: site.attempt,
             nth,

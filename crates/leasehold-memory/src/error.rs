@@ -24,6 +24,11 @@ pub(crate) fn session_lost() -> BackendError {
     BackendError::new(BackendErrorKind::SessionLost, "the session is over")
 }
 
+/// For an earlier incarnation of a session that another process has resumed.
+pub(crate) fn superseded() -> BackendError {
+    BackendError::new(BackendErrorKind::SessionLost, "another process resumed the session")
+}
+
 pub(crate) fn too_large(bytes: usize) -> BackendError {
     BackendError::new(
         BackendErrorKind::TooLarge,

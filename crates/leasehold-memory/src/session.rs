@@ -5,7 +5,7 @@
 //! One task a session (the *driver*), spawned when it is opened. It does four things at once and ends with the first that ends:
 //!
 //! - it renews the session each third of the TTL, and at once after the link was broken or healed;
-//! - it waits for the service's word that the session is over;
+//! - it waits for the service's word that the session is over, or that another process resumed it;
 //! - it awaits [`LivenessCell::lost`], which enforces the local deadline;
 //! - it lends the service a timer: it sleeps until the next expiry of *any* session and has the service look. So expiry
 //!   needs no task of the session that expires, whose process may hang or be gone: whoever waits for it has a session, and
@@ -19,7 +19,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use leasehold_core::{
     BackendError, BackendErrorKind, Credentials, KeyPath, Kind, LivenessCell, LossReason, Namespace, Queue,
     RegisterWrite, RegisterWritten, Session, Versioned,
@@ -29,12 +28,11 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::client::{Client, Site};
-use crate::error::session_lost;
 use crate::fault::Operation;
 use crate::link::LinkState;
 use crate::queue::MemoryQueue;
 use crate::service::Service;
-use crate::state::SessionRef;
+use crate::state::{Over, SessionRef};
 use crate::watches::Topic;
 
 /// Timers stop while the machine is suspended and the clock does not, so no sleep is longer.
@@ -59,7 +57,7 @@ pub(crate) struct Granted {
     pub(crate) session: SessionRef,
     pub(crate) ttl: Duration,
     pub(crate) secret: [u8; 16],
-    pub(crate) ended: CancellationToken,
+    pub(crate) heard: Over,
 }
 
 impl MemorySession {
@@ -70,12 +68,11 @@ impl MemorySession {
         connection: LinkState,
         liveness: Arc<LivenessCell>,
     ) -> Self {
-        let Granted { session, ttl, secret, ended } = granted;
-        let client = Client { session: Some(session), ..client };
+        let Granted { session, ttl, secret, heard } = granted;
         let over = CancellationToken::new();
         let driver =
             Driver { client: client.clone(), session, ttl, connection, liveness: Arc::clone(&liveness) };
-        let task = tokio::spawn(driver.run(ended, over.clone()));
+        let task = tokio::spawn(driver.run(heard, over.clone()));
         let credentials = credentials(session.id, &secret);
         let driver = task.abort_handle();
         Self { client, session, ttl, namespace, credentials, liveness, over, driver }
@@ -89,13 +86,16 @@ impl Drop for MemorySession {
     }
 }
 
+/// What the credentials of a memory service begin with.
+const CREDENTIALS: &[u8] = b"memory:";
+
 fn credentials(id: u64, secret: &[u8; 16]) -> Credentials {
-    Credentials(Bytes::from([id.to_be_bytes().as_slice(), secret].concat()))
+    Credentials::from_bytes([CREDENTIALS, &id.to_be_bytes(), secret].concat())
 }
 
 /// Session and secret of credentials, if they are of this form.
 pub(crate) fn parse_credentials(credentials: &Credentials) -> Option<(u64, [u8; 16])> {
-    let (id, secret) = credentials.0.split_first_chunk::<8>()?;
+    let (id, secret) = credentials.as_bytes().strip_prefix(CREDENTIALS)?.split_first_chunk::<8>()?;
     Some((u64::from_be_bytes(*id), secret.try_into().ok()?))
 }
 
@@ -196,16 +196,18 @@ struct Driver {
 }
 
 impl Driver {
-    async fn run(self, ended: CancellationToken, over: CancellationToken) {
+    async fn run(self, mut heard: Over, over: CancellationToken) {
         let _over = over.drop_guard();
         let told = async {
-            ended.cancelled().await;
+            // The sender is the service's, which drops none without a word.
+            let reason = heard.wait_for(Option::is_some).await.ok().and_then(|reason| *reason);
             self.client.until_reached().await;
+            reason.unwrap_or(LossReason::SessionEnded)
         };
         tokio::select! {
             biased;
             _ = self.liveness.lost() => {}
-            () = told => self.liveness.end(LossReason::SessionEnded),
+            reason = told => self.liveness.end(reason),
             () = self.renew() => {}
             () = tell_the_time(&self.client.service) => {}
         }
@@ -230,10 +232,8 @@ impl Driver {
             pause = match renewed {
                 Ok(()) if self.liveness.renewed(sent_at, self.ttl) => pace,
                 Ok(()) => return,
-                Err(error) if error.kind() == session_lost().kind() => {
-                    self.liveness.end(LossReason::SessionEnded);
-                    return;
-                }
+                // The client has noticed it.
+                Err(error) if error.kind() == BackendErrorKind::SessionLost => return,
                 Err(_) => {
                     self.liveness.suspect();
                     retry

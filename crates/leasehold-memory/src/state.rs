@@ -10,11 +10,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use leasehold_core::{AttemptId, BackendError, KeyPath, Timestamp, Versioned};
-use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
+use leasehold_core::{AttemptId, BackendError, KeyPath, LossReason, Timestamp, Versioned};
+use tokio::sync::{Notify, watch};
 
-use crate::error::session_lost;
+use crate::error::{session_lost, superseded};
 use crate::queue_table::QueueRecord;
 use crate::watches::{Topic, Watches};
 
@@ -30,23 +29,31 @@ pub(crate) struct SessionRecord {
     pub(crate) secret: [u8; 16],
     deadline: Timestamp,
     incarnation: u32,
-    /// Tells the client of the incarnation that it is over.
-    ended: CancellationToken,
+    /// Tells the client of the incarnation that it is over, and why.
+    over: OverSender,
     pub(crate) entries: BTreeSet<(Arc<KeyPath>, AttemptId)>,
     pub(crate) tombstones: BTreeSet<(Arc<KeyPath>, AttemptId)>,
 }
 
+/// Tells a session's client why it is over.
+type OverSender = watch::Sender<Option<LossReason>>;
+
+/// Hears of it.
+pub(crate) type Over = watch::Receiver<Option<LossReason>>;
+
 /// Who is to be told of what a transaction did, once the lock is released.
 pub(crate) enum Wake {
     Watchers(Arc<Notify>),
-    SessionEnded(CancellationToken),
+    Session(OverSender, LossReason),
 }
 
 impl Wake {
     pub(crate) fn fire(self) {
         match self {
             Wake::Watchers(notify) => notify.notify_waiters(),
-            Wake::SessionEnded(ended) => ended.cancel(),
+            Wake::Session(over, reason) => {
+                over.send_replace(Some(reason));
+            }
         }
     }
 }
@@ -84,22 +91,22 @@ impl State {
         now: Timestamp,
         ttl: Duration,
         secret: [u8; 16],
-    ) -> (SessionRef, CancellationToken) {
+    ) -> (SessionRef, Over) {
         self.last_session += 1;
         let id = self.last_session;
-        let (deadline, ended) = (now + ttl, CancellationToken::new());
+        let (deadline, (over, heard)) = (now + ttl, watch::channel(None));
         let record = SessionRecord {
             ttl,
             secret,
             deadline,
             incarnation: 0,
-            ended: ended.clone(),
+            over,
             entries: BTreeSet::new(),
             tombstones: BTreeSet::new(),
         };
         self.sessions.insert(id, record);
         self.expiries.insert((deadline, id));
-        (SessionRef { id, incarnation: 0 }, ended)
+        (SessionRef { id, incarnation: 0 }, heard)
     }
 
     /// Hands the session to a new incarnation and tells the old one that it is over.
@@ -107,22 +114,32 @@ impl State {
         &mut self,
         now: Timestamp,
         id: u64,
-    ) -> Result<(SessionRef, Duration, CancellationToken), BackendError> {
+    ) -> Result<(SessionRef, Duration, Over), BackendError> {
         let record = self.sessions.get_mut(&id).ok_or_else(session_lost)?;
         record.incarnation += 1;
         let session = SessionRef { id, incarnation: record.incarnation };
-        let ended = CancellationToken::new();
-        self.wakes.push(Wake::SessionEnded(std::mem::replace(&mut record.ended, ended.clone())));
+        let (over, heard) = watch::channel(None);
+        let earlier = std::mem::replace(&mut record.over, over);
+        self.wakes.push(Wake::Session(earlier, LossReason::Superseded));
         let ttl = record.ttl;
         self.renew(now, session)?;
-        Ok((session, ttl, ended))
+        Ok((session, ttl, heard))
     }
 
     /// The session, if it lives and the caller is its newest incarnation.
     pub(crate) fn session(&mut self, session: SessionRef) -> Result<&mut SessionRecord, BackendError> {
         match self.sessions.get_mut(&session.id) {
             Some(record) if record.incarnation == session.incarnation => Ok(record),
-            _ => Err(session_lost()),
+            Some(_) => Err(superseded()),
+            None => Err(session_lost()),
+        }
+    }
+
+    /// Why the session is over for that incarnation.
+    pub(crate) fn loss(&self, session: SessionRef) -> LossReason {
+        match self.sessions.get(&session.id) {
+            Some(record) if record.incarnation != session.incarnation => LossReason::Superseded,
+            _ => LossReason::SessionEnded,
         }
     }
 
@@ -145,7 +162,7 @@ impl State {
         for tombstone in &record.tombstones {
             self.tombstones.remove(tombstone);
         }
-        self.wakes.push(Wake::SessionEnded(record.ended));
+        self.wakes.push(Wake::Session(record.over, LossReason::SessionEnded));
         true
     }
 

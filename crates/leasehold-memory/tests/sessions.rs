@@ -178,7 +178,7 @@ async fn the_newer_incarnation_wins_and_keeps_the_entries() {
     let resume = OpenSession { resume: old.credentials(), ..options(&backend) };
     let new = backend.open_session(resume).await.unwrap();
     assert_eq!((new.id(), new.ttl()), (old.id(), old.ttl()));
-    assert_eq!(old.liveness().lost().await, LossReason::SessionEnded);
+    assert_eq!(old.liveness().lost().await, LossReason::Superseded);
     let stale = old.read(&path("r")).await.unwrap_err();
     assert_eq!(stale.kind(), BackendErrorKind::SessionLost);
     assert_eq!(enqueue(&new.queue(&path("q")), attempt).await.unwrap(), order);
@@ -195,16 +195,16 @@ async fn who_has_not_the_credentials_cannot_resume() {
     let session = backend.open_session(options(&backend)).await.unwrap();
     let right = session.credentials().unwrap();
     assert_eq!(format!("{right:?}"), "Credentials(…)");
-    let mut wrong = right.0.to_vec();
-    wrong[8] ^= 1;
+    let mut wrong = right.as_bytes().to_vec();
+    *wrong.last_mut().unwrap() ^= 1;
     let try_with = async |bytes: Vec<u8>| {
-        let resume = Some(Credentials(bytes.into()));
+        let resume = Some(Credentials::from_bytes(bytes));
         backend.open_session(OpenSession { resume, ..options(&backend) }).await.map(drop).unwrap_err().kind()
     };
     assert_eq!(try_with(wrong).await, BackendErrorKind::Unauthenticated);
     assert_eq!(try_with(vec![1, 2, 3]).await, BackendErrorKind::InvalidConfig);
     session.close().await;
-    assert_eq!(try_with(right.0.to_vec()).await, BackendErrorKind::SessionLost);
+    assert_eq!(try_with(right.as_bytes().to_vec()).await, BackendErrorKind::SessionLost);
 }
 
 #[tokio::test(start_paused = true)]

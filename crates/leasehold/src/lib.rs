@@ -35,11 +35,12 @@ pub use connect::{builder, connect, connect_lazy};
 #[doc(inline)]
 pub use leasehold_core::fencing;
 pub use leasehold_core::{
-    Admin, Bucket, Capabilities, ContenderInfo, Coordinator, CoordinatorBuilder, DEFAULT_TTL, EntryDetails,
-    EntryId, Error, ErrorKind, FencingToken, Held, Histogram, HolderInfo, LossReason, MAX_NAME_BYTES, Mode,
-    Mutex, MutexGuard, NameError, Namespace, ParseEntryIdError, ParseTokenError, Recipe, ReleaseError,
-    Released, RwLock, RwLockReadGuard, RwLockWriteGuard, Semaphore, SemaphorePermit, ShutdownError, Standing,
-    State, Stats, Status,
+    Admin, Bucket, Candidate, Capabilities, ContenderInfo, Coordinator, CoordinatorBuilder, Credentials,
+    DEFAULT_TTL, Election, EntryDetails, EntryId, Error, ErrorKind, FencingToken, Held, Histogram,
+    HolderInfo, Leader, LeaderStream, Leadership, LeadershipTicket, LossReason, MAX_NAME_BYTES, Mode, Mutex,
+    MutexGuard, NameError, Namespace, ParseEntryIdError, ParseTicketError, ParseTokenError, Recipe,
+    ReleaseError, Released, RwLock, RwLockReadGuard, RwLockWriteGuard, Semaphore, SemaphorePermit,
+    ShutdownError, Standing, State, Stats, Status,
 };
 
 /// The embedded backend: [`MemoryService`](memory::MemoryService) for tests of applications.

@@ -43,7 +43,7 @@ async fn what_cannot_be_opened() {
     assert_eq!(open(here.clone(), endless).await, BackendErrorKind::InvalidConfig);
     let slow = ZooKeeperConfig::new([&endpoint]).tick(TTL);
     assert_eq!(open(slow, options(&ns)).await, BackendErrorKind::InvalidConfig);
-    let resumed = OpenSession { resume: Some(Credentials("id".into())), ..options(&ns) };
+    let resumed = OpenSession { resume: Some(Credentials::from_bytes(*b"id")), ..options(&ns) };
     assert_eq!(open(here, resumed).await, BackendErrorKind::Unsupported);
 }
 

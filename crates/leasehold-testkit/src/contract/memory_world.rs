@@ -84,4 +84,7 @@ impl World for MemoryWorld {
     async fn restart(&self) {
         self.service.restart();
     }
+
+    /// There is no history: who waits compares the present state.
+    async fn compact(&self) {}
 }

@@ -29,6 +29,7 @@ mod memory_world;
 mod naming;
 mod publishing;
 mod registers;
+mod resuming;
 mod sessions;
 mod stage;
 mod waiting;
@@ -101,9 +102,15 @@ macro_rules! __contract_cases {
             sessions::a_cut_session_is_lost_here_before_it_is_there "Session 2"
             sessions::a_short_cut_is_survived "Session 2"
             sessions::an_opening_that_fails_says_so_in_time "LockBackend 2"
-            sessions::a_session_is_resumed_or_it_is_said_that_it_cannot_be "LockBackend 2, Session 2"
             sessions::secrets_are_not_shown "LockBackend 4"
             sessions::every_operation_ends_in_time "LockBackend 3, Session 4"
+            resuming::a_resumed_session_keeps_its_entries_and_their_order "Session 4, Session 7, Queue 1"
+            resuming::an_older_incarnation_has_no_effect "Session 7"
+            resuming::a_resumed_session_s_entries_are_its_own "Session 7, Queue 5, Queue 6"
+            resuming::of_many_that_resume_one_is_left "Session 7"
+            resuming::a_resumption_that_is_refused_has_no_effect "Session 7, LockBackend 2"
+            resuming::an_older_incarnation_that_comes_back_is_told "Session 7"
+            resuming::a_session_outlives_the_process_that_had_it "Session 2, Session 7"
             disturbances::a_change_during_a_cut_is_not_missed "Queue 4"
             disturbances::a_change_after_a_cut_is_not_missed "Queue 4"
             disturbances::an_entry_deleted_by_hand_is_noticed "Queue 1, Queue 4"
@@ -182,7 +189,7 @@ mod tests {
         };
         // The first clause of LockBackend is about who calls: it binds the engine.
         let all =
-            [clauses("LockBackend", 2..=4), clauses("Session", 1..=6), clauses("Queue", 1..=8)].concat();
+            [clauses("LockBackend", 2..=4), clauses("Session", 1..=7), clauses("Queue", 1..=8)].concat();
         for clause in &all {
             assert!(cited.contains(&clause.as_str()), "no case cites {clause}");
         }

@@ -1,12 +1,12 @@
-//! Sessions: what is tied to them, renewal, the local deadline, close, resumption.
+//! Sessions: what is tied to them, renewal, the local deadline, close.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
 use leasehold_core::{
-    BackendError, BackendErrorKind, Certainty, Contenders, Credentials, Interest, Kind, Liveness,
-    LockBackend, LossReason, Mode, OpenSession, Publish, RegisterWrite, Session,
+    BackendError, BackendErrorKind, Certainty, Contenders, Interest, Kind, Liveness, LockBackend, LossReason,
+    Mode, OpenSession, Publish, RegisterWrite, Session,
 };
 use tokio::time::{Instant, sleep};
 
@@ -211,40 +211,11 @@ pub(super) async fn an_opening_that_fails_says_so_in_time(world: Arc<dyn World>)
     open().await.0.expect("the service is reached").close().await;
 }
 
-pub(super) async fn a_session_is_resumed_or_it_is_said_that_it_cannot_be(world: Arc<dyn World>) {
-    let stage = Stage::new(world);
-    let (seat, backend) = (stage.seat().await, stage.world.backend());
-    let attempt = stage.attempt();
-    let order = seat.exclusive(attempt).await;
-    if !backend.capabilities().resumable_sessions {
-        assert!(seat.session.credentials().is_none(), "there is nothing to resume with");
-        let resume = Some(Credentials("anything".into()));
-        let options = OpenSession { resume, ..stage.options(&backend) };
-        let error = backend.open_session(options).await.map(drop).expect_err("it cannot be resumed");
-        assert_eq!(error.kind(), BackendErrorKind::Unsupported, "{error:?}");
-        return;
-    }
-    let options = OpenSession { resume: seat.session.credentials(), ..stage.options(&backend) };
-    let resumed = soon("the session is resumed", backend.open_session(options)).await.expect("resumed");
-    assert_eq!(resumed.id(), seat.session.id());
-    let reason = soon("the older incarnation is told", seat.session.liveness().lost()).await;
-    assert_eq!(reason, LossReason::SessionEnded);
-    let resumed = Seat::new(resumed, &stage.path("q"));
-    assert_eq!(resumed.attempts().await, [attempt]);
-    assert_eq!(resumed.exclusive(attempt).await, order);
-    seat.session.close().await;
-    sleep(resumed.session.ttl() * 2).await;
-    assert!(resumed.session.liveness().is_alive());
-    assert_eq!(resumed.attempts().await, [attempt], "the older incarnation cannot end it");
-    resumed.session.close().await;
-    stage.no_trace_of(attempt).await;
-}
-
 pub(super) async fn secrets_are_not_shown(world: Arc<dyn World>) {
     let stage = Stage::new(world);
     let (session, backend) = (stage.open().await, stage.world.backend());
     let Some(credentials) = session.credentials() else { return };
-    let secret = &credentials.0;
+    let secret = credentials.as_bytes();
     let texts = [
         String::from_utf8_lossy(secret).into_owned(),
         secret.iter().map(|byte| format!("{byte:02x}")).collect(),
@@ -254,6 +225,7 @@ pub(super) async fn secrets_are_not_shown(world: Arc<dyn World>) {
     session.close().await;
     let shown = format!("{backend:?} {credentials:?} {resume:?} {} {}", backend.endpoint(), session.id());
     let error = backend.open_session(resume).await.map(drop).expect_err("the session is over");
+    assert_eq!(error.kind(), BackendErrorKind::SessionLost, "{error:?}");
     for text in texts {
         assert!(!shown.contains(&text) && !format!("{error:?} {error}").contains(&text));
     }

@@ -33,7 +33,8 @@ pub trait World: Send + Sync {
     /// Puts data that is not of our form beside the entries of a queue, with binary values too.
     async fn plant_foreign(&self, path: &KeyPath);
 
-    /// All keys that begin with `prefix`, tombstones included, as an independent client reads them.
+    /// All keys that begin with `prefix`, tombstones included, as an independent client reads them. Left out is what the backend
+    /// keeps of each session as such, by which it can be resumed.
     async fn listing(&self, prefix: &str) -> Vec<String>;
 
     /// Cuts the network between the world's backends and the service.
@@ -47,4 +48,8 @@ pub trait World: Send + Sync {
 
     /// Kills the service and starts it on the same data.
     async fn restart(&self);
+
+    /// Has the service forget the history of its data, so that a watch that lags behind cannot be caught up from it. Nothing,
+    /// where watches do not read a history.
+    async fn compact(&self);
 }

@@ -5,6 +5,7 @@
 
 pub mod admin;
 mod common;
+pub mod election;
 pub mod hold_limits;
 pub mod rw_lock;
 pub mod semaphore;
@@ -62,6 +63,10 @@ macro_rules! recipe_suites {
         mod hold_limits {
             use super::$world;
             $crate::__hold_limits_cases!($crate::__recipe_tests, hold_limits, $world);
+        }
+        mod election {
+            use super::$world;
+            $crate::__election_cases!($crate::__recipe_tests, election, $world);
         }
         mod rw_lock {
             use super::$world;

@@ -96,6 +96,7 @@ impl World for EtcdWorld {
             let bytes = base64::decode(key).unwrap_or_else(|| panic!("{key:?} is not in base64"));
             String::from_utf8_lossy(&bytes).into_owned()
         })
+        .filter(|key| !key.contains("/!sessions/"))
         .collect()
     }
 
@@ -116,5 +117,15 @@ impl World for EtcdWorld {
     async fn restart(&self) {
         self.server.kill().await;
         self.server.restart().await;
+    }
+
+    /// Up to the newest revision.
+    async fn compact(&self) {
+        let query = format!(r#"{{{},"count_only":true}}"#, range("x"));
+        let answer = self.server.gateway("/v3/kv/range", &query).await;
+        let revision = answer.split_once(r#""revision":""#).and_then(|(_, rest)| rest.split_once('"'));
+        let (revision, _) = revision.unwrap_or_else(|| panic!("{answer} has no revision"));
+        let compaction = format!(r#"{{"revision":"{revision}","physical":true}}"#);
+        self.server.gateway("/v3/kv/compaction", &compaction).await;
     }
 }

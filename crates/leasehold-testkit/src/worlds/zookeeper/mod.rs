@@ -167,4 +167,7 @@ impl World for ZooKeeperWorld {
         self.server.kill().await;
         self.server.restart().await;
     }
+
+    /// There is no history: a client that reconnects has its watches compared with the present state.
+    async fn compact(&self) {}
 }
