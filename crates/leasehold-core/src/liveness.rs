@@ -50,8 +50,8 @@ pub enum LossReason {
     SessionEnded,
     /// Another process resumed the session with its [`Credentials`](crate::Credentials). What was held is that one's now.
     Superseded,
-    /// The entry is gone from the service while its session seems to live: an administrator deleted it, or ended the
-    /// session a moment ago.
+    /// The entry is gone from the service while its session seems to live: an administrator deleted it, changed it into one that
+    /// claims something else, or ended the session a moment ago.
     EntryRemoved,
     /// An administrator, or another process of the application, released it by force.
     ForceReleased,

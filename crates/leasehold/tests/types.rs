@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use leasehold::fencing::{Fence, FencedRegister, ParseFenceError, Stale};
 use leasehold::{
-    Coordinator, Error, FencingToken, Held, Mutex, MutexGuard, ReleaseError, ShutdownError, Status,
+    Admin, ContenderInfo, Coordinator, Error, FencingToken, Held, Mutex, MutexGuard, Recipe, ReleaseError,
+    ShutdownError, Stats, Status,
 };
 
 fn plain<T: Clone + Send + Sync + 'static>() {}
@@ -20,6 +21,9 @@ fn handles_are_plain_types() {
     plain::<Status>();
     plain::<Fence>();
     plain::<std::sync::Arc<FencedRegister<Vec<u8>>>>();
+    plain::<Admin>();
+    plain::<ContenderInfo>();
+    plain::<Stats>();
     error::<Error>();
     error::<ReleaseError>();
     error::<ShutdownError>();
@@ -36,6 +40,11 @@ fn futures_are_send(coordinator: &Coordinator, mutex: &Mutex, guard: MutexGuard)
     send(&mutex.try_lock_for(Duration::ZERO));
     send(&mutex.with(|held| async move { held.fencing_token() }));
     send(&coordinator.shutdown(Duration::ZERO));
+    send(&mutex.contenders());
+    send(&mutex.ask_to_release("who"));
+    send(&mutex.force_release("who"));
+    send(&coordinator.admin().names(Recipe::Mutex, ""));
+    send(&coordinator.admin().force_release(Recipe::Mutex, "name", "who"));
     send(&guard.while_held(async {}));
     fn independent(_: impl Send + 'static) {}
     independent(guard.lost());
