@@ -163,6 +163,23 @@ async fn a_release_comes_after_the_changes_before_it() {
     assert_eq!(fake.first(), None);
 }
 
+/// The hold is over for another reason before the task comes to the release: the release is answered all the same.
+#[tokio::test(start_paused = true)]
+async fn a_release_that_another_end_overtakes_is_answered() {
+    let fake = Fake::new();
+    let limits = HoldLimits { min: Duration::ZERO, max: Some(Duration::from_secs(7)) };
+    let guard = hold(&fake, Mode::Exclusive, limits).await;
+    fake.script([Script::Stall]);
+    {
+        let saying = say(&guard, "a");
+        tokio::pin!(saying);
+        assert!(futures::poll!(saying.as_mut()).is_pending());
+    }
+    let held = guard.held().clone();
+    guard.release().await.unwrap();
+    assert_eq!((held.lost().await, fake.first()), (LossReason::Released, None));
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_entry_that_claims_something_else_is_a_loss() {
     let permits = |count, granted| Mode::Permits { count, limit: 5, granted };
