@@ -98,6 +98,12 @@ impl Error {
         self
     }
 
+    /// The same of a member of something.
+    pub(crate) fn of_member(mut self, label: &str) -> Self {
+        self.detail = format!("member {:?}: {}", Shortened(label), self.detail);
+        self
+    }
+
     /// The same on a backend.
     #[must_use]
     pub fn with_backend(mut self, backend: &'static str) -> Self {
@@ -202,6 +208,13 @@ impl ReleaseError {
     pub fn error(&self) -> &Error {
         match self {
             ReleaseError::Lost(error) | ReleaseError::Unknown(error) => error,
+        }
+    }
+
+    pub(crate) fn of_member(self, label: &str) -> Self {
+        match self {
+            ReleaseError::Lost(error) => ReleaseError::Lost(error.of_member(label)),
+            ReleaseError::Unknown(error) => ReleaseError::Unknown(error.of_member(label)),
         }
     }
 

@@ -80,7 +80,22 @@ macro_rules! guard_methods {
             pub async fn release(self) -> Result<(), $crate::error::ReleaseError> {
                 self.inner.release().await
             }
+
+            /// Makes it one that can be cloned; the hold is given up with the last clone.
+            pub fn share(self) -> $crate::shared_guard::SharedGuard<Self> {
+                $crate::shared_guard::SharedGuard::new(self)
+            }
         }
+
+        impl $crate::shared_guard::Guard for $guard {
+            type ReleaseError = $crate::error::ReleaseError;
+
+            async fn release(self) -> Result<(), $crate::error::ReleaseError> {
+                self.inner.release().await
+            }
+        }
+
+        impl $crate::shared_guard::Sealed for $guard {}
 
         impl std::ops::Deref for $guard {
             type Target = $crate::held::Held;

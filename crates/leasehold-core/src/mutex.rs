@@ -215,8 +215,20 @@ impl Mutex {
         operation: &'static str,
         patience: Patience,
     ) -> Result<Option<MutexGuard>, Error> {
-        let inner = self.named.acquire(self.request(operation, patience)).await?;
-        Ok(inner.map(|inner| MutexGuard { inner }))
+        Ok(self.acquire_held(operation, patience).await?.map(|inner| MutexGuard { inner }))
+    }
+
+    /// As one of several.
+    pub(crate) async fn acquire_held(
+        &self,
+        operation: &'static str,
+        patience: Patience,
+    ) -> Result<Option<HeldGuard>, Error> {
+        self.named.acquire(self.request(operation, patience)).await
+    }
+
+    pub(crate) fn named(&self) -> &Named {
+        &self.named
     }
 
     fn request(&self, operation: &'static str, patience: Patience) -> Acquire {

@@ -79,6 +79,17 @@ impl Fence {
         Ok(())
     }
 
+    /// Passes from one lock to another, under an exclusive hold of both: checks `from`, the token of the lock that has protected the resource so far,
+    /// and raises the exclusive mark to `to`, the token of the one that does from now on. That one's epoch is the higher one, so that
+    /// nothing of the first lock's passes any more.
+    ///
+    /// # Errors
+    /// [`Stale`] if a higher token than `from`, or than `to`, has passed before; then nothing is changed.
+    pub fn hand_over(&mut self, from: FencingToken, to: FencingToken) -> Result<(), Stale> {
+        admit(from, self.exclusive.max(self.shared))?;
+        self.check_exclusive(to)
+    }
+
     /// The highest exclusive token that passed; all zeros if none did.
     pub fn exclusive(self) -> FencingToken {
         self.exclusive

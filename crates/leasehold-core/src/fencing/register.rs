@@ -100,6 +100,14 @@ impl<T> FencedRegister<T> {
         Ok(change(&mut inside.value))
     }
 
+    /// Passes from one lock to another, under an exclusive hold of both: see [`Fence::hand_over`].
+    ///
+    /// # Errors
+    /// [`Stale`]; then nothing is changed.
+    pub fn hand_over(&self, from: FencingToken, to: FencingToken) -> Result<(), Stale> {
+        self.lock().fence.hand_over(from, to)
+    }
+
     /// The marks as they are now.
     pub fn fence(&self) -> Fence {
         self.lock().fence
@@ -175,6 +183,21 @@ mod tests {
         assert_eq!(register.write(token(7), "new"), Ok(()));
         assert_eq!(register.read_shared(token(6)), Err(Stale { token: token(6), highest: token(7) }));
         assert_eq!(register.read(token(7)), Ok("new"));
+    }
+
+    #[test]
+    fn a_fence_is_handed_over_by_a_holder_of_both_locks_only() {
+        let other = |order| FencingToken::new(1, order, 0);
+        let register = FencedRegister::new("value");
+        assert_eq!(register.read(token(6)), Ok("value"));
+        let stale = register.hand_over(token(5), other(2));
+        assert_eq!(stale, Err(Stale { token: token(5), highest: token(6) }), "not by a stale one");
+        assert_eq!(register.hand_over(token(7), token(3)), Err(Stale { token: token(3), highest: token(6) }));
+        assert_eq!(register.fence().exclusive(), token(6), "nothing was changed");
+        assert_eq!(register.hand_over(token(7), other(3)), Ok(()));
+        assert!(register.read(token(8)).is_err(), "nothing of the first lock's passes any more");
+        assert!(register.read(other(2)).is_err(), "nor who held both before");
+        assert_eq!(register.read(other(4)), Ok("value"));
     }
 
     #[test]

@@ -7,8 +7,10 @@ pub mod admin;
 mod common;
 pub mod election;
 pub mod hold_limits;
+pub mod multi_lock;
 pub mod rw_lock;
 pub mod semaphore;
+pub mod shared_guard;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,13 +62,17 @@ macro_rules! recipe_suites {
             use super::$world;
             $crate::__admin_cases!($crate::__recipe_tests, admin, $world);
         }
+        mod election {
+            use super::$world;
+            $crate::__election_cases!($crate::__recipe_tests, election, $world);
+        }
         mod hold_limits {
             use super::$world;
             $crate::__hold_limits_cases!($crate::__recipe_tests, hold_limits, $world);
         }
-        mod election {
+        mod multi_lock {
             use super::$world;
-            $crate::__election_cases!($crate::__recipe_tests, election, $world);
+            $crate::__multi_lock_cases!($crate::__recipe_tests, multi_lock, $world);
         }
         mod rw_lock {
             use super::$world;
@@ -75,6 +81,10 @@ macro_rules! recipe_suites {
         mod semaphore {
             use super::$world;
             $crate::__semaphore_cases!($crate::__recipe_tests, semaphore, $world);
+        }
+        mod shared_guard {
+            use super::$world;
+            $crate::__shared_guard_cases!($crate::__recipe_tests, shared_guard, $world);
         }
     };
 }
