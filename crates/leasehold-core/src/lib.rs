@@ -41,8 +41,8 @@ mod rule_model;
 mod rw_lock;
 mod semaphore;
 mod session_keeper;
-mod stats;
 mod shared_guard;
+mod stats;
 mod status;
 mod token;
 
@@ -73,7 +73,7 @@ pub use mutex::{Mutex, MutexGuard};
 pub use name::{KeyPath, Kind, MAX_NAME_BYTES, NameError, Namespace};
 pub use rw_lock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use semaphore::{Semaphore, SemaphorePermit};
-pub use stats::Stats;
 pub use shared_guard::{Guard, SharedGuard};
+pub use stats::Stats;
 pub use status::{State, Status};
 pub use token::{FencingToken, ParseTokenError};

@@ -28,6 +28,7 @@
 //! | `etcd` | `etcd://`, [`etcd`] | `protoc` to build |
 //! | `zookeeper` | `zookeeper://`, [`zookeeper`] | nothing |
 
+pub mod blocking;
 mod connect;
 mod service_url;
 
@@ -36,11 +37,12 @@ pub use connect::{builder, connect, connect_lazy};
 pub use leasehold_core::fencing;
 pub use leasehold_core::{
     Admin, Bucket, Candidate, Capabilities, ContenderInfo, Coordinator, CoordinatorBuilder, Credentials,
-    DEFAULT_TTL, Election, EntryDetails, EntryId, Error, ErrorKind, FencingToken, Held, Histogram,
-    HolderInfo, Leader, LeaderStream, Leadership, LeadershipTicket, LossReason, MAX_NAME_BYTES, Mode, Mutex,
-    MutexGuard, NameError, Namespace, ParseEntryIdError, ParseTicketError, ParseTokenError, Recipe,
-    ReleaseError, Released, RwLock, RwLockReadGuard, RwLockWriteGuard, Semaphore, SemaphorePermit,
-    ShutdownError, Standing, State, Stats, Status,
+    DEFAULT_TTL, Election, EntryDetails, EntryId, Error, ErrorKind, FencingToken, Guard, Held, Histogram,
+    HolderInfo, Leader, LeaderStream, Leadership, LeadershipTicket, LossReason, MAX_NAME_BYTES, MemberHeld,
+    MemberLost, Mode, MultiHeld, MultiLock, MultiLockGuard, MultiReleaseError, Mutex, MutexGuard, NameError,
+    Namespace, ParseEntryIdError, ParseTicketError, ParseTokenError, Recipe, ReleaseError, Released, RwLock,
+    RwLockReadGuard, RwLockWriteGuard, Semaphore, SemaphorePermit, SharedGuard, ShutdownError, Standing,
+    State, Stats, Status,
 };
 
 /// The embedded backend: [`MemoryService`](memory::MemoryService) for tests of applications.

@@ -121,18 +121,18 @@ async fn a_ring_of_overlapping_sets_does_not_deadlock(world: Arc<dyn World>) {
 async fn members_are_told_apart(world: Arc<dyn World>) {
     let scene = Scene::new(&world);
     let node = scene.node().await;
-    let inner = format!("{}/inner", node.namespace().as_str());
-    let deeper = node.session().namespace(Namespace::parse(&inner).expect("sound")).connect();
-    let deeper = soon("a session is opened", deeper).await.expect("the service is reached");
+    let beside = Namespace::parse(&format!("{}-2", node.namespace().as_str())).expect("sound");
+    let beside = node.session().namespace(beside).connect();
+    let beside = soon("a session is opened", beside).await.expect("the service is reached");
     let multi = MultiLock::new()
         .member("b", node.mutex("x"))
-        .member("a", deeper.mutex("y"))
+        .member("a", beside.mutex("y"))
         .member("a", node.mutex("z"))
         .member("b", node.mutex("w"))
         .member("a", node.mutex("y"));
     let guard = multi.lock().await.expect("locked");
     let order: Vec<_> = guard.members().iter().map(|m| (m.label(), m.namespace(), m.name())).collect();
-    let (here, there) = (node.namespace(), deeper.namespace());
+    let (here, there) = (node.namespace(), beside.namespace());
     assert_eq!(
         order,
         [("a", here, "y"), ("a", here, "z"), ("a", there, "y"), ("b", here, "w"), ("b", here, "x")]

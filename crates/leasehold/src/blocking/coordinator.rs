@@ -1,0 +1,91 @@
+//! The blocking twin of the coordinator.
+
+use std::time::Duration;
+
+use leasehold_core::{Capabilities, CoordinatorBuilder, Error, Namespace, ShutdownError, Status};
+use tokio::sync::watch;
+
+use super::wait::wait;
+use super::{Mutex, RwLock, twin};
+
+twin::handle! {
+    /// The blocking twin of [`Coordinator`](crate::Coordinator): it shares its session with the one that it was made from, and with its
+    /// clones.
+    Coordinator
+}
+
+/// Connects to the service that the URL names, as [`leasehold::connect`](crate::connect).
+///
+/// # Errors
+/// As [`leasehold::connect`](crate::connect).
+///
+/// # Panics
+/// When called from asynchronous code; see [the module](crate::blocking#panics).
+#[track_caller]
+pub fn connect(url: &str) -> Result<Coordinator, Error> {
+    Coordinator::open(crate::builder(url)?)
+}
+
+/// Like [`connect`], but answers at once and keeps trying; acquisitions wait for the service.
+///
+/// # Errors
+/// As [`leasehold::connect_lazy`](crate::connect_lazy).
+pub fn connect_lazy(url: &str) -> Result<Coordinator, Error> {
+    crate::connect_lazy(url).map(From::from)
+}
+
+impl Coordinator {
+    /// Opens what the builder describes.
+    ///
+    /// # Errors
+    /// As [`CoordinatorBuilder::connect`].
+    ///
+    /// # Panics
+    /// When called from asynchronous code; see [the module](crate::blocking#panics).
+    #[track_caller]
+    pub fn open(builder: CoordinatorBuilder) -> Result<Self, Error> {
+        wait(builder.connect()).map(From::from)
+    }
+
+    /// The mutex of that name. It costs nothing; a name that cannot be used is reported when it is locked.
+    pub fn mutex(&self, name: impl AsRef<str>) -> Mutex {
+        self.inner.mutex(name).into()
+    }
+
+    /// The read/write lock of that name. It costs nothing; a name that cannot be used is reported when it is locked.
+    pub fn rw_lock(&self, name: impl AsRef<str>) -> RwLock {
+        self.inner.rw_lock(name).into()
+    }
+
+    /// What the backend promises.
+    pub fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities()
+    }
+
+    /// What the backend is called.
+    pub fn backend_name(&self) -> &'static str {
+        self.inner.backend_name()
+    }
+
+    /// The namespace of all names.
+    pub fn namespace(&self) -> &Namespace {
+        self.inner.namespace()
+    }
+
+    /// How it is doing, now (`borrow`) and from now on.
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.inner.status()
+    }
+
+    /// Shuts down in order, as [`Coordinator::shutdown`](crate::Coordinator::shutdown).
+    ///
+    /// # Errors
+    /// [`ShutdownError`] if acquisitions had not ended when `grace` was over.
+    ///
+    /// # Panics
+    /// When called from asynchronous code; see [the module](crate::blocking#panics).
+    #[track_caller]
+    pub fn shutdown(&self, grace: Duration) -> Result<(), ShutdownError> {
+        wait(self.inner.shutdown(grace))
+    }
+}

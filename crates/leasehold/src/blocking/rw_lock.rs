@@ -1,0 +1,64 @@
+//! The blocking twin of the read/write lock.
+
+use std::time::Duration;
+
+use leasehold_core::{Held, ReleaseError};
+
+use super::twin;
+
+twin::handle! {
+    /// The blocking twin of [`RwLock`](crate::RwLock).
+    RwLock
+}
+
+twin::guard! {
+    /// A [`RwLock`] held for reading.
+    RwLockReadGuard, Held, ReleaseError
+}
+
+twin::guard! {
+    /// A [`RwLock`] held for writing.
+    RwLockWriteGuard, Held, ReleaseError
+}
+
+impl RwLock {
+    /// The name, as it was given.
+    pub fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    twin::with! {
+        /// Locks for reading, runs `work`, and releases.
+        with_read by read, Held
+    }
+
+    twin::with! {
+        /// Locks for writing, runs `work`, and releases.
+        with_write by write, Held
+    }
+
+    twin::waits! {
+        /// Locks for reading, waiting as long as it takes.
+        read() -> RwLockReadGuard
+    }
+
+    twin::waits! {
+        /// Locks for reading if that is granted at once; `Ok(None)` if not.
+        try_read() -> Option<RwLockReadGuard>
+    }
+
+    twin::waits! {
+        /// Locks for writing, waiting as long as it takes.
+        write() -> RwLockWriteGuard
+    }
+
+    twin::waits! {
+        /// Locks for writing if that is granted at once; `Ok(None)` if not.
+        try_write() -> Option<RwLockWriteGuard>
+    }
+
+    twin::waits! {
+        /// Locks for writing, waiting at most `patience` in all; `Ok(None)` if others held the lock for that long.
+        try_write_for(patience: Duration) -> Option<RwLockWriteGuard>
+    }
+}
