@@ -30,7 +30,7 @@ impl Fleet {
             .map(|_| {
                 let (old, new) = (options.from.clone(), options.to.clone());
                 let options = Options { from: old, to: new };
-                tokio::spawn(async move { tokio::try_join!(options.old(), options.new()) })
+                tokio::spawn(async move { tokio::try_join!(options.connect_old(), options.connect_new()) })
             })
             .collect();
         let mut fleet =

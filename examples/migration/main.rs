@@ -46,7 +46,7 @@ async fn migrate(options: &Options) -> Result<(), Box<dyn Error + Send + Sync>> 
     println!("  all lock both, the fence decides:   {}", fleet.work().await?);
 
     // Under both locks, once, and in one atomic step of the store's.
-    let (old, new) = (options.old().await?, options.new().await?);
+    let (old, new) = (options.connect_old().await?, options.connect_new().await?);
     let both = MultiLock::new().member("old", old.mutex(NAME)).member("new", new.mutex(NAME));
     let guard = both.lock().await?;
     let (from, to) = (guard.token("old", NAME), guard.token("new", NAME));

@@ -37,12 +37,12 @@ impl Options {
     }
 
     /// A connection to the service that is left.
-    pub(crate) async fn old(&self) -> Result<Coordinator, Error> {
+    pub(crate) async fn connect_old(&self) -> Result<Coordinator, Error> {
         leasehold::builder(&self.from)?.epoch(0).connect().await
     }
 
     /// A connection to the service that is moved to: its tokens beat all of the other's, by their epoch, from the beginning.
-    pub(crate) async fn new(&self) -> Result<Coordinator, Error> {
+    pub(crate) async fn connect_new(&self) -> Result<Coordinator, Error> {
         leasehold::builder(&self.to)?.epoch(1).connect().await
     }
 }

@@ -65,7 +65,7 @@ impl Worker {
             self.world.tenures.send_replace(());
             tokio::task::yield_now().await;
             rounds += 1;
-            if rounds % 8 != 0 {
+            if !rounds.is_multiple_of(8) {
                 tenure.access(&self.world.store, |store, token| store.write(token, read + 1))?;
                 self.world.updates.send_modify(|updates| *updates += 1);
                 guard.release().await?;

@@ -32,10 +32,10 @@ pub(crate) trait Sealed {}
 ///
 /// async fn transfer(coordinator: &Coordinator) -> Result<(), Error> {
 ///     let accounts = coordinator.mutex("accounts").lock().await?.share();
-///     deposit(&accounts);                                            // by reference, where it is for a while
-///     let audit = tokio::spawn(report(accounts.clone()));           // by a clone, where it goes elsewhere
-///     accounts.release().await?;                                    // the last one, here or there, gives the lock up
-///     audit.await.map_err(|_| ()).ok();
+///     deposit(&accounts); // by reference, where it is for a while
+///     let audit = tokio::spawn(report(accounts.clone())); // by a clone, where it goes elsewhere
+///     accounts.release().await?; // the last one, here or there, gives the lock up
+///     audit.await.expect("no panic");
 ///     Ok(())
 /// }
 ///

@@ -91,9 +91,9 @@ async fn a_ring_of_overlapping_sets_does_not_deadlock(world: Arc<dyn World>) {
     let scene = Scene::new(&world);
     let records: [Record; 4] = Default::default();
     let mut tasks = Vec::new();
-    for left in 0..NAMES.len() {
+    for (left, name) in NAMES.into_iter().enumerate() {
         let right = (left + 1) % NAMES.len();
-        let multi = of(&scene.node().await, &[NAMES[left], NAMES[right]]);
+        let multi = of(&scene.node().await, &[name, NAMES[right]]);
         let records = [left, right].map(|at| (NAMES[at], records[at].clone()));
         tasks.push(tokio::spawn(async move {
             for _ in 0..ROUNDS {
@@ -163,7 +163,7 @@ async fn all_or_nothing(world: Arc<dyn World>) {
         let patience = Duration::from_millis(150);
         assert!(multi.try_lock_for(patience).await.expect("answered").is_none());
         for name in ["a", "b", "c"].into_iter().filter(|name| *name != busy) {
-            soon("given back in the background", other.mutex(name).lock()).await.expect("locked");
+            drop(soon("given back in the background", other.mutex(name).lock()).await.expect("locked"));
         }
         held.release().await.expect("released");
         scene.nothing_is_left().await;
