@@ -20,6 +20,8 @@
 //! A lock alone cannot stop a holder that was paused and does not know that it has lost it; the resource can, by the
 //! holder's token. How, in a database, an object store or a service: [`fencing`].
 //!
+//! A program without async uses [`blocking`].
+//!
 //! # Features
 //!
 //! | feature | brings | takes |

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use leasehold::fencing::{Fence, FencedRegister, ParseFenceError, Stale};
 use leasehold::{
-    Admin, ContenderInfo, Coordinator, Error, FencingToken, Held, Mutex, MutexGuard, Recipe, ReleaseError,
-    ShutdownError, Stats, Status,
+    Admin, ContenderInfo, Coordinator, Error, FencingToken, Held, MemberLost, MultiHeld, MultiLock,
+    MultiLockGuard, MultiReleaseError, Mutex, MutexGuard, Recipe, ReleaseError, SharedGuard, ShutdownError,
+    Stats, Status, blocking,
 };
 
 fn plain<T: Clone + Send + Sync + 'static>() {}
@@ -16,6 +17,15 @@ fn error<T: std::error::Error + Send + Sync + 'static>() {}
 fn handles_are_plain_types() {
     plain::<Coordinator>();
     plain::<Mutex>();
+    plain::<MultiLock>();
+    plain::<MultiHeld>();
+    plain::<MemberLost>();
+    plain::<SharedGuard<MutexGuard>>();
+    plain::<SharedGuard<MultiLockGuard>>();
+    plain::<blocking::Coordinator>();
+    plain::<blocking::Mutex>();
+    plain::<blocking::RwLock>();
+    plain::<blocking::MultiLock>();
     plain::<Held>();
     plain::<FencingToken>();
     plain::<Status>();
@@ -26,6 +36,7 @@ fn handles_are_plain_types() {
     plain::<Stats>();
     error::<Error>();
     error::<ReleaseError>();
+    error::<MultiReleaseError>();
     error::<ShutdownError>();
     error::<ParseFenceError>();
     error::<Stale>();
@@ -51,4 +62,18 @@ fn futures_are_send(coordinator: &Coordinator, mutex: &Mutex, guard: MutexGuard)
     independent(guard.held().lost());
     send(&guard);
     independent(guard.release());
+}
+
+/// Likewise.
+#[allow(dead_code)]
+fn futures_of_several_are_send(multi: &MultiLock, guard: MultiLockGuard, shared: SharedGuard<MutexGuard>) {
+    send(&multi.lock());
+    send(&multi.try_lock());
+    send(&multi.try_lock_for(Duration::ZERO));
+    send(&multi.with(|held| async move { held.tokens() }));
+    send(&guard.while_held(async {}));
+    fn independent(_: impl Send + 'static) {}
+    independent(guard.lost());
+    independent(guard.release());
+    independent(shared.release());
 }
