@@ -8,13 +8,18 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::acquisition::{self, Request};
 use crate::backend::LockBackend;
+use crate::barrier::Barrier;
 use crate::builder::CoordinatorBuilder;
 use crate::capabilities::Capabilities;
+use crate::counter::Counter;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
 use crate::hold::Grant;
+use crate::latch::CountDownLatch;
 use crate::mutex::Mutex;
 use crate::name::Namespace;
+use crate::once::Once;
+use crate::register::Register;
 use crate::rw_lock::RwLock;
 use crate::session_keeper::Shutdown;
 use crate::status::Status;
@@ -56,6 +61,33 @@ impl Coordinator {
     /// The read/write lock of that name. It costs nothing; a name that cannot be used is reported when it is locked.
     pub fn rw_lock(&self, name: impl AsRef<str>) -> RwLock {
         RwLock::new(self.clone(), name.as_ref())
+    }
+
+    /// The versioned register of that name. It costs nothing; a name that cannot be used is reported when it is read or written.
+    pub fn register(&self, name: impl AsRef<str>) -> Register {
+        Register::new(self.clone(), name.as_ref())
+    }
+
+    /// The counter of that name: the number in the [register](Coordinator::register) of the same name. It costs nothing; a name that
+    /// cannot be used is reported when it is used.
+    pub fn counter(&self, name: impl AsRef<str>) -> Counter {
+        Counter::new(self.clone(), name.as_ref())
+    }
+
+    /// The barrier of that name. It costs nothing; a name that cannot be used is reported when it is used.
+    pub fn barrier(&self, name: impl AsRef<str>) -> Barrier {
+        Barrier::new(self.clone(), name.as_ref())
+    }
+
+    /// The latch of that name, which counts down from `count`. It costs nothing; a name or a count that cannot be used is reported when
+    /// it is used.
+    pub fn latch(&self, name: impl AsRef<str>, count: u32) -> CountDownLatch {
+        CountDownLatch::new(self.clone(), name.as_ref(), count)
+    }
+
+    /// What is to be done once under that name. It costs nothing; a name that cannot be used is reported when it is run.
+    pub fn once(&self, name: impl AsRef<str>) -> Once {
+        Once::new(self.clone(), name.as_ref())
     }
 
     /// Another coordinator over the same backend, with the same options but for those set on the builder: its session, and so

@@ -200,7 +200,8 @@ pub struct MutexGuard {
 
 guard_methods!(MutexGuard);
 
-struct FirstInLine;
+/// Granted when first, else waits for the entry next ahead.
+pub(crate) struct FirstInLine;
 
 impl Rule for FirstInLine {
     fn verdict(&self, queue: &Contenders, me: AttemptId) -> Verdict {

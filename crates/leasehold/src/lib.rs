@@ -30,6 +30,10 @@ mod service_url;
 
 pub use connect::{builder, connect, connect_lazy};
 pub use leasehold_core::{
+    Barrier, Completion, CountDownLatch, Counter, DEFAULT_RETENTION, MAX_RESULT_BYTES, Once, Register,
+    Updated, Versioned,
+};
+pub use leasehold_core::{
     Capabilities, Coordinator, CoordinatorBuilder, DEFAULT_TTL, Error, ErrorKind, FencingToken, Held,
     HolderInfo, LossReason, MAX_NAME_BYTES, Mutex, MutexGuard, NameError, Namespace, ParseTokenError,
     ReleaseError, ShutdownError, State, Status,
