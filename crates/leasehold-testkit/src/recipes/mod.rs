@@ -3,6 +3,9 @@
 //! Each recipe has a module here with the table of its cases and the behaviours that they prove; a case is a plain async function over a
 //! [`World`], which returns or panics. [`recipe_suites!`](crate::recipe_suites) makes a test of each case, in a module a recipe.
 
+pub mod barriers;
+pub mod once;
+pub mod register;
 pub mod rw_lock;
 
 use std::sync::Arc;
@@ -54,6 +57,21 @@ macro_rules! recipe_suites {
         mod rw_lock {
             use super::$world;
             $crate::__rw_lock_cases!($crate::__recipe_tests, rw_lock, $world);
+        }
+
+        mod register {
+            use super::$world;
+            $crate::__register_cases!($crate::__recipe_tests, register, $world);
+        }
+
+        mod barriers {
+            use super::$world;
+            $crate::__barriers_cases!($crate::__recipe_tests, barriers, $world);
+        }
+
+        mod once {
+            use super::$world;
+            $crate::__once_cases!($crate::__recipe_tests, once, $world);
         }
     };
 }
