@@ -271,7 +271,7 @@ impl Named {
     }
 
     /// The error of a write on condition of something that is held no longer.
-    fn lost(&self, operation: &'static str, held: &Held) -> Error {
+    pub(crate) fn lost(&self, operation: &'static str, held: &Held) -> Error {
         // The service may know it first.
         let reason = held.state().ended().unwrap_or(LossReason::EntryRemoved);
         self.with_name(Error::lost(operation, reason))

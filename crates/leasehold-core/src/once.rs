@@ -13,7 +13,8 @@
 //!
 //! *Recorded at most once.* The record is a write on condition of the place in line (`if_held`) and of the version that was read, decided by the service in
 //! one transaction. A runner that was paused until its place was lost has its record refused; two occurrences that are recorded at the same time
-//! are written one after the other, each on top of the other.
+//! are written one after the other, each on top of the other. What is done is not thrown away for a service that does not answer: the record is tried
+//! for as long as the place lasts, and repeating it is harmless, since what was recorded meanwhile is found and left as it is.
 //!
 //! *Run at least once.* If the runner dies, its place goes with its session, and the next in line looks, finds nothing, and runs. What the dead
 //! one had done by then has happened.
@@ -47,6 +48,7 @@ use crate::mode::Mode;
 use crate::mutex::FirstInLine;
 use crate::name::{KeyPath, Kind, joined};
 use crate::named::{Acquire, Named};
+use crate::own_entry::transient_backoff;
 use crate::record::Record;
 
 /// The largest result that a [`Once`] keeps, in bytes.
@@ -178,8 +180,8 @@ impl Once {
     /// [`ErrorKind::Corrupt`] if the register is not of this recipe's making; [`ErrorKind::TooLarge`] if so many completed
     /// occurrences are remembered that no other fits; [`ErrorKind::Unavailable`] and the service's refusals.
     ///
-    /// With these it may have run, and will be run again by the next who comes: [`ErrorKind::Lost`] if the place was lost before the completion was recorded;
-    /// [`ErrorKind::TooLarge`] if the result is too large; [`ErrorKind::Unavailable`] and the refusals again, if it could not be recorded. With
+    /// With these it may have run, and will be run again by the next who comes: [`ErrorKind::Lost`] if the place was lost before the completion was recorded,
+    /// also because the service could not be reached; [`ErrorKind::TooLarge`] if the result is too large; the service's refusals again. With
     /// [`ErrorKind::Indeterminate`] it has run, and was recorded or not.
     ///
     /// # Cancel safety
@@ -311,16 +313,50 @@ impl Once {
         }
         let done =
             Done { occurrence: self.occurrence.to_string(), at: whole_millis(SystemTime::now()), result };
-        let recorded = self.named.amend_patiently(operation, Some(held), |record| {
-            let mut completions = self.completions(operation, record)?;
-            if let Some(done) = completions.of(&self.occurrence) {
-                return Ok(Step::Keep(Completion::of(done)));
+        self.record(operation, held, &done).await.map(Ok)
+    }
+
+    /// Records that it is done, as long as the place lasts.
+    async fn record(&self, operation: &'static str, held: &Held, done: &Done) -> Result<Completion, Error> {
+        let mut backoff = transient_backoff();
+        let mut in_doubt = None;
+        let error = loop {
+            let recorded = self.named.amend_patiently(operation, Some(held), |record| {
+                let mut completions = self.completions(operation, record)?;
+                if let Some(recorded) = completions.of(&self.occurrence) {
+                    return Ok(Step::Keep(Completion {
+                        ran_here: recorded == done,
+                        ..Completion::of(recorded)
+                    }));
+                }
+                completions.prune(done.at, self.retention);
+                completions.add(done.clone());
+                Ok(Step::Write(completions.encode(), Completion { ran_here: true, ..Completion::of(done) }))
+            });
+            match recorded.await {
+                Ok(completion) => return Ok(completion),
+                Err(error) if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Indeterminate) => {
+                    if error.kind() == ErrorKind::Indeterminate {
+                        in_doubt = Some(error);
+                    }
+                }
+                Err(error) => break error,
             }
-            completions.prune(done.at, self.retention);
-            completions.add(done.clone());
-            Ok(Step::Write(completions.encode(), Completion { ran_here: true, ..Completion::of(&done) }))
-        });
-        recorded.await.map(Ok)
+            if !held.is_held() {
+                break self.named.lost(operation, held);
+            }
+            self.named.pause(backoff.next_delay()).await;
+        };
+        // The error is that of the last try; an earlier one may have been applied.
+        let Some(in_doubt) = in_doubt else { return Err(error) };
+        match self.look(operation).await {
+            Ok(Some(recorded)) => {
+                let ran_here = recorded.at == done.at && recorded.result == done.result;
+                Ok(Completion { ran_here, ..recorded })
+            }
+            // Not yet, as far as anybody can tell.
+            Ok(None) | Err(_) => Err(in_doubt),
+        }
     }
 
     /// A place in line, if the patience goes that far.
