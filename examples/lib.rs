@@ -1,8 +1,12 @@
 //! What the examples share.
 
+mod one_service;
+
 use std::sync::{Mutex, PoisonError};
 
 use leasehold::FencingToken;
+
+pub use one_service::{fresh_name, url};
 
 /// A resource that a lock protects: it remembers the highest fencing token it has seen and rejects lower ones, on
 /// reads as well as on writes. A database column or an object's metadata does the same (`UPDATE … WHERE token <= ?`).
