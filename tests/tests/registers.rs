@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use leasehold::memory::{Fault, MemoryService, Operation};
-use leasehold::{Coordinator, CoordinatorBuilder, Error, ErrorKind, Updated};
+use async_trait::async_trait;
+use leasehold::memory::{Fault, MemoryBackend, MemoryService, Operation};
+use leasehold::{Capabilities, Coordinator, CoordinatorBuilder, Error, ErrorKind, Updated};
+use leasehold_core::{BackendError, Clock, LockBackend, OpenSession, Session};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
@@ -342,6 +344,46 @@ async fn a_run_is_completed_once_whatever_is_lost() {
     }
 }
 
+/// Whoever comes first after the runner looks once more: what it saw before, and what its watch tells it, may be late.
+#[tokio::test(start_paused = true)]
+async fn a_run_is_not_begun_on_an_old_look() {
+    for late in [Operation::Read, Operation::RegisterChanged] {
+        let service = MemoryService::with_tokio_time();
+        let (mine, theirs) = (node(&service).await, node(&service).await);
+        let session = mine.status().borrow().session.clone();
+        let count = AtomicU64::new(0);
+        service.on_call(move |call| {
+            if call.session != session || call.operation != late {
+                return Fault::None;
+            }
+            match (late, count.fetch_add(1, Ordering::SeqCst)) {
+                // What it reads is what was there when it asked.
+                (Operation::Read, 0) => Fault::DelayReply(Duration::from_secs(1)),
+                (Operation::RegisterChanged, _) => Fault::Delay(Duration::from_secs(60)),
+                _ => Fault::None,
+            }
+        });
+        // The one looks before, or waits while, the other one runs.
+        let (first, second) = tokio::join!(
+            async {
+                let once = theirs.once("billing");
+                once.run(|_held| async {
+                    sleep(Duration::from_millis(500)).await;
+                    Ok::<_, Infallible>("first")
+                })
+                .await
+            },
+            async {
+                sleep(Duration::from_millis(1)).await;
+                mine.once("billing").run(|_held| async { Err::<&str, _>("it is done already") }).await
+            },
+        );
+        let (first, second) = (first.unwrap().unwrap(), second.unwrap().unwrap());
+        assert!(first.ran_here() && !second.ran_here(), "{late:?}");
+        assert_eq!(second.result(), "first", "{late:?}");
+    }
+}
+
 /// The waiter's watch reports changes that were none, late changes, and lost requests.
 #[tokio::test(start_paused = true)]
 async fn waits_look_again_whatever_wakes_them() {
@@ -437,4 +479,75 @@ async fn a_closed_coordinator_answers_at_once() {
     closed(node.latch("one", 1).wait_for(Duration::from_secs(5)).await.unwrap_err());
     assert_eq!(start.elapsed(), Duration::ZERO);
     assert!(service.is_empty());
+}
+
+/// A memory service that can do less.
+#[derive(Debug)]
+struct Lesser {
+    inner: MemoryBackend,
+    conditional_writes: bool,
+    max_value_bytes: usize,
+}
+
+#[async_trait]
+impl LockBackend for Lesser {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+
+    fn endpoint(&self) -> String {
+        self.inner.endpoint()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        let mut capabilities = self.inner.capabilities();
+        capabilities.conditional_writes = self.conditional_writes;
+        capabilities.max_value_bytes = self.max_value_bytes;
+        capabilities
+    }
+
+    fn clock(&self) -> Clock {
+        self.inner.clock()
+    }
+
+    async fn open_session(&self, options: OpenSession) -> Result<Arc<dyn Session>, BackendError> {
+        self.inner.open_session(options).await
+    }
+}
+
+/// Work whose completion could not be recorded does not begin.
+#[tokio::test(start_paused = true)]
+async fn what_the_service_cannot_do_is_told_before_anything_is_done() {
+    let service = MemoryService::with_tokio_time();
+    let lesser = |conditional_writes, max_value_bytes| {
+        let backend = Lesser { inner: service.backend(), conditional_writes, max_value_bytes };
+        Coordinator::builder(backend).ttl(TTL).request_timeout(REQUEST_TIMEOUT).runtime(Handle::current())
+    };
+    let node = lesser(false, 1 << 20).connect().await.unwrap();
+    let guard = node.mutex("one").lock().await.unwrap();
+    let run = async |node: &Coordinator, occurrence: &str| {
+        let once = node.once("billing").occurrence(occurrence);
+        let ran = once.run(|_held| async { Ok::<_, Infallible>("done".repeat(20)) }).await;
+        ran.map(|ran| ran.unwrap().ran_here()).map_err(|error| error.kind())
+    };
+    let refused = node.register("one").write_held(&guard, "x").await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unsupported, "{refused}");
+    assert_eq!(node.register("one").read().await.unwrap(), None);
+    assert_eq!(run(&node, "1").await, Err(ErrorKind::Unsupported));
+    // So little room that a few occurrences fill it.
+    let node = lesser(true, 15_000).connect().await.unwrap();
+    let mut done = 0;
+    let full = loop {
+        match run(&node, &done.to_string()).await {
+            Ok(ran_here) => assert!(ran_here),
+            Err(kind) => break kind,
+        }
+        done += 1;
+        assert!(done < 100, "it is full some time");
+    };
+    assert_eq!(full, ErrorKind::TooLarge);
+    let once = node.once("billing").occurrence("another");
+    let refused = once.try_run(|_held| async { Err::<&str, _>("there is no room") });
+    assert_eq!(refused.await.unwrap_err().kind(), ErrorKind::TooLarge);
+    assert_eq!(run(&node, "0").await, Ok(false), "what is done stays done");
 }

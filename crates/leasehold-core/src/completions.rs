@@ -54,7 +54,7 @@ impl Completions {
     pub(crate) fn prune(&mut self, now: SystemTime, retention: Duration) {
         // A time before all times forgets nothing.
         let Some(horizon) = now.checked_sub(retention) else { return };
-        self.0.sort_by(|a, b| b.at.cmp(&a.at));
+        self.0.sort_by_key(|done| std::cmp::Reverse(done.at));
         let mut occurrences = 0;
         self.0.retain(|done| {
             occurrences += usize::from(!done.occurrence.is_empty());

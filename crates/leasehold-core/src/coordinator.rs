@@ -118,6 +118,7 @@ impl Coordinator {
 
     /// Shuts down in order: refuses new acquisitions, ends the waits, asks the holders to stop (their
     /// [cancellation tokens](crate::Held::cancellation_token)), waits up to `grace` until they have released, and closes the session.
+    /// Until then registers can be read and written: work that is brought to its end may have a last word to write.
     ///
     /// It does not take a lock from under work that goes on: if there is still a guard after `grace`, the guard is told that
     /// its hold is [lost](crate::LossReason::ShutDown), and the session is closed only a TTL later, or by the service when

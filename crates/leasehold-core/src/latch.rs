@@ -26,7 +26,8 @@ use crate::record::Record;
 /// Lets everybody who waits go on when a given number of things are done.
 ///
 /// Whoever uses the name first creates the latch with the count; who comes with another count gets [`ErrorKind::Mismatch`]. It stays when the
-/// processes that used it are gone: something that was counted down is done, whatever becomes of who did it.
+/// processes that used it are gone: something that was counted down is done, whatever becomes of who did it. What it leaves at the service is
+/// one small register for each name; [`CountDownLatch::reset`] uses a name again.
 ///
 /// ```
 /// # async fn example(coordinator: leasehold_core::Coordinator) -> Result<(), leasehold_core::Error> {
@@ -139,8 +140,8 @@ impl CountDownLatch {
 
     /// Begins anew with the whole count, if nothing is left; whether it did.
     ///
-    /// Everybody who waited for the round that is over goes on, also who has not looked yet. Who waits or counts from now on does so in the
-    /// new round; so who still has to count for the old one must have done so, which is the case, since nothing was left.
+    /// Everybody who waited for the round that is over goes on, also who has not looked yet. Who begins to wait, or counts, from now on does so in
+    /// the new round. That goes for a participant too many as well, who would have counted below zero in the old one.
     ///
     /// # Errors
     /// As [`CountDownLatch::count_down`].

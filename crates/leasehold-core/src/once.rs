@@ -140,7 +140,9 @@ impl Once {
         }
     }
 
-    /// One occurrence of it, such as a date. The names of an occurrence and of what it occurs of have 254 bytes together.
+    /// One occurrence of it, such as a date.
+    ///
+    /// The names of the occurrence and of what it occurs of may have 254 bytes together, where `/` and `%` in the latter count for three.
     #[must_use]
     pub fn occurrence(&self, occurrence: impl AsRef<str>) -> Self {
         let (coordinator, occurrence) = (self.named.coordinator().clone(), occurrence.as_ref());

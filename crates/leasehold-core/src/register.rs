@@ -112,7 +112,7 @@ impl Register {
     /// # Errors
     /// As [`Register::read`], but for [`ErrorKind::Corrupt`]: what is there is not looked at. With all of these nothing was written. And
     /// [`ErrorKind::TooLarge`]; [`ErrorKind::Indeterminate`] if the service's answer was lost and the value is not found afterwards: it was overwritten,
-    /// or has not arrived, or still may.
+    /// or has not arrived, or still may. After [`ErrorKind::DriverGone`] nobody knows either.
     ///
     /// # Cancel safety
     /// Once polled, the write may be applied, whether or not the future is polled again.

@@ -12,6 +12,7 @@
 //! `a_latch_is_exact_over_lost_replies`, `a_shutdown_ends_the_waits`, `strangers_and_bad_names`.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -364,23 +365,32 @@ async fn a_dropped_count_is_counted_at_most_once(world: Arc<dyn World>) {
 }
 
 async fn a_latch_is_exact_over_lost_replies(world: Arc<dyn World>) {
-    const COUNT: u32 = 1000;
+    const COUNT: u32 = 10_000;
     let scene = Scene::new(&world);
     let (nodes, sound) = ([scene.node().await, scene.node().await], scene.direct_node().await);
     let (mut counted, mut doubtful) = (0, 0);
     for _ in 0..3 {
+        let healed = &AtomicBool::new(false);
         let counting = join_all(nodes.iter().map(|node| {
             let latch = node.latch("one", COUNT);
-            async move { [latch.count_down().await, latch.count_down().await] }
+            async move {
+                let mut outcomes = Vec::new();
+                while !healed.load(Ordering::SeqCst) {
+                    outcomes.push(latch.count_down().await);
+                    sleep(Duration::from_millis(2)).await;
+                }
+                outcomes
+            }
         }));
         let disturbance = async {
             sleep(Duration::from_millis(2)).await;
             world.cut_replies().await;
             sleep(world.ttl() / 20).await;
             world.heal().await;
+            healed.store(true, Ordering::SeqCst);
         };
         let (outcomes, ()) = soon("all are answered", async { tokio::join!(counting, disturbance) }).await;
-        for outcome in outcomes.into_iter().flatten() {
+        for outcome in outcomes.concat() {
             match outcome {
                 Ok(_) => counted += 1,
                 Err(error) if error.kind() == ErrorKind::Indeterminate => doubtful += 1,

@@ -18,7 +18,7 @@
 //! | `a_counter_keeps_to_its_numbers` | overflow, compare-and-set, no number |
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -472,12 +472,14 @@ async fn a_counter_is_exact_over_lost_replies(world: Arc<dyn World>) {
     let (nodes, sound) = ([scene.node().await, scene.node().await], scene.direct_node().await);
     let (mut applied, mut doubtful) = (0_i64, 0_i64);
     for _ in 0..4 {
+        let healed = &AtomicBool::new(false);
         let disturbed = nodes.iter().map(|node| {
             let counter = node.counter("one");
             async move {
                 let mut outcomes = Vec::new();
-                for _ in 0..3 {
+                while !healed.load(Ordering::SeqCst) {
                     outcomes.push(counter.add(1).await);
+                    sleep(Duration::from_millis(2)).await;
                 }
                 outcomes
             }
@@ -494,6 +496,7 @@ async fn a_counter_is_exact_over_lost_replies(world: Arc<dyn World>) {
             world.cut_replies().await;
             sleep(world.ttl() / 20).await;
             world.heal().await;
+            healed.store(true, Ordering::SeqCst);
         };
         let (outcomes, (), ()) =
             soon("all are answered", async { tokio::join!(join_all(disturbed), others, disturbance) }).await;
