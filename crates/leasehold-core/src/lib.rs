@@ -64,7 +64,7 @@ pub use liveness::{Liveness, LivenessCell, LossReason, local_deadline};
 pub use mode::{Mode, ParseModeError};
 pub use mutex::{Mutex, MutexGuard};
 pub use name::{KeyPath, Kind, MAX_NAME_BYTES, NameError, Namespace};
-pub use once::{Completion, DEFAULT_RETENTION, MAX_RESULT_BYTES, Once};
+pub use once::{Completion, Once};
 pub use register::{Register, Updated};
 pub use rw_lock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use status::{State, Status};

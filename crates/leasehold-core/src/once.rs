@@ -51,12 +51,6 @@ use crate::named::{Acquire, Named};
 use crate::own_entry::transient_backoff;
 use crate::record::Record;
 
-/// The largest result that a [`Once`] keeps, in bytes.
-pub const MAX_RESULT_BYTES: usize = 4096;
-
-/// How long a completed occurrence is remembered unless said otherwise: 7 days.
-pub const DEFAULT_RETENTION: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-
 /// Something that one of many nodes does, and that is then done for all: once and for all, or once for each occurrence.
 ///
 /// ```
@@ -114,7 +108,7 @@ impl Completion {
         &self.result
     }
 
-    /// When it was done, by the wall clock of the node that did it, in milliseconds.
+    /// When it was done, by the wall clock of the node that did it, to the millisecond.
     pub fn completed_at(&self) -> SystemTime {
         self.at
     }
@@ -130,13 +124,19 @@ impl Completion {
 }
 
 impl Once {
+    /// The largest result that is kept, in bytes.
+    pub const MAX_RESULT_BYTES: usize = 4096;
+
+    /// How long a completed occurrence is remembered unless said otherwise: 7 days.
+    pub const DEFAULT_RETENTION: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
     pub(crate) fn new(coordinator: Coordinator, name: &str) -> Self {
         Self {
             named: Named::new(coordinator.clone(), Kind::Once, name),
             runs: Named::new(coordinator, Kind::OnceRun, &joined(name, "")),
             occurrence: "".into(),
             recurs: false,
-            retention: DEFAULT_RETENTION,
+            retention: Self::DEFAULT_RETENTION,
         }
     }
 
@@ -174,7 +174,7 @@ impl Once {
     /// end, and takes over if that one fails.
     ///
     /// `work` is given the [`Held`] of its place, and is dropped at the await it is at if the place is lost. If it fails, nothing is recorded,
-    /// its error is answered, and the next in line runs. Its result, up to [`MAX_RESULT_BYTES`], is given to everybody.
+    /// its error is answered, and the next in line runs. Its result, up to [`Once::MAX_RESULT_BYTES`], is given to everybody.
     ///
     /// # Errors
     /// The inner result is that of `work`. Of the outer one, with these `work` did not run: [`ErrorKind::InvalidName`];
@@ -309,8 +309,8 @@ impl Once {
             Ok(result) => result.into(),
             Err(error) => return Ok(Err(error)),
         };
-        if result.len() > MAX_RESULT_BYTES {
-            let detail = format!("a result of {} bytes; {MAX_RESULT_BYTES} are kept", result.len());
+        if result.len() > Self::MAX_RESULT_BYTES {
+            let detail = format!("a result of {} bytes; {} are kept", result.len(), Self::MAX_RESULT_BYTES);
             return Err(self.named.error(ErrorKind::TooLarge, operation, &detail));
         }
         let done =
@@ -417,7 +417,7 @@ impl Once {
     /// Work whose completion cannot be recorded must not begin: it would be done again and again.
     fn check_room(&self, operation: &'static str, completions: &Completions) -> Result<(), Error> {
         // What a completion takes at most: everything is escaped.
-        const ROOM: usize = 3 * (MAX_RESULT_BYTES + crate::name::MAX_NAME_BYTES) + 1024;
+        const ROOM: usize = 3 * (Once::MAX_RESULT_BYTES + crate::name::MAX_NAME_BYTES) + 1024;
         let (taken, limit) =
             (completions.encode().len(), self.named.coordinator().capabilities().max_value_bytes);
         if taken.saturating_add(ROOM) <= limit {

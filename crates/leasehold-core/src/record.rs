@@ -7,7 +7,7 @@
 //! that is its own.
 //!
 //! *Why this decides.* A write made on condition of version `b` is applied only while the register has that version, and versions never
-//! return (contract, session 5). So at most one write is ever made on `b`, and all others on that condition are void for ever, also
+//! return while a register exists (contract, session 5); nothing here deletes one. So at most one write is ever made on `b`, and all others on that condition are void for ever, also
 //! one that is still on its way. Whoever finds the mark with base `b` therefore knows the fate of its own write for good: it is that one,
 //! or it is not and never will be. While the version still is `b`, nothing is decided, and the same write, with the same mark, may
 //! be sent again: whichever of the two arrives first makes the other void. This much needs no fresh view: the marks that are

@@ -29,10 +29,7 @@ mod connect;
 mod service_url;
 
 pub use connect::{builder, connect, connect_lazy};
-pub use leasehold_core::{
-    Barrier, Completion, CountDownLatch, Counter, DEFAULT_RETENTION, MAX_RESULT_BYTES, Once, Register,
-    Updated, Versioned,
-};
+pub use leasehold_core::{Barrier, Completion, CountDownLatch, Counter, Once, Register, Updated, Versioned};
 pub use leasehold_core::{
     Capabilities, Coordinator, CoordinatorBuilder, DEFAULT_TTL, Error, ErrorKind, FencingToken, Held,
     HolderInfo, LossReason, MAX_NAME_BYTES, Mutex, MutexGuard, NameError, Namespace, ParseTokenError,

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::join_all;
-use leasehold_core::{Completion, Coordinator, ErrorKind, Kind, MAX_RESULT_BYTES, Once, RegisterWrite};
+use leasehold_core::{Completion, Coordinator, ErrorKind, Kind, Once, RegisterWrite};
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
@@ -549,10 +549,10 @@ async fn bad_names_and_results_are_refused(world: Arc<dyn World>) {
         assert_eq!((error.kind(), error.name()), (ErrorKind::InvalidName, Some(once.name())), "{error}");
     }
     let once = node.once("large");
-    let error = run(&once, async { vec![0; MAX_RESULT_BYTES + 1] }).await.expect_err("too large");
+    let error = run(&once, async { vec![0; Once::MAX_RESULT_BYTES + 1] }).await.expect_err("too large");
     assert_eq!((error.kind(), error.name()), (ErrorKind::TooLarge, Some("large")), "{error}");
     assert_eq!(once.completion().await.expect("read"), None, "nothing is recorded");
-    let largest = run(&once, async { vec![0; MAX_RESULT_BYTES] }).await.expect("done");
+    let largest = run(&once, async { vec![0; Once::MAX_RESULT_BYTES] }).await.expect("done");
     assert!(largest.ran_here());
     for foreign in [&b"x"[..], b"leasehold/1 0:1\nx"] {
         let write = RegisterWrite { value: foreign.into(), if_version: None, if_held: None };
