@@ -6,13 +6,12 @@
 use std::time::Duration;
 
 use leasehold::{HolderInfo, LossReason, Recipe, Released, Standing};
-use lexopt::prelude::*;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
-    let url = url()?;
+    let url = leasehold_examples::url_argument()?;
     let connect = async |purpose: &str| {
         let holder = HolderInfo::this_process().with_purpose(purpose);
         leasehold::builder(&url)?.holder(holder).connect().await
@@ -74,16 +73,4 @@ async fn main() -> Result<(), Failure> {
     polite.shutdown(Duration::from_secs(5)).await?;
     stubborn.shutdown(Duration::from_secs(5)).await?;
     Ok(())
-}
-
-fn url() -> Result<String, lexopt::Error> {
-    let mut url = "memory://admin".to_owned();
-    let mut arguments = lexopt::Parser::from_env();
-    while let Some(argument) = arguments.next()? {
-        match argument {
-            Long("url") => url = arguments.value()?.string()?,
-            other => return Err(other.unexpected()),
-        }
-    }
-    Ok(url)
 }

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use leasehold::{CoordinatorBuilder, Leader, LeadershipTicket};
-use lexopt::prelude::*;
 use tokio::sync::{Notify, oneshot};
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -102,13 +101,5 @@ async fn main() -> Result<(), Error> {
 
 /// Over the service of `--url`, or the one in this process.
 fn builder() -> Result<CoordinatorBuilder, Error> {
-    let mut url = "memory://".to_owned();
-    let mut parser = lexopt::Parser::from_env();
-    while let Some(argument) = parser.next()? {
-        match argument {
-            Long("url") => url = parser.value()?.string()?,
-            other => return Err(other.unexpected().into()),
-        }
-    }
-    Ok(leasehold::builder(&url)?)
+    Ok(leasehold::builder(&leasehold_examples::url_argument()?)?)
 }

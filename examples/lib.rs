@@ -1,5 +1,7 @@
 //! What the examples share.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use lexopt::prelude::*;
 
 /// The URL of a service (`etcd`, `zookeeper`) that the environment names as `LEASEHOLD_<SERVICE>_URL`, as
@@ -22,4 +24,10 @@ pub fn url_argument() -> Result<String, lexopt::Error> {
         }
     }
     Ok(url)
+}
+
+/// A name that no run before has used, for what stays at a service.
+pub fn fresh_name(what: &str) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!("{what} {}-{}", now.as_millis(), std::process::id())
 }

@@ -196,7 +196,8 @@ fn next_second_look(ttl: Duration) -> Duration {
     Backoff::new(ttl / 2, ttl / 2).next_delay()
 }
 
-async fn until(deadline: Option<Instant>) {
+/// Resolves at the deadline, if there is one.
+pub(crate) async fn until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => sleep_until(deadline).await,
         None => std::future::pending().await,

@@ -12,7 +12,8 @@
 //! | semaphore | prefix sum of the weights (`p<count>of<limit>`, so that disagreeing limits show); the first in line watches the queue, the others their neighbour, which publishes its grant in its mode |
 //! | election | the mutex, with values: `publish` proclaims, `Interest::Entry` with the version and `entries` observe |
 //! | resume after a restart | `credentials` and `OpenSession::resume`; the entry is found again by its attempt id |
-//! | barrier, latch, once | a register, compare-and-set and `register_changed` |
+//! | barrier, latch | a register, compare-and-set and `register_changed` |
+//! | once | the mutex's queue, and a register that is written on condition of the place in it (`if_held`) |
 //! | double barrier | a group and a register; `left` is published before the entry is withdrawn, so that leaving differs from dying |
 //! | group, partitioner | a queue that nobody waits in: `entries`, `Interest::Queue` |
 //! | versioned register, counter | `read`, `write` with `if_version`; with `if_held` on condition of a lock |
@@ -165,7 +166,8 @@ pub trait Session: Send + Sync + 'static {
     /// The paths of one kind in the session's namespace whose queues have contenders, in the order of their text.
     async fn queues(&self, kind: Kind) -> Result<Vec<KeyPath>, BackendError>;
 
-    /// The value of a register, at least as new as this session's last write.
+    /// The value of a register, at least as new as this session's last write, applied or refused, and as all that this session has
+    /// been shown of its queues.
     async fn read(&self, register: &KeyPath) -> Result<Option<Versioned>, BackendError>;
 
     /// Writes a register, if the conditions are met.

@@ -8,14 +8,19 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::acquisition::{self, Request};
 use crate::backend::{Credentials, LockBackend};
+use crate::barrier::Barrier;
 use crate::builder::CoordinatorBuilder;
 use crate::capabilities::Capabilities;
+use crate::counter::Counter;
 use crate::election::Election;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
 use crate::hold::Grant;
+use crate::latch::CountDownLatch;
 use crate::mutex::Mutex;
 use crate::name::Namespace;
+use crate::once::Once;
+use crate::register::Register;
 use crate::rw_lock::RwLock;
 use crate::semaphore::Semaphore;
 use crate::session_keeper::Shutdown;
@@ -71,6 +76,33 @@ impl Coordinator {
         Election::new(self.clone(), name.as_ref())
     }
 
+    /// The versioned register of that name. It costs nothing; a name that cannot be used is reported when it is read or written.
+    pub fn register(&self, name: impl AsRef<str>) -> Register {
+        Register::new(self.clone(), name.as_ref())
+    }
+
+    /// The counter of that name: the number in the [register](Coordinator::register) of the same name. It costs nothing; a name that
+    /// cannot be used is reported when it is used.
+    pub fn counter(&self, name: impl AsRef<str>) -> Counter {
+        Counter::new(self.clone(), name.as_ref())
+    }
+
+    /// The barrier of that name. It costs nothing; a name that cannot be used is reported when it is used.
+    pub fn barrier(&self, name: impl AsRef<str>) -> Barrier {
+        Barrier::new(self.clone(), name.as_ref())
+    }
+
+    /// The latch of that name, which counts down from `count`. It costs nothing; a name or a count that cannot be used is reported when
+    /// it is used.
+    pub fn latch(&self, name: impl AsRef<str>, count: u32) -> CountDownLatch {
+        CountDownLatch::new(self.clone(), name.as_ref(), count)
+    }
+
+    /// What is to be done once under that name. It costs nothing; a name that cannot be used is reported when it is run.
+    pub fn once(&self, name: impl AsRef<str>) -> Once {
+        Once::new(self.clone(), name.as_ref())
+    }
+
     /// Another coordinator over the same backend, with the same options but for those set on the builder: its session, and so
     /// its TTL, is its own.
     pub fn session(&self) -> CoordinatorBuilder {
@@ -109,6 +141,7 @@ impl Coordinator {
 
     /// Shuts down in order: refuses new acquisitions, ends the waits, asks the holders to stop (their
     /// [cancellation tokens](crate::Held::cancellation_token)), waits up to `grace` until they have released, and closes the session.
+    /// Until then registers can be read and written: work that is brought to its end may have a last word to write.
     ///
     /// It does not take a lock from under work that goes on: if there is still a guard after `grace`, the guard is told that
     /// its hold is [lost](crate::LossReason::ShutDown), and the session is closed only a TTL later, or by the service when

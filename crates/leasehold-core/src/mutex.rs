@@ -255,7 +255,7 @@ pub struct MutexGuard {
 
 guard_methods!(MutexGuard);
 
-/// The rule of the mutex.
+/// The rule of the mutex: granted when first, else waits for the entry next ahead.
 pub(crate) struct FirstInLine;
 
 impl Rule for FirstInLine {

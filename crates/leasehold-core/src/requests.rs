@@ -9,8 +9,18 @@
 //! - A *write* is repeated only if it was certainly not applied; one whose answer was lost is
 //!   [`ErrorKind::Indeterminate`]. It goes on when its caller is gone, as far as its budget goes: whoever drops the future does not know
 //!   whether it was applied. A shutdown waits for it.
-//! - A *wait* has no budget of its own: it lasts until its condition is met, the caller gives up, or the coordinator drains. While the service is not
-//!   reached it goes on.
+//! - A *wait* lasts until its condition is met, its patience ends, the caller gives up, or the coordinator drains. While the service is not reached it
+//!   goes on. It reads, and waits for a version other than the one that it read; so no change is missed, and a waking without a change is
+//!   a read more and nothing else.
+//!
+//! *A coordinator that drains* goes on to answer reads and writes for as long as it has its session: work under a guard that the shutdown waits for
+//! may have its last word to write. It opens no session for them, and ends the waits.
+//!
+//! *What the budget bounds.* Nothing is begun after its end. A read under way is dropped then, a write under way is awaited, which the
+//! backend bounds by the request time-out: so a write takes at most two of them.
+//!
+//! *At each await.* The task is dropped only with its runtime, or by a caller who drops a read or a wait: both leave nothing. A write goes with its
+//! runtime only, and what became of it then nobody knows.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -19,8 +29,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep};
 
+use crate::acquisition::{Patience, until};
 use crate::backend::{RegisterWrite, RegisterWritten, Versioned};
 use crate::backend_error::{BackendError, BackendErrorKind};
 use crate::engine::{Engine, NoSession};
@@ -34,7 +45,11 @@ use crate::session_keeper::LiveSession;
 /// How a request may be treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Effect {
+    /// It changes nothing.
     Read,
+    /// It changes something, and may be made again whatever became of it.
+    Repeatable,
+    /// It changes something, and is not made again unless it certainly was not applied.
     Write,
 }
 
@@ -71,10 +86,7 @@ impl Named {
     {
         let engine = self.coordinator().engine().clone();
         let budget = engine.request_timeout;
-        let task = async move {
-            let answer = request(&engine, Effect::Read, budget, ask).await;
-            answer.map_err(Failed::changing_nothing)
-        };
+        let task = async move { request(&engine, Effect::Read, budget, ask).await };
         let answer = AbortOnDrop(self.spawn(task)).await;
         self.answer(operation, answer)
     }
@@ -99,22 +111,58 @@ impl Named {
     /// Writes a register, if the write's conditions are met.
     ///
     /// # Errors
-    /// As [`Named::ask`], and [`ErrorKind::Indeterminate`] if it was sent and not answered.
+    /// As [`Named::ask`], and [`ErrorKind::Indeterminate`] if it was sent and not answered. With all others it was certainly not applied, but for
+    /// [`ErrorKind::DriverGone`], which tells nothing.
     pub(crate) async fn write_register(
         &self,
         operation: &'static str,
         register: &KeyPath,
         write: RegisterWrite,
     ) -> Result<RegisterWritten, Error> {
+        self.tell(operation, register, move |live, register| {
+            let write = write.clone();
+            async move { live.session.write(&register, write).await }
+        })
+        .await
+    }
+
+    /// Writes once more what was written before, where that makes no difference, and reads the register on the same session: what is
+    /// read is as new as what the write was answered.
+    ///
+    /// # Errors
+    /// As [`Named::write_register`].
+    pub(crate) async fn repeat_write(
+        &self,
+        operation: &'static str,
+        register: &KeyPath,
+        write: RegisterWrite,
+    ) -> Result<(Option<RegisterWritten>, Option<Versioned>), Error> {
+        self.tell(operation, register, move |live, register| {
+            let write = write.clone();
+            async move {
+                let written = live.session.write(&register, write).await?;
+                let value = live.session.read(&register).await?;
+                Ok((Some(written), value))
+            }
+        })
+        .await
+    }
+
+    /// Makes a request that may change something. It goes on when its caller is gone.
+    async fn tell<T, F>(
+        &self,
+        operation: &'static str,
+        register: &KeyPath,
+        tell: impl Fn(Arc<LiveSession>, KeyPath) -> F + Send + Sync + 'static,
+    ) -> Result<T, Error>
+    where
+        F: Future<Output = Result<T, BackendError>> + Send,
+        T: Send + 'static,
+    {
         let (engine, register) = (self.coordinator().engine().clone(), register.clone());
         let budget = engine.request_timeout;
-        let task = async move {
-            request(&engine, Effect::Write, budget, |live| {
-                let (register, write) = (register.clone(), write.clone());
-                async move { live.session.write(&register, write).await }
-            })
-            .await
-        };
+        let task =
+            async move { request(&engine, Effect::Write, budget, |live| tell(live, register.clone())).await };
         let answer = self.spawn(task).await.ok();
         self.answer(operation, answer)
     }
@@ -127,37 +175,51 @@ impl Named {
         &self,
         operation: &'static str,
         register: &KeyPath,
-        mut enough: impl FnMut(Option<&Versioned>) -> Option<T> + Send + 'static,
+        enough: impl FnMut(Option<&Versioned>) -> Option<T> + Send + 'static,
     ) -> Result<T, Error>
+    where
+        T: Send + 'static,
+    {
+        match self.until_register_within(operation, register, Patience::Forever, enough).await? {
+            Some(enough) => Ok(enough),
+            // Only a wait whose patience ends is over without an answer.
+            None => Err(self.error(ErrorKind::Closed, operation, "the wait was given up")),
+        }
+    }
+
+    /// The same for as long as the patience goes; `None` when it is over and the value was read, but was not such.
+    /// [`Patience::Try`] looks once.
+    ///
+    /// # Errors
+    /// As [`Named::until_register`], and [`ErrorKind::Unavailable`] if the value was not read within the patience.
+    pub(crate) async fn until_register_within<T>(
+        &self,
+        operation: &'static str,
+        register: &KeyPath,
+        patience: Patience,
+        enough: impl FnMut(Option<&Versioned>) -> Option<T> + Send + 'static,
+    ) -> Result<Option<T>, Error>
     where
         T: Send + 'static,
     {
         let (engine, register) = (self.coordinator().engine().clone(), register.clone());
         let task = async move {
-            let mut backoff = transient_backoff();
-            loop {
-                let live = session(&engine).await?;
-                let changed = async {
-                    let value = live.session.read(&register).await?;
-                    if let Some(enough) = enough(value.as_ref()) {
-                        return Ok(Some(enough));
-                    }
-                    let seen = value.map_or(0, |value| value.version);
-                    live.session.register_changed(&register, seen).await.map(|()| None)
-                };
-                let changed = tokio::select! {
-                    changed = changed => changed,
-                    _ = live.liveness().lost() => continue,
-                    () = engine.draining.cancelled() => return Err(Failed::Closed),
-                };
-                match changed {
-                    Ok(Some(enough)) => return Ok(enough),
-                    Ok(None) => backoff = transient_backoff(),
-                    Err(error) => {
-                        retryable(&live, error, Effect::Read)?;
-                        sleep(backoff.next_delay()).await;
-                    }
-                }
+            let patient = match patience {
+                Patience::Try => Some(engine.request_timeout),
+                Patience::For(patience) => Some(patience),
+                Patience::Forever => None,
+            };
+            let deadline = patient.and_then(|patience| Instant::now().checked_add(patience));
+            let mut wait =
+                Wait { engine: &engine, register, enough, once: patience == Patience::Try, read: false };
+            let over = tokio::select! {
+                over = wait.run() => Some(over),
+                () = until(deadline) => None,
+            };
+            match over {
+                Some(over) => over,
+                None if wait.read => Ok(None),
+                None => Err(Failed::OutOfTime),
             }
         };
         let answer = AbortOnDrop(self.spawn(task)).await;
@@ -167,7 +229,7 @@ impl Named {
     /// Carries out what consists of several requests, to its end also when the caller is gone. A shutdown waits for it.
     ///
     /// # Errors
-    /// As [`Named::ask`].
+    /// As [`Named::ask`], and [`ErrorKind::Indeterminate`] if a request that changes something was not answered.
     pub(crate) async fn carry_out<T: Send + 'static>(
         &self,
         operation: &'static str,
@@ -175,6 +237,13 @@ impl Named {
     ) -> Result<T, Error> {
         let answer = self.spawn(requests).await.ok();
         self.answer(operation, answer)
+    }
+
+    /// Lets time pass, whatever runtime the caller is on.
+    pub(crate) async fn pause(&self, time: Duration) {
+        let driver = &self.coordinator().engine().driver;
+        // Without its runtime whatever is tried next fails, and says so.
+        let _ = AbortOnDrop(driver.handle().spawn(async move { sleep(time).await })).await;
     }
 
     fn spawn<T: Send + 'static>(
@@ -203,20 +272,76 @@ impl Named {
     }
 }
 
-/// A session that lives.
-async fn session(engine: &Engine) -> Result<Arc<LiveSession>, Failed> {
-    let live = tokio::select! {
-        biased;
-        () = engine.draining.cancelled() => return Err(Failed::Closed),
-        live = engine.live_session() => live,
-    };
-    live.map_err(|error| match error {
-        NoSession::Refused(error) => Failed::Backend(error),
-        NoSession::Closed => Failed::Closed,
-    })
+/// A wait for a value of a register.
+struct Wait<'a, E> {
+    engine: &'a Engine,
+    register: KeyPath,
+    enough: E,
+    /// Only one look.
+    once: bool,
+    /// Whether the value was read at all.
+    read: bool,
 }
 
-/// One of the requests of [`Named::carry_out`], which may be repeated whatever became of it, for at most the request time-out.
+impl<T, E: FnMut(Option<&Versioned>) -> Option<T>> Wait<'_, E> {
+    async fn run(&mut self) -> Result<Option<T>, Failed> {
+        let engine = self.engine;
+        tokio::select! {
+            biased;
+            () = engine.draining.cancelled() => Err(Failed::Closed),
+            looked = self.look_on() => looked,
+        }
+    }
+
+    async fn look_on(&mut self) -> Result<Option<T>, Failed> {
+        let mut backoff = transient_backoff();
+        loop {
+            let live = self.engine.live_session().await.map_err(no_session)?;
+            let looked = tokio::select! {
+                looked = self.look(&live) => looked,
+                _ = live.liveness().lost() => continue,
+            };
+            match looked {
+                Ok(None) if !self.once => backoff = transient_backoff(),
+                Ok(looked) => return Ok(looked),
+                Err(error) => {
+                    retryable(&live, error, Effect::Read)?;
+                    sleep(backoff.next_delay()).await;
+                }
+            }
+        }
+    }
+
+    /// Reads, and unless that is enough waits for a change.
+    async fn look(&mut self, live: &LiveSession) -> Result<Option<T>, BackendError> {
+        let value = live.session.read(&self.register).await?;
+        self.read = true;
+        let enough = (self.enough)(value.as_ref());
+        if enough.is_none() && !self.once {
+            let seen = value.map_or(0, |value| value.version);
+            live.session.register_changed(&self.register, seen).await?;
+        }
+        Ok(enough)
+    }
+}
+
+fn no_session(error: NoSession) -> Failed {
+    match error {
+        NoSession::Refused(error) => Failed::Backend(error),
+        NoSession::Closed => Failed::Closed,
+    }
+}
+
+/// A session that lives. A coordinator that drains does not get another one.
+async fn session(engine: &Engine) -> Result<Arc<LiveSession>, Failed> {
+    tokio::select! {
+        biased;
+        live = engine.live_session() => live.map_err(no_session),
+        () = engine.draining.cancelled() => Err(Failed::Closed),
+    }
+}
+
+/// One of the requests of [`Named::carry_out`], which may be made again whatever became of it, for at most the request time-out.
 pub(crate) async fn repeatable<T, F>(
     engine: &Engine,
     ask: impl Fn(Arc<LiveSession>) -> F,
@@ -224,7 +349,7 @@ pub(crate) async fn repeatable<T, F>(
 where
     F: Future<Output = Result<T, BackendError>>,
 {
-    request(engine, Effect::Read, engine.request_timeout, ask).await
+    request(engine, Effect::Repeatable, engine.request_timeout, ask).await
 }
 
 /// Asks until there is an answer, for at most `budget`.
@@ -237,41 +362,53 @@ async fn request<T, F>(
 where
     F: Future<Output = Result<T, BackendError>>,
 {
-    let deadline = Instant::now() + budget;
+    let deadline = Instant::now().checked_add(budget);
     let mut backoff = transient_backoff();
-    let mut last = None;
-    let out_of_time = |last: Option<Arc<BackendError>>| last.map_or(Failed::OutOfTime, Failed::Backend);
+    // Why the last try failed, where that says more than that time is up.
+    let mut last = Failed::OutOfTime;
     loop {
-        let live = match timeout_at(deadline, session(engine)).await {
-            Ok(live) => live?,
-            Err(_) => return Err(out_of_time(last)),
+        let live = tokio::select! {
+            biased;
+            live = session(engine) => live?,
+            () = until(deadline) => return Err(last),
         };
-        // The backend bounds each operation by the request time-out itself; nothing is dropped in flight here.
-        match ask(live.clone()).await {
+        let asked = ask(live.clone());
+        let answer = match effect {
+            Effect::Write | Effect::Repeatable => asked.await,
+            Effect::Read => tokio::select! {
+                biased;
+                answer = asked => answer,
+                () = until(deadline) => return Err(last),
+            },
+        };
+        match answer {
             Ok(answer) => return Ok(answer),
-            Err(error) => last = Some(retryable(&live, error, effect)?),
+            Err(error) => last = retryable(&live, error, effect)?,
         }
         let delay = backoff.next_delay();
-        if Instant::now() + delay >= deadline {
-            return Err(out_of_time(last));
+        if deadline.is_some_and(|deadline| Instant::now() + delay >= deadline) {
+            return Err(last);
         }
         sleep(delay).await;
     }
 }
 
-/// The error, if the request may be made again.
-fn retryable(live: &LiveSession, error: BackendError, effect: Effect) -> Result<Arc<BackendError>, Failed> {
-    let again = match error.kind() {
+/// What to say if there is no time to make the request again; an error if it must not be made again.
+fn retryable(live: &LiveSession, error: BackendError, effect: Effect) -> Result<Failed, Failed> {
+    match error.kind() {
+        // Decided before anything was done, and the next session may do it.
         BackendErrorKind::SessionLost => {
-            live.liveness().end(LossReason::SessionEnded);
-            true
+            live.ended();
+            Ok(Failed::OutOfTime)
         }
-        BackendErrorKind::Unavailable => true,
-        BackendErrorKind::Indeterminate => effect == Effect::Read,
-        _ => false,
-    };
-    let error = Arc::new(error);
-    if again { Ok(error) } else { Err(Failed::Backend(error)) }
+        BackendErrorKind::Unavailable => Ok(Failed::Backend(Arc::new(error))),
+        BackendErrorKind::Indeterminate if effect == Effect::Repeatable => {
+            Ok(Failed::Backend(Arc::new(error)))
+        }
+        // What changes nothing was merely not answered.
+        BackendErrorKind::Indeterminate if effect == Effect::Read => Ok(Failed::OutOfTime),
+        _ => Err(Failed::Backend(Arc::new(error))),
+    }
 }
 
 /// A task that nobody needs when nobody awaits it.
@@ -291,3 +428,6 @@ impl<T> Drop for AbortOnDrop<T> {
         self.0.abort();
     }
 }
+
+#[cfg(test)]
+mod tests;

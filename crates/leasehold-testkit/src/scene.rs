@@ -20,6 +20,14 @@ pub(crate) async fn soon<T>(what: &str, happens: impl Future<Output = T>) -> T {
     timeout(PATIENCE, happens).await.unwrap_or_else(|_| panic!("within {PATIENCE:?}: {what}"))
 }
 
+/// How long something is watched that must not happen.
+pub(crate) const QUIET: Duration = Duration::from_millis(300);
+
+/// Watches what must not happen yet.
+pub(crate) async fn not_yet<T>(what: &str, happens: impl Future<Output = T>) {
+    assert!(timeout(QUIET, happens).await.is_err(), "too early: {what}");
+}
+
 /// A namespace of its own in a world.
 pub(crate) struct Scene {
     pub(crate) world: Arc<dyn World>,
@@ -49,6 +57,12 @@ impl Scene {
         soon("a session is opened", self.builder().connect()).await.expect("the service is reached")
     }
 
+    /// The same over a connection that cuts do not concern.
+    pub(crate) async fn direct_node(&self) -> Coordinator {
+        let builder = self.builder_over(self.world.direct());
+        soon("a session is opened", builder.connect()).await.expect("the service is reached")
+    }
+
     /// A coordinator that can die like a process: its driver's runtime is its own.
     pub(crate) async fn mortal(&self) -> Mortal {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
@@ -69,6 +83,17 @@ impl Scene {
     }
 
     pub(crate) async fn observer(&self) -> Observer {
+        let session = self.session_over(self.world.backend()).await;
+        Observer { session, namespace: self.namespace.clone() }
+    }
+
+    /// A session that no coordinator is over and cuts do not concern, to look at registers as they are and to write them as
+    /// a stranger would.
+    pub(crate) async fn stranger(&self) -> Arc<dyn Session> {
+        self.session_over(self.world.direct()).await
+    }
+
+    async fn session_over(&self, backend: Arc<dyn LockBackend>) -> Arc<dyn Session> {
         let options = OpenSession {
             namespace: self.namespace.clone(),
             ttl: self.world.ttl(),
@@ -77,8 +102,7 @@ impl Scene {
             clock: Clock::system(),
             resume: None,
         };
-        let session = self.world.backend().open_session(options).await.expect("the service is reached");
-        Observer { session, namespace: self.namespace.clone() }
+        backend.open_session(options).await.expect("the service is reached")
     }
 
     /// What the service keeps of this scene: entries and tombstones. The directories that some services have above them

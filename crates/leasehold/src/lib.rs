@@ -46,6 +46,7 @@ pub use leasehold_core::{
     RwLockReadGuard, RwLockWriteGuard, Semaphore, SemaphorePermit, SharedGuard, ShutdownError, Standing,
     State, Stats, Status,
 };
+pub use leasehold_core::{Barrier, Completion, CountDownLatch, Counter, Once, Register, Updated, Versioned};
 
 /// The embedded backend: [`MemoryService`](memory::MemoryService) for tests of applications.
 #[cfg(feature = "memory")]

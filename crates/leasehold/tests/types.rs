@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use leasehold::fencing::{Fence, FencedRegister, ParseFenceError, Stale};
 use leasehold::{
-    Admin, ContenderInfo, Coordinator, Error, FencingToken, Held, MemberLost, MultiHeld, MultiLock,
-    MultiLockGuard, MultiReleaseError, Mutex, MutexGuard, Recipe, ReleaseError, SharedGuard, ShutdownError,
-    Stats, Status, blocking,
+    Admin, Barrier, Completion, ContenderInfo, Coordinator, CountDownLatch, Counter, Error, FencingToken,
+    Held, MemberLost, MultiHeld, MultiLock, MultiLockGuard, MultiReleaseError, Mutex, MutexGuard, Once,
+    Recipe, Register, ReleaseError, SharedGuard, ShutdownError, Stats, Status, Updated, Versioned, blocking,
 };
 
 fn plain<T: Clone + Send + Sync + 'static>() {}
@@ -34,6 +34,14 @@ fn handles_are_plain_types() {
     plain::<Admin>();
     plain::<ContenderInfo>();
     plain::<Stats>();
+    plain::<Register>();
+    plain::<Versioned>();
+    plain::<Updated>();
+    plain::<Counter>();
+    plain::<Barrier>();
+    plain::<CountDownLatch>();
+    plain::<Once>();
+    plain::<Completion>();
     error::<Error>();
     error::<ReleaseError>();
     error::<MultiReleaseError>();
@@ -76,4 +84,42 @@ fn futures_of_several_are_send(multi: &MultiLock, guard: MultiLockGuard, shared:
     independent(guard.lost());
     independent(guard.release());
     independent(shared.release());
+}
+
+/// Likewise.
+#[allow(dead_code)]
+fn futures_on_registers_are_send(held: &Held, register: &Register, counter: &Counter) {
+    send(&register.read());
+    send(&register.write("x"));
+    send(&register.write_held(held, "x"));
+    send(&register.compare_and_set(0, "x"));
+    send(&register.compare_and_set_held(held, 0, "x"));
+    send(&register.update(|_| None));
+    send(&register.update_for(Duration::ZERO, |_| None));
+    send(&register.changed(0));
+    fn independent(_: impl Send + 'static) {}
+    independent(register.watch());
+    send(&counter.get());
+    send(&counter.add(1));
+    send(&counter.compare_and_set(0, 1));
+}
+
+/// The same.
+#[allow(dead_code)]
+fn futures_of_barriers_are_send(barrier: &Barrier, latch: &CountDownLatch, once: &Once) {
+    send(&barrier.set());
+    send(&barrier.lift());
+    send(&barrier.is_set());
+    send(&barrier.wait());
+    send(&barrier.wait_for(Duration::ZERO));
+    send(&latch.count());
+    send(&latch.count_down());
+    send(&latch.wait());
+    send(&latch.wait_for(Duration::ZERO));
+    send(&latch.reset());
+    send(&once.run(|_held| async { Ok::<_, Error>("x") }));
+    send(&once.try_run(|_held| async { Ok::<_, Error>("x") }));
+    send(&once.completion());
+    send(&once.wait());
+    send(&once.wait_for(Duration::ZERO));
 }

@@ -4,10 +4,13 @@
 //! [`World`], which returns or panics. [`recipe_suites!`](crate::recipe_suites) makes a test of each case, in a module a recipe.
 
 pub mod admin;
+pub mod barriers;
 mod common;
 pub mod election;
 pub mod hold_limits;
 pub mod multi_lock;
+pub mod once;
+pub mod register;
 pub mod rw_lock;
 pub mod semaphore;
 pub mod shared_guard;
@@ -62,6 +65,10 @@ macro_rules! recipe_suites {
             use super::$world;
             $crate::__admin_cases!($crate::__recipe_tests, admin, $world);
         }
+        mod barriers {
+            use super::$world;
+            $crate::__barriers_cases!($crate::__recipe_tests, barriers, $world);
+        }
         mod election {
             use super::$world;
             $crate::__election_cases!($crate::__recipe_tests, election, $world);
@@ -73,6 +80,14 @@ macro_rules! recipe_suites {
         mod multi_lock {
             use super::$world;
             $crate::__multi_lock_cases!($crate::__recipe_tests, multi_lock, $world);
+        }
+        mod once {
+            use super::$world;
+            $crate::__once_cases!($crate::__recipe_tests, once, $world);
+        }
+        mod register {
+            use super::$world;
+            $crate::__register_cases!($crate::__recipe_tests, register, $world);
         }
         mod rw_lock {
             use super::$world;
