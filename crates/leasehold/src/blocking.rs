@@ -39,15 +39,27 @@
 //!
 //! [`wait`] runs any of this crate's futures, so that a method that has no twin here is called as `wait(handle.as_async().method())`.
 
+mod barrier;
 mod coordinator;
+mod counter;
+mod latch;
 mod multi_lock;
 mod mutex;
+mod once;
+mod register;
 mod rw_lock;
+mod semaphore;
 mod twin;
 mod wait;
 
+pub use barrier::Barrier;
 pub use coordinator::{Coordinator, connect, connect_lazy};
+pub use counter::Counter;
+pub use latch::CountDownLatch;
 pub use multi_lock::{MultiLock, MultiLockGuard};
 pub use mutex::{Mutex, MutexGuard};
+pub use once::Once;
+pub use register::Register;
 pub use rw_lock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+pub use semaphore::{Semaphore, SemaphorePermit};
 pub use wait::wait;

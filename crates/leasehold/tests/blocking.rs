@@ -195,6 +195,110 @@ fn readers_share_and_writers_are_alone() {
 }
 
 #[test]
+fn a_writer_becomes_a_reader() {
+    let service = MemoryService::new();
+    let (one, two) = (open(&service).rw_lock("one"), open(&service).rw_lock("one"));
+    let reader = one.write().unwrap().downgrade().unwrap();
+    assert_eq!(reader.upgrade().unwrap_err().kind(), ErrorKind::Unsupported);
+    two.try_read_for(PATIENCE).unwrap().unwrap().release().unwrap();
+    assert!(two.try_write().unwrap().is_none());
+    reader.release().unwrap();
+}
+
+#[test]
+fn a_semaphore_has_its_permits() {
+    let service = MemoryService::new();
+    let (one, two) = (open(&service).semaphore("one", 3), open(&service).semaphore("one", 3));
+    let permits = one.acquire_many(2).unwrap();
+    assert_eq!((permits.count(), one.limit(), one.name()), (2, 3, "one"));
+    let last = two.try_acquire().unwrap().unwrap();
+    assert!(two.try_acquire().unwrap().is_none());
+    assert!(two.try_acquire_many_for(2, Duration::from_millis(20)).unwrap().is_none());
+    permits.release().unwrap();
+    assert!(two.with(|held| held.is_held()).unwrap());
+    last.release().unwrap();
+    assert_eq!(two.try_acquire_many(3).unwrap().unwrap().count(), 3);
+    assert_eq!(two.acquire_many(4).unwrap_err().kind(), ErrorKind::InvalidArgument);
+}
+
+#[test]
+fn registers_and_counters_of_several_threads() {
+    let service = MemoryService::new();
+    let (register, counter) = (open(&service).register("one"), open(&service).counter("two"));
+    assert_eq!(register.read().unwrap(), None);
+    let version = register.write("a").unwrap();
+    assert_eq!(register.compare_and_set(version + 1, "b").unwrap(), None);
+    let changed = thread::spawn({
+        let register = register.clone();
+        move || register.changed(version).unwrap().unwrap()
+    });
+    assert!(register.compare_and_set(version, "b").unwrap().unwrap() > version);
+    assert_eq!(&changed.join().unwrap().value[..], b"b");
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..10).for_each(|_| assert!(counter.add(1).unwrap() > 0)));
+        }
+    });
+    assert_eq!(counter.get().unwrap(), 40);
+    assert!(counter.compare_and_set(40, 7).unwrap() && !counter.compare_and_set(40, 8).unwrap());
+    let coordinator = open(&service);
+    let held = coordinator.mutex("one").lock().unwrap();
+    coordinator.register("one").write_held(&held, "in time").unwrap();
+    expire(&service, &coordinator);
+    let late = coordinator.register("one").write_held(&held, "late");
+    assert_eq!(late.unwrap_err().kind(), ErrorKind::Lost);
+    assert_eq!(&register.read().unwrap().unwrap().value[..], b"in time");
+}
+
+#[test]
+fn threads_meet_at_barriers_and_latches() {
+    let service = MemoryService::new();
+    let coordinator = open(&service);
+    let (barrier, latch) = (coordinator.barrier("one"), coordinator.latch("two", 2));
+    barrier.set().unwrap();
+    assert!(barrier.is_set().unwrap() && !barrier.wait_for(Duration::from_millis(20)).unwrap());
+    assert!(!latch.wait_for(Duration::from_millis(20)).unwrap());
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                barrier.wait().unwrap();
+                latch.count_down().unwrap();
+            });
+        }
+        assert_eq!(latch.count().unwrap(), 2);
+        barrier.lift().unwrap();
+        latch.wait().unwrap();
+    });
+    assert_eq!(latch.count().unwrap(), 0);
+    assert!(latch.reset().unwrap());
+}
+
+#[test]
+fn something_is_done_once() {
+    let service = MemoryService::new();
+    let runs = AtomicU64::new(0);
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let once = open(&service).once("one").occurrence("today");
+                let run = once.run(|held| {
+                    assert!(held.is_held());
+                    runs.fetch_add(1, Ordering::SeqCst);
+                    Ok::<_, ()>("done")
+                });
+                assert_eq!(&run.unwrap().unwrap().result()[..], b"done");
+            });
+        }
+    });
+    assert_eq!(runs.into_inner(), 1);
+    let once = open(&service).once("one");
+    assert!(once.wait_for(Duration::from_millis(20)).unwrap().is_none(), "that was another occurrence");
+    assert_eq!(once.try_run(|_| Err::<&str, _>("failed")).unwrap().unwrap().unwrap_err(), "failed");
+    assert!(once.completion().unwrap().is_none());
+    assert!(once.occurrence("today").wait().is_ok());
+}
+
+#[test]
 fn a_multi_lock_of_two_services() {
     let services = [MemoryService::new(), MemoryService::new()];
     let [old, new] = [open(&services[0]), open(&services[1])];

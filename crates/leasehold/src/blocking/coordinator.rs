@@ -6,7 +6,7 @@ use leasehold_core::{Capabilities, CoordinatorBuilder, Error, Namespace, Shutdow
 use tokio::sync::watch;
 
 use super::wait::wait;
-use super::{Mutex, RwLock, twin};
+use super::{Barrier, CountDownLatch, Counter, Mutex, Once, Register, RwLock, Semaphore, twin};
 
 twin::handle! {
     /// The blocking twin of [`Coordinator`](crate::Coordinator): it shares its session with the one that it was made from, and with its
@@ -55,6 +55,37 @@ impl Coordinator {
     /// The read/write lock of that name. It costs nothing; a name that cannot be used is reported when it is locked.
     pub fn rw_lock(&self, name: impl AsRef<str>) -> RwLock {
         self.inner.rw_lock(name).into()
+    }
+
+    /// The semaphore of that name with `limit` permits. It costs nothing; a name or a limit that cannot be used is reported when
+    /// permits are acquired.
+    pub fn semaphore(&self, name: impl AsRef<str>, limit: u32) -> Semaphore {
+        self.inner.semaphore(name, limit).into()
+    }
+
+    /// The versioned register of that name. It costs nothing.
+    pub fn register(&self, name: impl AsRef<str>) -> Register {
+        self.inner.register(name).into()
+    }
+
+    /// The counter of that name. It costs nothing.
+    pub fn counter(&self, name: impl AsRef<str>) -> Counter {
+        self.inner.counter(name).into()
+    }
+
+    /// The barrier of that name. It costs nothing.
+    pub fn barrier(&self, name: impl AsRef<str>) -> Barrier {
+        self.inner.barrier(name).into()
+    }
+
+    /// The latch of that name, which counts down from `count`. It costs nothing.
+    pub fn latch(&self, name: impl AsRef<str>, count: u32) -> CountDownLatch {
+        self.inner.latch(name, count).into()
+    }
+
+    /// What is to be done once under that name. It costs nothing.
+    pub fn once(&self, name: impl AsRef<str>) -> Once {
+        self.inner.once(name).into()
     }
 
     /// What the backend promises.

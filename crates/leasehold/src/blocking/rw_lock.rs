@@ -1,10 +1,12 @@
 //! The blocking twin of the read/write lock.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
-use leasehold_core::{Held, ReleaseError};
+use leasehold_core::{Error, Held, ReleaseError};
 
 use super::twin;
+use super::wait::wait;
 
 twin::handle! {
     /// The blocking twin of [`RwLock`](crate::RwLock).
@@ -48,6 +50,11 @@ impl RwLock {
     }
 
     twin::waits! {
+        /// Locks for reading, waiting at most `patience` in all; `Ok(None)` if writers held the lock or waited for that long.
+        try_read_for(patience: Duration) -> Option<RwLockReadGuard>
+    }
+
+    twin::waits! {
         /// Locks for writing, waiting as long as it takes.
         write() -> RwLockWriteGuard
     }
@@ -60,5 +67,29 @@ impl RwLock {
     twin::waits! {
         /// Locks for writing, waiting at most `patience` in all; `Ok(None)` if others held the lock for that long.
         try_write_for(patience: Duration) -> Option<RwLockWriteGuard>
+    }
+}
+
+impl RwLockReadGuard {
+    /// Is always refused: see [`RwLockReadGuard::upgrade`](crate::RwLockReadGuard::upgrade).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported), always.
+    pub fn upgrade(&self) -> Result<Infallible, Error> {
+        self.inner.upgrade()
+    }
+}
+
+impl RwLockWriteGuard {
+    /// Turns the hold into one for reading: see [`RwLockWriteGuard::downgrade`](crate::RwLockWriteGuard::downgrade).
+    ///
+    /// # Errors
+    /// As the method of the asynchronous twin.
+    ///
+    /// # Panics
+    /// When called from asynchronous code; see [the module](crate::blocking#panics). The lock is given up then.
+    #[track_caller]
+    pub fn downgrade(self) -> Result<RwLockReadGuard, Error> {
+        wait(self.inner.downgrade()).map(From::from)
     }
 }

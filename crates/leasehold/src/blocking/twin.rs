@@ -83,8 +83,8 @@ macro_rules! guard {
     };
 }
 
-/// A method that waits for the twin's of the same name, and answers the like: `Result<Guard, …>` or
-/// `Result<Option<Guard>, …>`.
+/// A method that waits for the twin's of the same name, and answers the like: `-> Guard` and `-> Option<Guard>` wrap the guard, `=> Type`
+/// answers what the twin does.
 macro_rules! waits {
     ($(#[$attribute:meta])* $method:ident($($argument:ident: $type:ty),*) -> $guard:ident) => {
         $(#[$attribute])*
@@ -111,6 +111,19 @@ macro_rules! waits {
         pub fn $method(&self, $($argument: $type),*) -> Result<Option<$guard>, leasehold_core::Error> {
             let guard = $crate::blocking::wait(self.inner.$method($($argument),*))?;
             Ok(guard.map(From::from))
+        }
+    };
+    ($(#[$attribute:meta])* $method:ident($($argument:ident: $type:ty),*) => $output:ty) => {
+        $(#[$attribute])*
+        ///
+        /// # Errors
+        /// As the method of the asynchronous twin.
+        ///
+        /// # Panics
+        /// When called from asynchronous code; see [the module](crate::blocking#panics).
+        #[track_caller]
+        pub fn $method(&self, $($argument: $type),*) -> Result<$output, leasehold_core::Error> {
+            $crate::blocking::wait(self.inner.$method($($argument),*))
         }
     };
 }
