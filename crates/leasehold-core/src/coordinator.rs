@@ -10,8 +10,10 @@ use crate::acquisition::{self, Request};
 use crate::backend::LockBackend;
 use crate::builder::CoordinatorBuilder;
 use crate::capabilities::Capabilities;
+use crate::double_barrier::DoubleBarrier;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
+use crate::group::Group;
 use crate::hold::Grant;
 use crate::mutex::Mutex;
 use crate::name::Namespace;
@@ -56,6 +58,16 @@ impl Coordinator {
     /// The read/write lock of that name. It costs nothing; a name that cannot be used is reported when it is locked.
     pub fn rw_lock(&self, name: impl AsRef<str>) -> RwLock {
         RwLock::new(self.clone(), name.as_ref())
+    }
+
+    /// The group of that name. It costs nothing; a name that cannot be used is reported by the first operation.
+    pub fn group(&self, name: impl AsRef<str>) -> Group {
+        Group::new(self.clone(), name.as_ref())
+    }
+
+    /// The double barrier of that name, for so many parties. It costs nothing; what cannot be used is reported when it is entered.
+    pub fn double_barrier(&self, name: impl AsRef<str>, parties: u32) -> DoubleBarrier {
+        DoubleBarrier::new(self.clone(), name.as_ref(), parties)
     }
 
     /// Another coordinator over the same backend, with the same options but for those set on the builder: its session, and so

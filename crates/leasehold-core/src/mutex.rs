@@ -200,7 +200,8 @@ pub struct MutexGuard {
 
 guard_methods!(MutexGuard);
 
-struct FirstInLine;
+/// The first in its queue is granted, every other waits for the one next ahead.
+pub(crate) struct FirstInLine;
 
 impl Rule for FirstInLine {
     fn verdict(&self, queue: &Contenders, me: AttemptId) -> Verdict {

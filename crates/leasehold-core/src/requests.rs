@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -36,6 +37,42 @@ use crate::session_keeper::LiveSession;
 enum Effect {
     Read,
     Write,
+}
+
+/// One step of a wait: looks, and either answers or waits for a change.
+///
+/// It may be dropped at each of its awaits and taken again, on another session too, and an error that may pass is followed by
+/// another step. So a step concludes nothing from the one before but what stays true.
+#[async_trait]
+pub(crate) trait Step: Send + 'static {
+    /// What the wait is for.
+    type Output: Send + 'static;
+
+    /// `None`: something has changed, or may have.
+    async fn step(&mut self, live: &LiveSession) -> Result<Option<Self::Output>, BackendError>;
+}
+
+struct RegisterIs<E> {
+    register: KeyPath,
+    enough: E,
+}
+
+#[async_trait]
+impl<T, E> Step for RegisterIs<E>
+where
+    T: Send + 'static,
+    E: FnMut(Option<&Versioned>) -> Option<T> + Send + 'static,
+{
+    type Output = T;
+
+    async fn step(&mut self, live: &LiveSession) -> Result<Option<T>, BackendError> {
+        let value = live.session.read(&self.register).await?;
+        if let Some(enough) = (self.enough)(value.as_ref()) {
+            return Ok(Some(enough));
+        }
+        let seen = value.map_or(0, |value| value.version);
+        live.session.register_changed(&self.register, seen).await.map(|()| None)
+    }
 }
 
 /// Why a request has no answer.
@@ -114,31 +151,35 @@ impl Named {
         &self,
         operation: &'static str,
         register: &KeyPath,
-        mut enough: impl FnMut(Option<&Versioned>) -> Option<T> + Send + 'static,
+        enough: impl FnMut(Option<&Versioned>) -> Option<T> + Send + 'static,
     ) -> Result<T, Error>
     where
         T: Send + 'static,
     {
-        let (engine, register) = (self.coordinator().engine().clone(), register.clone());
+        self.until(operation, RegisterIs { register: register.clone(), enough }).await
+    }
+
+    /// Takes steps until one answers something.
+    ///
+    /// # Errors
+    /// As [`Named::until_register`].
+    pub(crate) async fn until<S: Step>(
+        &self,
+        operation: &'static str,
+        mut step: S,
+    ) -> Result<S::Output, Error> {
+        let engine = self.coordinator().engine().clone();
         let task = async move {
             let mut backoff = transient_backoff();
             loop {
                 let live = session(&engine).await?;
-                let changed = async {
-                    let value = live.session.read(&register).await?;
-                    if let Some(enough) = enough(value.as_ref()) {
-                        return Ok(Some(enough));
-                    }
-                    let seen = value.map_or(0, |value| value.version);
-                    live.session.register_changed(&register, seen).await.map(|()| None)
-                };
-                let changed = tokio::select! {
-                    changed = changed => changed,
+                let stepped = tokio::select! {
+                    stepped = step.step(&live) => stepped,
                     _ = live.liveness().lost() => continue,
                     () = engine.draining.cancelled() => return Err(Failed::Closed),
                 };
-                match changed {
-                    Ok(Some(enough)) => return Ok(enough),
+                match stepped {
+                    Ok(Some(output)) => return Ok(output),
                     Ok(None) => backoff = transient_backoff(),
                     Err(error) => {
                         retryable(&live, error, Effect::Read)?;

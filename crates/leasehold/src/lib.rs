@@ -30,9 +30,10 @@ mod service_url;
 
 pub use connect::{builder, connect, connect_lazy};
 pub use leasehold_core::{
-    Capabilities, Coordinator, CoordinatorBuilder, DEFAULT_TTL, Error, ErrorKind, FencingToken, Held,
-    HolderInfo, LossReason, MAX_NAME_BYTES, Mutex, MutexGuard, NameError, Namespace, ParseTokenError,
-    ReleaseError, ShutdownError, State, Status,
+    Capabilities, Coordinator, CoordinatorBuilder, DEFAULT_TTL, DoubleBarrier, Error, ErrorKind,
+    FencingToken, Group, GroupEvent, Held, HolderInfo, Inside, LossReason, MAX_NAME_BYTES, Member,
+    MemberEvents, MemberId, MemberStream, Membership, Mutex, MutexGuard, NameError, Namespace, OwnedItem,
+    ParseTokenError, Partition, ReleaseError, ShutdownError, State, Status, Staying,
 };
 
 /// The embedded backend: [`MemoryService`](memory::MemoryService) for tests of applications.

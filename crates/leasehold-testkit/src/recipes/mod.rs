@@ -3,6 +3,9 @@
 //! Each recipe has a module here with the table of its cases and the behaviours that they prove; a case is a plain async function over a
 //! [`World`], which returns or panics. [`recipe_suites!`](crate::recipe_suites) makes a test of each case, in a module a recipe.
 
+pub mod double_barrier;
+pub mod group;
+pub mod partition;
 pub mod rw_lock;
 
 use std::sync::Arc;
@@ -51,6 +54,18 @@ use table;
 #[macro_export]
 macro_rules! recipe_suites {
     ($world:ident) => {
+        mod double_barrier {
+            use super::$world;
+            $crate::__double_barrier_cases!($crate::__recipe_tests, double_barrier, $world);
+        }
+        mod group {
+            use super::$world;
+            $crate::__group_cases!($crate::__recipe_tests, group, $world);
+        }
+        mod partition {
+            use super::$world;
+            $crate::__partition_cases!($crate::__recipe_tests, partition, $world);
+        }
         mod rw_lock {
             use super::$world;
             $crate::__rw_lock_cases!($crate::__recipe_tests, rw_lock, $world);
