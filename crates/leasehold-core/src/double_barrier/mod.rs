@@ -162,6 +162,10 @@ impl DoubleBarrier {
         View::new(queue, register, guard.held().state().entry().1, self.parties)
     }
 
+    fn driver_gone(&self, operation: &'static str) -> Error {
+        self.named.error(ErrorKind::DriverGone, operation, &LossReason::DriverGone.to_string())
+    }
+
     fn error(&self, operation: &'static str, held: &Held, failure: Failure) -> Error {
         match failure {
             Failure::PeerLost => {
@@ -173,7 +177,10 @@ impl DoubleBarrier {
             }
             Failure::Lost => {
                 let state = held.state();
-                state.error(operation, state.ended().unwrap_or(LossReason::EntryRemoved))
+                match state.ended().unwrap_or(LossReason::EntryRemoved) {
+                    LossReason::DriverGone => self.driver_gone(operation),
+                    reason => state.error(operation, reason),
+                }
             }
         }
     }
@@ -220,12 +227,10 @@ impl Inside {
     /// # Cancel safety
     /// Once polled, the party has left and goes on to wait for the others, whether or not the future does; a shutdown of the coordinator ends that.
     pub async fn leave(self) -> Result<(), Error> {
-        let named = self.barrier.named.clone();
-        let leaving = named.coordinator().engine().driver.handle().spawn(self.leave_now());
-        match leaving.await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(named.error(ErrorKind::DriverGone, LEAVE, &LossReason::DriverGone.to_string())),
-        }
+        let barrier = self.barrier.clone();
+        let driver = barrier.named.coordinator().engine().driver.clone();
+        // An error is that the task is gone with its runtime.
+        driver.handle().spawn(self.leave_now()).await.unwrap_or_else(|_| Err(barrier.driver_gone(LEAVE)))
     }
 
     async fn leave_now(self) -> Result<(), Error> {

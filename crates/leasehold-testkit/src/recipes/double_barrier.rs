@@ -315,6 +315,8 @@ async fn its_own_loss_is_told(world: Arc<dyn World>) {
     assert_eq!(error.kind(), ErrorKind::Lost, "{error}");
     assert!(error.loss_reason().is_some());
     assert_peer_lost(done("and to the other", waits).await);
+    // Their entries count three parties as long as they are there.
+    observer.contenders_of(KIND, "one", 0).await;
     let [a, b] = inside([&node, &other]).await;
     let held = a.held();
     scene.expire(&node).await;

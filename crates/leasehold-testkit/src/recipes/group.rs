@@ -322,12 +322,13 @@ async fn following_goes_on_over_cuts_and_restarts(world: Arc<dyn World>) {
     let mut events = other.group("one").events().expect("a sound name");
     let mut sum = Sum::default();
     let staying = node.group("one").stay("a").await.expect("joined");
-    sum.becomes(&mut events, &node.group("one").members().await.expect("answered")).await;
+    let members = node.group("one").members().await.expect("answered");
+    sum.becomes(&mut events, &members).await;
     // Longer than the sessions last.
     world.cut().await;
     sleep(world.ttl() + world.ttl() / 2).await;
     world.heal().await;
-    let (staying, mut group) = returned(&node.group("one"), staying).await;
+    let mut group = returned(&node.group("one"), members[0].id).await;
     sum.becomes(&mut events, &group).await;
     world.restart().await;
     staying.set_value("b");
@@ -347,19 +348,18 @@ async fn following_goes_on_over_cuts_and_restarts(world: Arc<dyn World>) {
     scene.nothing_is_left().await;
 }
 
-/// Waits until the one that stays is the only member, in its newest membership.
-async fn returned(group: &Group, staying: leasehold_core::Staying) -> (leasehold_core::Staying, Vec<Member>) {
+/// Waits until there is one member alone, and it is another than that one.
+async fn returned(group: &Group, before: MemberId) -> Vec<Member> {
     let mut watch = group.watch().expect("a sound name");
-    let members = soon("it is there again", async {
+    soon("it is there again", async {
         loop {
             let members = watch.next().await.expect("the coordinator is not shut down");
-            if members.len() == 1 && Some(members[0].id) == staying.id() {
+            if members.len() == 1 && members[0].id != before {
                 return members;
             }
         }
     })
-    .await;
-    (staying, members)
+    .await
 }
 
 async fn what_cannot_work_is_refused(world: Arc<dyn World>) {

@@ -103,6 +103,21 @@ impl Ledger {
         self.0.borrow().now.clone()
     }
 
+    fn tokens(&self) -> BTreeMap<String, FencingToken> {
+        self.0.borrow().tokens.clone()
+    }
+
+    /// Waits until each of these items has an owner again, under another token. That tokens rise is seen to in any case.
+    async fn owned_anew(&self, lost: &BTreeMap<String, FencingToken>) {
+        let mut owners = self.0.subscribe();
+        let anew = owners.wait_for(|owners| {
+            lost.iter().all(|(item, token)| {
+                owners.now.contains_key(item) && owners.tokens.get(item).is_some_and(|now| now != token)
+            })
+        });
+        soon("what was lost is owned anew", anew).await.expect("the ledger has the sender");
+    }
+
     fn taken(&self) -> usize {
         self.0.borrow().taken
     }
@@ -332,18 +347,14 @@ async fn what_is_lost_is_owned_again(world: Arc<dyn World>) {
     let ledger = Ledger::new();
     let a = run(&node, "a", ITEMS, &ledger);
     ledger.divided(ITEMS, &["a"]).await;
-    let taken = ledger.taken();
+    let lost = ledger.tokens();
     scene.expire(&node).await;
-    let mut owners = ledger.0.subscribe();
-    let again = owners.wait_for(|owners| owners.taken == taken + ITEMS && owners.now.len() == ITEMS);
-    soon("each is owned again", again).await.expect("the ledger has the sender");
-    ledger.divided(ITEMS, &["a"]).await;
+    ledger.owned_anew(&lost).await;
     // One item alone, removed by an administrator.
-    let taken = ledger.taken();
+    let mut lost = ledger.tokens();
+    lost.retain(|item, _| item == "item 0");
     world.remove_queue(&scene.path_of(Kind::Partition, "one/item 0")).await;
-    let mut owners = ledger.0.subscribe();
-    let again = owners.wait_for(|owners| owners.taken > taken && owners.now.len() == ITEMS);
-    soon("it is owned again", again).await.expect("the ledger has the sender");
+    ledger.owned_anew(&lost).await;
     ledger.divided(ITEMS, &["a"]).await;
     a.stop().await.expect("stopped");
     scene.nothing_is_left().await;
