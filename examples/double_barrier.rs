@@ -1,8 +1,8 @@
 //! Steps that several parties do together: `cargo run --example double_barrier`.
 //!
-//! Three parties go through four steps of a computation; nobody begins a step before all are there, nobody goes on before all are
-//! done. Then one party dies in the middle of a step, and the others are told instead of waiting for ever. With `--url etcd://host:2379`
-//! or `zookeeper://…` the same over a service.
+//! Three parties go through four steps of a computation; nobody begins a step before all are there, nobody goes on
+//! before all are done. Then one party dies in the middle of a step, and the others are told instead of waiting for
+//! ever. With `--url etcd://host:2379` or `zookeeper://…` the same over a service.
 
 use std::error::Error;
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! Workers that know each other and divide twelve shards among themselves: `cargo run --example group`.
 //!
-//! Three workers join a group; whoever looks sees them, with their addresses, and what happens. Each shard is worked on by one of
-//! them at a time. When one worker leaves, its shards go to the others, and theirs stay where they are. With
-//! `--url etcd://host:2379` or `zookeeper://…` the same over a service.
+//! Three workers join a group; whoever looks sees them, with their addresses, and what happens. Each shard is worked
+//! on by one of them at a time. When one worker leaves, its shards go to the others, and theirs stay where they are.
+//! With `--url etcd://host:2379` or `zookeeper://…` the same over a service.
 
 use std::collections::BTreeMap;
 use std::error::Error;

@@ -1,4 +1,5 @@
-//! The two passages of a party, in and out, as steps that look, decide and wait. The argument for them is at the head of
+//! The two passages of a party, in and out, as steps that look, decide and wait. The argument for them is at the
+//! head of
 //! [`crate::double_barrier`].
 
 use std::collections::BTreeSet;
@@ -70,6 +71,11 @@ impl Seen {
 
     fn has(&self, attempt: AttemptId) -> bool {
         self.entries.iter().any(|(present, _)| *present == attempt)
+    }
+
+    /// Where those stand that come after the last of the round.
+    fn behind(&self, round: &Round) -> usize {
+        self.entries.iter().rposition(|(party, _)| round.concerns(*party)).map_or(0, |last| last + 1)
     }
 
     fn with_mode(&self, mode: Mode) -> impl Iterator<Item = AttemptId> + '_ {
@@ -147,7 +153,7 @@ impl View {
 /// The way in. Its output is the round that the party is inside of.
 pub(super) struct Enter {
     view: View,
-    /// Who was seen to wait beside this party, under that version of the register.
+    /// Who was seen to wait beside this party, while the round of that number was the newest.
     met: (u64, BTreeSet<AttemptId>),
 }
 
@@ -180,14 +186,20 @@ impl Step for Enter {
         {
             return Ok(Some(Err(Failure::Mismatch(*limit))));
         }
-        if !round.parties.iter().any(|party| seen.has(*party)) {
-            if self.met.0 != version {
-                self.met = (version, BTreeSet::new());
-            }
-            let mode = entering(view.parties);
-            if self.met.1.iter().any(|party| !seen.has(*party)) {
+        if self.met.0 != round.number {
+            self.met = (round.number, BTreeSet::new());
+        }
+        let mode = entering(view.parties);
+        // Whoever waits stands behind those of the round that is not over.
+        let over = seen.behind(&round);
+        self.met
+            .1
+            .extend(seen.entries[over..].iter().filter(|(_, has)| *has == mode).map(|(party, _)| *party));
+        if over == 0 {
+            let gone = |seen: &Seen| self.met.1.iter().any(|party| !seen.has(*party));
+            if gone(&seen) {
                 let fresh = Seen::read(&*queue).await?;
-                if self.met.1.iter().any(|party| !fresh.has(*party)) {
+                if gone(&fresh) {
                     let parties = fresh.with_mode(mode).collect();
                     let broken = Round { number: round.number + 1, phase: Phase::Broken, parties };
                     return Ok(match view.write(live, version, broken).await? {
@@ -197,7 +209,6 @@ impl Step for Enter {
                     });
                 }
             }
-            self.met.1.extend(seen.with_mode(mode));
             let parties: Vec<_> = seen.with_mode(mode).take(view.parties as usize).collect();
             if parties.len() == view.parties as usize {
                 let open = Round { number: round.number + 1, phase: Phase::Open, parties };
@@ -248,7 +259,8 @@ impl Step for Leave {
         let seen = Seen::look(&*queue).await?;
         let mut gone = self.learn(&seen);
         if gone {
-            // What shows the queue may be late. The register is older than this reading, so who is not in it has come and gone.
+            // What shows the queue may be late. The register is older than this reading, so who is not in it has
+            // come and gone.
             gone = self.learn(&Seen::read(&*queue).await?);
         }
         let all_left = self.left.len() == self.round.parties.len();

@@ -2,12 +2,13 @@
 //!
 //! # Implementation
 //!
-//! A [`MemberStream`] is the receiving end of an [observation](crate::observation): states may be skipped, the newest never is. Nothing runs
-//! here but in the polls of the streams; dropping one ends the observation.
+//! A [`MemberStream`] is the receiving end of an [observation](crate::observation): states may be skipped, the
+//! newest never is. Nothing runs here but in the polls of the streams; dropping one ends the observation.
 //!
-//! *The sum of the events is the state.* [`MemberEvents`] keeps the last state that it took and hands out the difference to the next one
-//! before it takes another; so after the last event of a difference the sum of all is exactly that state. A member's id is never used again, so no event
-//! is ever taken back by a later one of the same difference.
+//! *The sum of the events is the state.* [`MemberEvents`] keeps the last state that it took and hands out the
+//! difference to the next one before it takes another; so after the last event of a difference the sum of all is
+//! exactly that state. A member's id is never used again, so no event is ever taken back by a later one of the same
+//! difference.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -125,7 +126,8 @@ impl Stream for MemberEvents {
     }
 }
 
-/// The events that lead from one state to another: first who left, then who changed, then who joined, each in the order of joining.
+/// The events that lead from one state to another: first who left, then who changed, then who joined, each in the
+/// order of joining.
 fn difference(before: &[Member], after: &[Member]) -> VecDeque<GroupEvent> {
     let find = |members: &[Member], member: &Member| members.iter().find(|m| m.id == member.id).cloned();
     let left = before.iter().filter(|member| find(after, member).is_none()).cloned().map(GroupEvent::Left);

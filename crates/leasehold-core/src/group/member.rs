@@ -12,8 +12,8 @@ use crate::holder::HolderInfo;
 use crate::mode::Mode;
 use crate::token::FencingToken;
 
-/// Identifies one membership, in every process alike. Whoever leaves and joins again, or joins twice, is another member each
-/// time.
+/// Identifies one membership, in every process alike. Whoever leaves and joins again, or joins twice, is another
+/// member each time.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MemberId(AttemptId);
 

@@ -2,12 +2,14 @@
 //!
 //! # Implementation
 //!
-//! A queue that nobody waits in: whoever has an entry is a member, the entry's payload is the member's value, the order of the
-//! queue that of joining. The rule grants every entry that is there; so `join` is an enqueue and no more, and what the engine does for a holder
+//! A queue that nobody waits in: whoever has an entry is a member, the entry's payload is the member's value, the
+//! order of the queue that of joining. The rule grants every entry that is there; so `join` is an enqueue and no
+//! more, and what the engine does for a holder
 //! (loss, release, drop, changes of the entry) it does for a member.
 //!
-//! *Who is a member* is decided by the service alone: the entry is created with the session and goes with it. What two observers see
-//! at one time may differ, by as much as their watches are late; what both see in the end is the same.
+//! *Who is a member* is decided by the service alone: the entry is created with the session and goes with it. What
+//! two observers see at one time may differ, by as much as their watches are late; what both see in the end is the
+//! same.
 
 mod following;
 mod member;
@@ -42,10 +44,11 @@ use crate::rule::{Rule, Verdict};
 ///
 /// # What it promises, and what it cannot
 ///
-/// A member that leaves is gone at once, one that dies when its session ends, within the backend's bound after a TTL. All observers end up
-/// with the same members in the same order. They do not get there at the same moment: two processes may disagree about the members for as
-/// long as a message takes, and a process that is cut off from the service sees the group as it was. What must not be done twice
-/// needs a lock; see [`Group::partition`] for dividing work.
+/// A member that leaves is gone at once, one that dies when its session ends, within the backend's bound after a
+/// TTL. All observers end up with the same members in the same order. They do not get there at the same moment: two
+/// processes may disagree about the members for as long as a message takes, and a process that is cut off from the
+/// service sees the group as it was. What must not be done twice needs a lock; see [`Group::partition`] for dividing
+/// work.
 ///
 /// ```
 /// # async fn example(coordinator: leasehold_core::Coordinator) -> Result<(), leasehold_core::Error> {
@@ -77,14 +80,17 @@ impl Group {
     /// Each call is a membership of its own. It ends with the session; [`Group::stay`] takes it again.
     ///
     /// # Errors
-    /// [`InvalidName`](crate::ErrorKind::InvalidName), [`Closed`](crate::ErrorKind::Closed) if the coordinator is shut down,
-    /// [`TooLarge`](crate::ErrorKind::TooLarge) if the service does not take the value (its encoding is up to three times as long),
-    /// [`PermissionDenied`](crate::ErrorKind::PermissionDenied), … if the service refuses for good. While the service cannot be reached
-    /// it waits on.
+    /// [`InvalidName`](crate::ErrorKind::InvalidName), [`Closed`](crate::ErrorKind::Closed) if the coordinator is
+    /// shut down,
+    /// [`TooLarge`](crate::ErrorKind::TooLarge) if the service does not take the value (its encoding is up to three
+    /// times as long),
+    /// [`PermissionDenied`](crate::ErrorKind::PermissionDenied), … if the service refuses for good. While the
+    /// service cannot be reached it waits on.
     ///
     /// # Cancel safety
-    /// Dropping the future at any point joins nothing: an entry that exists by then, or that a request on its way creates later, is removed in the
-    /// background within about a round trip, at the latest with the session. Others may have seen it.
+    /// Dropping the future at any point joins nothing: an entry that exists by then, or that a request on its way
+    /// creates later, is removed in the background within about a round trip, at the latest with the session. Others
+    /// may have seen it.
     pub async fn join(&self, value: impl Into<Bytes>) -> Result<Membership, Error> {
         self.join_as("join", member::TAKES_NONE, value.into()).await
     }
@@ -101,12 +107,13 @@ impl Group {
         Staying::begin(self, "stay", member::TAKES_NONE, value.into()).await
     }
 
-    /// The members, in the order in which they joined: as the service shows them to this coordinator's session, which sees its own joins
-    /// and leaves; those of others it may see a moment later (see the backend).
+    /// The members, in the order in which they joined: as the service shows them to this coordinator's session,
+    /// which sees its own joins and leaves; those of others it may see a moment later (see the backend).
     ///
     /// # Errors
     /// [`InvalidName`](crate::ErrorKind::InvalidName), [`Closed`](crate::ErrorKind::Closed),
-    /// [`Unavailable`](crate::ErrorKind::Unavailable) if the service did not answer within the request time-out, and what it refuses with.
+    /// [`Unavailable`](crate::ErrorKind::Unavailable) if the service did not answer within the request time-out, and
+    /// what it refuses with.
     ///
     /// # Cancel safety
     /// It changes nothing.
@@ -119,8 +126,9 @@ impl Group {
         Ok(member::members(&entries.await?, self.named.coordinator().engine().epoch))
     }
 
-    /// Follows the members: the first item is the members as they are, each further one as they are after something has
-    /// changed. States in between may be skipped, the newest one never is. It goes on over broken connections and lost sessions.
+    /// Follows the members: the first item is the members as they are, each further one as they are after something
+    /// has changed. States in between may be skipped, the newest one never is. It goes on over broken connections
+    /// and lost sessions.
     ///
     /// # Errors
     /// [`InvalidName`](crate::ErrorKind::InvalidName)
@@ -131,8 +139,8 @@ impl Group {
     /// Follows what happens: the differences between the states that [`Group::watch`] goes through, beginning with a
     /// [`Joined`](GroupEvent::Joined) for each member that is there.
     ///
-    /// The sum of the events is at any time a state that the group had, and in the end the one that it has. Who came and went between two
-    /// states does not show.
+    /// The sum of the events is at any time a state that the group had, and in the end the one that it has. Who came
+    /// and went between two states does not show.
     ///
     /// # Errors
     /// [`InvalidName`](crate::ErrorKind::InvalidName)
@@ -185,8 +193,9 @@ impl fmt::Debug for Group {
 
 /// A place in a [`Group`]. Owned: it can be kept anywhere and moved to other tasks.
 ///
-/// Dropping it leaves the group in the background, [`Membership::release`] leaves and waits for the service's word. What a member knows of its
-/// membership are the methods of [`Held`](crate::Held): it is [lost](crate::Held::lost) with the session.
+/// Dropping it leaves the group in the background, [`Membership::release`] leaves and waits for the service's word.
+/// What a member knows of its membership are the methods of [`Held`](crate::Held): it is [lost](crate::Held::lost)
+/// with the session.
 #[must_use = "a membership that is dropped at once is left at once"]
 pub struct Membership {
     inner: HeldGuard,
@@ -203,8 +212,9 @@ impl Membership {
     /// Publishes another value in the place of the one before. The order of the members stays.
     ///
     /// # Errors
-    /// [`Lost`](crate::ErrorKind::Lost) if the membership is over, [`TooLarge`](crate::ErrorKind::TooLarge) if the service does not take the value, and
-    /// what else it refuses with for good; then the value before stays. While the service cannot be reached it waits on.
+    /// [`Lost`](crate::ErrorKind::Lost) if the membership is over, [`TooLarge`](crate::ErrorKind::TooLarge) if the
+    /// service does not take the value, and what else it refuses with for good; then the value before stays. While
+    /// the service cannot be reached it waits on.
     ///
     /// # Cancel safety
     /// Once polled, the change goes on whether or not the future is.

@@ -9,14 +9,16 @@
 //!    └────────────────┴→ ended: asked to leave, coordinator draining, or refused for good
 //! ```
 //!
-//! It publishes them in a `watch` channel and is its only writer. It is woken by the loss of the membership, by a new value, by the drain, and by
-//! its [`Staying`]: a request to leave travels in a channel, whose closing is the drop of the handle. In every state it listens to that
-//! one first, so a handle that is dropped while it joins again drops the join, which leaves nothing.
+//! It publishes them in a `watch` channel and is its only writer. It is woken by the loss of the membership, by a
+//! new value, by the drain, and by its [`Staying`]: a request to leave travels in a channel, whose closing is the
+//! drop of the handle. In every state it listens to that one first, so a handle that is dropped while it joins again
+//! drops the join, which leaves nothing.
 //!
 //! *Values.* The newest value stands in a `watch` channel; each new membership begins with it, and a change is
 //! marked as seen before it is published, so that one that comes meanwhile is published after it.
 //!
-//! The task is dropped only with its runtime, and with it the membership; the service removes the entry with the session.
+//! The task is dropped only with its runtime, and with it the membership; the service removes the entry with the
+//! session.
 
 use std::fmt;
 use std::future::Future;
@@ -112,10 +114,12 @@ impl Staying {
     /// Once polled, it goes on whether or not the future is.
     pub async fn leave(self) -> Result<(), ReleaseError> {
         let (reply, outcome) = oneshot::channel();
-        // A task that is gone has left, or was refused: then there is nothing to leave.
-        match self.leave.send(reply) {
-            Ok(()) => outcome.await.unwrap_or(Ok(())),
-            Err(_) => Ok(()),
+        let left = if self.leave.send(reply).is_ok() { outcome.await.ok() } else { None };
+        match left {
+            Some(left) => left,
+            // It was given up before, which the standing told.
+            None if matches!(*self.standing.borrow(), Standing::Ended(_)) => Ok(()),
+            None => Err(ReleaseError::Unknown(gone(&self.group))),
         }
     }
 

@@ -2,12 +2,14 @@
 //!
 //! # Implementation
 //!
-//! **Two layers.** Who *should* own an item follows from the members by [rendezvous hashing](assignment), in every process by itself; the processes may
-//! disagree for a while. Who *does* own it is decided by a lock for each item. So that two never own one item does not depend on anybody's view of the
-//! group, and what the view decides is only who waits for which lock.
+//! **Two layers.** Who *should* own an item follows from the members by [rendezvous hashing](assignment), in every
+//! process by itself; the processes may disagree for a while. Who *does* own it is decided by a lock for each item.
+//! So that two never own one item does not depend on anybody's view of the group, and what the view decides is only
+//! who waits for which lock.
 //!
-//! **Who owns what.** Everything of a run lives in the future of [`Partition::run`]: its place in the group (a [`Staying`](crate::Staying)) and one `tend` future for each
-//! item that is owned, waited for, or being given up. `active` has a token for each of those, which is cancelled when the item is not wanted any more.
+//! **Who owns what.** Everything of a run lives in the future of [`Partition::run`]: its place in the group (a
+//! [`Staying`](crate::Staying)) and one `tend` future for each item that is owned, waited for, or being given up.
+//! `active` has a token for each of those, which is cancelled when the item is not wanted any more.
 //!
 //! ```text
 //! tend:  wait for the lock → owned: work → (work has ended, and not wanted any more) → release → end
@@ -16,15 +18,18 @@
 //!            └ not wanted any more: end
 //! ```
 //!
-//! **Who wakes whom.** The run looks again (`reconcile`) when the members, the items or its own membership have changed, and when a `tend` has ended. It cancels what is not
-//! wanted and begins what is wanted and not active; an item that is wanted again while it is still being given up is begun anew when that has ended. A lock that is released wakes the
-//! next owner by the engine.
+//! **Who wakes whom.** The run looks again (`reconcile`) when the members, the items or its own membership have
+//! changed, and when a `tend` has ended. It cancels what is not wanted and begins what is wanted and not active; an
+//! item that is wanted again while it is still being given up is begun anew when that has ended. A lock that is
+//! released wakes the next owner by the engine.
 //!
-//! **Progress.** Once all views agree, each item is wanted by one member alone; all others have cancelled it, and either wait no more or release it when
-//! their work has ended. A member that is gone from the service is gone from the views with the same session that its locks were held by.
+//! **Progress.** Once all views agree, each item is wanted by one member alone; all others have cancelled it, and
+//! either wait no more or release it when their work has ended. A member that is gone from the service is gone from
+//! the views with the same session that its locks were held by.
 //!
-//! **At each await.** Dropping the run's future drops the works, then the guards and the membership with them; the engine removes what they had. A run that ends
-//! by itself first leaves the group, so that the others queue up for its items, and ends when the last work has.
+//! **At each await.** Dropping the run's future drops the works, then the guards and the membership with them; the
+//! engine removes what they had. A run that ends by itself first leaves the group, so that the others queue up for
+//! its items, and ends when the last work has.
 
 mod assignment;
 
@@ -52,19 +57,20 @@ use crate::named::{Acquire, Named};
 
 /// A set of items that the members of a [`Group`] divide among themselves: shards, queues, tenants.
 ///
-/// Every process that shall have a share calls [`Partition::run`]. Each item is then worked on by one of them: it is held under a lock of its own for as
-/// long as the work on it lasts, with a fencing token. When members come or go, only the items move that have to: about one in *n* when one of
-/// *n* members comes or goes.
+/// Every process that shall have a share calls [`Partition::run`]. Each item is then worked on by one of them: it is
+/// held under a lock of its own for as long as the work on it lasts, with a fencing token. When members come or go,
+/// only the items move that have to: about one in *n* when one of *n* members comes or goes.
 ///
-/// All processes give the same items. While they differ, an item that a member has not heard of stays without an owner if it falls to that one. A group divides
-/// one set of items; another set needs another group. Those that [joined](Group::join) the group without running the partition get no items.
+/// All processes give the same items. While they differ, an item that a member has not heard of stays without an
+/// owner if it falls to that one. A group divides one set of items; another set needs another group. Those that
+/// [joined](Group::join) the group without running the partition get no items.
 ///
 /// # What it promises, and what it cannot
 ///
 /// No two processes own one item at once, as far as locks can promise that (see [`Mutex`](crate::Mutex)): hand the
-/// [fencing token](Held::fencing_token) to what the item is about. Every item is owned in the end, once the group has come to rest and
-/// the works of former owners have ended. The shares are even as random numbers are: with many items a member has about its *n*-th part, with few
-/// items one may have twice as many as another.
+/// [fencing token](Held::fencing_token) to what the item is about. Every item is owned in the end, once the group
+/// has come to rest and the works of former owners have ended. The shares are even as random numbers are: with many
+/// items a member has about its *n*-th part, with few items one may have twice as many as another.
 #[derive(Clone)]
 pub struct Partition {
     group: Group,
@@ -93,8 +99,9 @@ impl OwnedItem {
         &self.held
     }
 
-    /// Cancelled when the work on the item should come to its end: the item goes to another member or out of the set, the
-    /// run ends, the coordinator shuts down, or the item was lost. But for the last case it is held until the work has ended.
+    /// Cancelled when the work on the item should come to its end: the item goes to another member or out of the
+    /// set, the run ends, the coordinator shuts down, or the item was lost. But for the last case it is held until
+    /// the work has ended.
     pub fn cancellation_token(&self) -> CancellationToken {
         self.stop.clone()
     }
@@ -129,7 +136,8 @@ impl Partition {
     /// Replaces the items, for this handle, its clones and what they run. Items that are no more are given up.
     ///
     /// # Errors
-    /// [`InvalidName`](ErrorKind::InvalidName) if an item cannot be a name together with the group's; then the items stay as they were.
+    /// [`InvalidName`](ErrorKind::InvalidName) if an item cannot be a name together with the group's; then the items
+    /// stay as they were.
     pub fn set_items<I>(&self, items: I) -> Result<(), Error>
     where
         I: IntoIterator,
@@ -139,14 +147,16 @@ impl Partition {
         Ok(())
     }
 
-    /// Takes part until `shutdown` resolves: joins the group, and runs `work` for each item while this process owns it.
+    /// Takes part until `shutdown` resolves: joins the group, and runs `work` for each item while this process owns
+    /// it.
     ///
-    /// When the [token](OwnedItem::cancellation_token) of an item is cancelled, `work` should end soon: only then does the item go on to its
-    /// next owner. Work that ends earlier is not begun again as long as the item stays here. If the item is lost (with the session, or by
-    /// force), `work` is dropped at the await it is at, and begun anew when the item is owned again.
+    /// When the [token](OwnedItem::cancellation_token) of an item is cancelled, `work` should end soon: only then
+    /// does the item go on to its next owner. Work that ends earlier is not begun again as long as the item stays
+    /// here. If the item is lost (with the session, or by force), `work` is dropped at the await it is at, and begun
+    /// anew when the item is owned again.
     ///
-    /// The works are polled by this future; one that computes at length should be spawned. When `shutdown` has resolved, the group is left, and the future ends when
-    /// the last work has.
+    /// The works are polled by this future; one that computes at length should be spawned. When `shutdown` has
+    /// resolved, the group is left, and the future ends when the last work has.
     ///
     /// ```
     /// # use leasehold_core::{Coordinator, Error, OwnedItem};
@@ -163,11 +173,12 @@ impl Partition {
     /// ```
     ///
     /// # Errors
-    /// As [`Group::join`], and what the service refuses an item's lock with for good; [`Closed`](ErrorKind::Closed) if the coordinator is shut down
-    /// before `shutdown` has resolved. The works have ended by then.
+    /// As [`Group::join`], and what the service refuses an item's lock with for good; [`Closed`](ErrorKind::Closed)
+    /// if the coordinator is shut down before `shutdown` has resolved. The works have ended by then.
     ///
     /// # Cancel safety
-    /// Dropping the future drops the works, and gives up the items and the place in the group as in [`Mutex::lock`](crate::Mutex::lock).
+    /// Dropping the future drops the works, and gives up the items and the place in the group as in
+    /// [`Mutex::lock`](crate::Mutex::lock).
     pub async fn run<F, W>(&self, shutdown: impl Future<Output = ()>, work: F) -> Result<(), Error>
     where
         F: Fn(OwnedItem) -> W,
@@ -227,7 +238,8 @@ impl Partition {
                 outcome = std::mem::replace(&mut outcome, Ok(())).and(ended);
             }
         };
-        // What the service says of a place that is left does not matter any more: the items are what had to be given up.
+        // What the service says of a place that is left does not matter any more: the items are what had to be given
+        // up.
         let (_left, ()) = tokio::join!(staying.leave(), works);
         outcome
     }
@@ -264,7 +276,8 @@ impl Partition {
                 unwanted.cancelled().await;
             };
             if guard.held().while_held(worked).await.is_ok() {
-                // The work has ended, under the lock; what becomes of the lock from here on concerns only who comes next.
+                // The work has ended, under the lock; what becomes of the lock from here on concerns only who comes
+                // next.
                 let _released = guard.release().await;
                 return (item, Ok(()));
             }

@@ -27,7 +27,8 @@ use crate::contract::World;
 use crate::polls::poll_times;
 use crate::scene::{PATIENCE, Scene, soon};
 
-/// Calls the macro `$callback` with the arguments given and the list of all cases: the one place where they are listed.
+/// Calls the macro `$callback` with the arguments given and the list of all cases: the one place where they are
+/// listed.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __double_barrier_cases {
@@ -221,6 +222,11 @@ async fn too_many_pass_in_turn(world: Arc<dyn World>) {
     nothing_is_left(&scene).await;
 }
 
+/// The parties that wait have looked since the last one came: who has never seen another one does not miss it.
+async fn they_have_met(world: &Arc<dyn World>) {
+    sleep(world.ttl() / 4).await;
+}
+
 fn assert_peer_lost<T: std::fmt::Debug>(outcome: Result<T, Error>) {
     let error = outcome.expect_err("a party is gone");
     assert_eq!((error.kind(), error.name()), (ErrorKind::PeerLost, Some("one")), "{error}");
@@ -250,17 +256,37 @@ async fn a_party_that_dies_while_it_waits(world: Arc<dyn World>) {
     observer.contenders_of(KIND, "one", 1).await;
     let waiting = [entering(&node, 4), entering(&other, 4)];
     observer.contenders_of(KIND, "one", 3).await;
-    // They have met: each has looked after its own enqueue.
-    sleep(Duration::from_millis(100)).await;
+    they_have_met(&world).await;
     mortal.kill();
     for party in waiting {
         assert_peer_lost(done("those that wait are told", party).await);
     }
     assert_eq!(dead.await.expect("no panic").expect_err("its driver is gone").kind(), ErrorKind::DriverGone);
+    a_party_dies_before_its_round(&scene).await;
     // All of them at once, while the entries of before may still be there.
     let parties = inside([&node, &other, &node, &other]).await;
     all_leave(parties).await;
     nothing_is_left(&scene).await;
+}
+
+/// It waits for the end of a round that it is not in; the one beside it must not wait for it afterwards.
+async fn a_party_dies_before_its_round(scene: &Scene) {
+    let (node, other, observer) = (scene.node().await, scene.node().await, scene.observer().await);
+    observer.contenders_of(KIND, "one", 0).await;
+    let mut mortal = scene.mortal().await;
+    let [a, b] = inside([&node, &other]).await;
+    let dead = entering(&mortal.coordinator, 2);
+    observer.contenders_of(KIND, "one", 3).await;
+    let waits = entering(&node, 2);
+    observer.contenders_of(KIND, "one", 4).await;
+    they_have_met(&scene.world).await;
+    mortal.kill();
+    observer.contenders_of(KIND, "one", 3).await;
+    assert!(!waits.is_finished(), "the round before is not over");
+    all_leave([a, b]).await;
+    assert_peer_lost(done("it is told", waits).await);
+    assert_eq!(dead.await.expect("no panic").expect_err("its driver is gone").kind(), ErrorKind::DriverGone);
+    observer.contenders_of(KIND, "one", 0).await;
 }
 
 async fn a_party_that_gives_up(world: Arc<dyn World>) {
@@ -269,7 +295,7 @@ async fn a_party_that_gives_up(world: Arc<dyn World>) {
     for _ in 0..3 {
         let (gives_up, waits) = (entering(&node, 3), entering(&other, 3));
         observer.contenders_of(KIND, "one", 2).await;
-        sleep(Duration::from_millis(100)).await;
+        they_have_met(&world).await;
         gives_up.abort();
         assert_peer_lost(done("the one that waits is told", waits).await);
         observer.contenders_of(KIND, "one", 0).await;
@@ -279,10 +305,7 @@ async fn a_party_that_gives_up(world: Arc<dyn World>) {
         assert_peer_lost(done("the one that leaves is told", leaving(b)).await);
         // Out with a word, whoever waits for the answer.
         let [a, b] = inside([&node, &other]).await;
-        let gone = leaving(a);
-        sleep(Duration::from_millis(50)).await;
-        gone.abort();
-        sleep(Duration::from_millis(50)).await;
+        assert!(poll_times(a.leave(), 1, Duration::ZERO).await.is_none(), "not before the other one");
         done("all are out", leaving(b)).await.expect("the other one has left");
         observer.contenders_of(KIND, "one", 0).await;
     }
@@ -309,7 +332,7 @@ async fn its_own_loss_is_told(world: Arc<dyn World>) {
     let (node, other, observer) = (scene.node().await, scene.node().await, scene.observer().await);
     let (lost, waits) = (entering(&node, 3), entering(&other, 3));
     observer.contenders_of(KIND, "one", 2).await;
-    sleep(Duration::from_millis(100)).await;
+    they_have_met(&world).await;
     scene.expire(&node).await;
     let error = done("the loss is told", lost).await.expect_err("lost");
     assert_eq!(error.kind(), ErrorKind::Lost, "{error}");

@@ -27,7 +27,8 @@ use crate::contract::World;
 use crate::polls::poll_times;
 use crate::scene::{PATIENCE, Scene, soon};
 
-/// Calls the macro `$callback` with the arguments given and the list of all cases: the one place where they are listed.
+/// Calls the macro `$callback` with the arguments given and the list of all cases: the one place where they are
+/// listed.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __group_cases {

@@ -24,7 +24,8 @@ use super::table;
 use crate::contract::World;
 use crate::scene::{PATIENCE, Scene, soon};
 
-/// Calls the macro `$callback` with the arguments given and the list of all cases: the one place where they are listed.
+/// Calls the macro `$callback` with the arguments given and the list of all cases: the one place where they are
+/// listed.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __partition_cases {
@@ -45,7 +46,8 @@ macro_rules! __partition_cases {
 
 crate::__partition_cases!(table);
 
-/// Who owns what, as the works themselves say it. It fails as soon as an item has two owners, or a token does not rise.
+/// Who owns what, as the works themselves say it. It fails as soon as an item has two owners, or a token does not
+/// rise.
 #[derive(Clone)]
 struct Ledger(Arc<watch::Sender<Owners>>);
 
@@ -107,7 +109,8 @@ impl Ledger {
         self.0.borrow().tokens.clone()
     }
 
-    /// Waits until each of these items has an owner again, under another token. That tokens rise is seen to in any case.
+    /// Waits until each of these items has an owner again, under another token. That tokens rise is seen to in any
+    /// case.
     async fn owned_anew(&self, lost: &BTreeMap<String, FencingToken>) {
         let mut owners = self.0.subscribe();
         let anew = owners.wait_for(|owners| {
