@@ -85,10 +85,14 @@ fn start(coordinator: &Coordinator, name: &'static str, owners: Arc<watch::Sende
         let work = |shard: OwnedItem| {
             let owners = owners.clone();
             async move {
-                owners.send_modify(|owners| drop(owners.insert(shard.item().to_owned(), name)));
+                owners.send_modify(|owners| {
+                    owners.insert(shard.item().to_owned(), name);
+                });
                 // Real work hands the fencing token to what it writes to.
                 shard.cancellation_token().cancelled().await;
-                owners.send_modify(|owners| drop(owners.remove(shard.item())));
+                owners.send_modify(|owners| {
+                    owners.remove(shard.item());
+                });
             }
         };
         let told = async {
