@@ -10,14 +10,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use leasehold::ErrorKind;
-use lexopt::prelude::*;
 
 const PARTIES: u32 = 3;
 const STEPS: u32 = 4;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    let coordinator = leasehold::connect(&url()?).await?;
+    let coordinator = leasehold::connect(&leasehold_examples::url_argument()?).await?;
     let barrier = coordinator.double_barrier("examples/steps", PARTIES);
 
     println!("{PARTIES} parties go through {STEPS} steps together.");
@@ -73,17 +72,4 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
 
     coordinator.shutdown(Duration::from_secs(5)).await?;
     Ok(())
-}
-
-/// The service that the command line names, or memory.
-fn url() -> Result<String, lexopt::Error> {
-    let mut url = "memory://double_barrier".to_owned();
-    let mut arguments = lexopt::Parser::from_env();
-    while let Some(argument) = arguments.next()? {
-        match argument {
-            Long("url") => url = arguments.value()?.string()?,
-            _ => return Err(argument.unexpected()),
-        }
-    }
-    Ok(url)
 }

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use leasehold::{Coordinator, GroupEvent, OwnedItem};
-use lexopt::prelude::*;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -28,7 +27,7 @@ struct Worker {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
-    let coordinator = leasehold::connect(&url()?).await?;
+    let coordinator = leasehold::connect(&leasehold_examples::url_argument()?).await?;
     let mut events = coordinator.group(GROUP).events()?;
     let owners = Arc::new(watch::Sender::new(Owners::new()));
 
@@ -130,17 +129,4 @@ fn show(owners: &Owners) {
     for (owner, shards) in shards {
         println!("  {owner} works on {}", shards.join(" "));
     }
-}
-
-/// The service that the command line names, or memory.
-fn url() -> Result<String, lexopt::Error> {
-    let mut url = "memory://group".to_owned();
-    let mut arguments = lexopt::Parser::from_env();
-    while let Some(argument) = arguments.next()? {
-        match argument {
-            Long("url") => url = arguments.value()?.string()?,
-            _ => return Err(argument.unexpected()),
-        }
-    }
-    Ok(url)
 }
