@@ -120,7 +120,8 @@ impl RedisBackend {
         let ttl = Duration::from_millis(u64::try_from(options.ttl.as_millis()).unwrap_or(u64::MAX));
         let keyspace = Keyspace::new(&options.namespace, &identity.id);
         let millis = ttl.as_millis().to_string();
-        let (id, text, secret) = (identity.id.as_bytes(), identity.text.as_bytes(), identity.secret.as_bytes());
+        let (id, text, secret) =
+            (identity.id.as_bytes(), identity.text.as_bytes(), identity.secret.as_bytes());
         let (what, script, args): (_, &redis::Script, Vec<&[u8]>) = match options.resume {
             Some(_) => {
                 ("resumption of a session", &scripts::RESUME, vec![id, text, millis.as_bytes(), secret])

@@ -114,9 +114,19 @@ mod tests {
         {
             assert!(RedisConfig::new(good).validate().is_ok(), "{good}");
         }
-        for bad in
-            ["", "localhost", "a:", "a:0", "a:65536", "a:+1", ":1", "::1:1", "a b:1", "redis://a:1", "a:1,b:2"]
-        {
+        for bad in [
+            "",
+            "localhost",
+            "a:",
+            "a:0",
+            "a:65536",
+            "a:+1",
+            ":1",
+            "::1:1",
+            "a b:1",
+            "redis://a:1",
+            "a:1,b:2",
+        ] {
             let error = RedisConfig::new(bad).validate().unwrap_err();
             assert_eq!(error.kind(), BackendErrorKind::InvalidConfig, "{bad}");
         }
@@ -126,7 +136,8 @@ mod tests {
 
     #[test]
     fn no_secret_is_shown() {
-        for config in [RedisConfig::new("a:1").user("app", "hunter2"), RedisConfig::new("a:1").password("hunter2")]
+        for config in
+            [RedisConfig::new("a:1").user("app", "hunter2"), RedisConfig::new("a:1").password("hunter2")]
         {
             assert!(!format!("{config:?}").contains("hunter2"));
         }

@@ -155,7 +155,10 @@ fn detail(error: &RedisError) -> String {
 
 /// An answer that breaks the protocol, or data that is not of our making.
 pub(crate) fn corrupt(what: &str) -> BackendError {
-    BackendError::new(BackendErrorKind::Corrupt, format!("{what}: Redis's answer is not of the expected form"))
+    BackendError::new(
+        BackendErrorKind::Corrupt,
+        format!("{what}: Redis's answer is not of the expected form"),
+    )
 }
 
 /// The error where the session is known to be over.

@@ -20,8 +20,8 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use leasehold_core::{BackendError, Backoff};
-use redis::aio::{PubSub, PubSubSink, PubSubStream};
 use redis::Value;
+use redis::aio::{PubSub, PubSubSink, PubSubStream};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
@@ -165,11 +165,10 @@ impl HubTask {
         let subscribed = timeout(self.patience, sink.subscribe(channels)).await;
         let endpoint = self.link.endpoint();
         match subscribed {
-            Ok(subscribed) => {
-                subscribed.map_err(|error| backend_error(WHAT, endpoint, error, Effect::Read))
-            }
+            Ok(subscribed) => subscribed.map_err(|error| backend_error(WHAT, endpoint, error, Effect::Read)),
             Err(_) => {
-                let message = format!("{WHAT}: Redis at {endpoint} did not answer within {:?}", self.patience);
+                let message =
+                    format!("{WHAT}: Redis at {endpoint} did not answer within {:?}", self.patience);
                 Err(BackendError::new(Meaning::Unanswered.kind(Effect::Read), message))
             }
         }
@@ -258,7 +257,8 @@ impl HubTask {
 
     fn refuse(&mut self, channel: &str, error: &BackendError) {
         for reader in self.readers.remove(channel).into_iter().flatten() {
-            let _ = reader.events.send(FeedEvent::Refused(BackendError::new(error.kind(), error.to_string())));
+            let _ =
+                reader.events.send(FeedEvent::Refused(BackendError::new(error.kind(), error.to_string())));
         }
     }
 

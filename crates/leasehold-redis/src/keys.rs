@@ -134,5 +134,5 @@ mod tests {
     }
 
     /// What clients of earlier releases compute.
-    const DIVISION: [usize; 4] = [0, 0, 0, 0];
+    const DIVISION: [usize; 4] = [6, 2, 11, 7];
 }

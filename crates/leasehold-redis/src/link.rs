@@ -13,8 +13,8 @@
 //! the client goes on reading its answer.
 
 use std::io;
-use std::sync::{Arc, LazyLock, Mutex as StdMutex, MutexGuard, PoisonError};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use leasehold_core::{BackendError, BackendErrorKind};
@@ -232,7 +232,8 @@ impl Link {
     async fn dial(&self, what: &str) -> Result<TcpStream, BackendError> {
         let failed = |error: io::Error| {
             let kind = Meaning::of_dial(&error).kind(Effect::Read);
-            BackendError::new(kind, format!("{what}: Redis at {}: {error}", self.endpoint())).with_source(error)
+            BackendError::new(kind, format!("{what}: Redis at {}: {error}", self.endpoint()))
+                .with_source(error)
         };
         let mut stream = TcpStream::connect(self.endpoint()).await.map_err(failed)?;
         stream.set_nodelay(true).map_err(failed)?;
@@ -247,7 +248,10 @@ impl Link {
                 let refusal = refusal.trim_end();
                 let (code, detail) = refusal.split_once(' ').unwrap_or((refusal, ""));
                 let kind = Meaning::of_reply(code, detail).kind(Effect::Read);
-                return Err(BackendError::new(kind, format!("{what}: Redis at {}: {refusal}", self.endpoint())));
+                return Err(BackendError::new(
+                    kind,
+                    format!("{what}: Redis at {}: {refusal}", self.endpoint()),
+                ));
             }
             if !line.starts_with('+') {
                 return Err(failed(io::ErrorKind::UnexpectedEof.into()));
@@ -278,7 +282,8 @@ impl Link {
         if odd.is_empty() {
             return error;
         }
-        BackendError::new(BackendErrorKind::Corrupt, format!("{error}; {}", odd.join(", "))).with_source(error)
+        BackendError::new(BackendErrorKind::Corrupt, format!("{error}; {}", odd.join(", ")))
+            .with_source(error)
     }
 }
 

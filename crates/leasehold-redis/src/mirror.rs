@@ -25,8 +25,8 @@ use std::time::Duration;
 use leasehold_core::{AttemptId, BackendError, Contender, Contenders, Interest, Mode};
 use tokio::sync::futures::OwnedNotified;
 
-use crate::followed::{Failure, Replica};
 use crate::error::{Effect, corrupt};
+use crate::followed::{Failure, Replica};
 use crate::keys::Place;
 use crate::link::Call;
 use crate::records::{self, Change, Row};

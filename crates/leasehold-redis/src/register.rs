@@ -59,8 +59,7 @@ pub(crate) async fn write(
         None => (&b""[..], &b""[..]),
     };
     let if_version = write.if_version.map(records::version).unwrap_or_default();
-    let args =
-        core.args(&[place.name.as_bytes(), &write.value, if_version.as_bytes(), queue, attempt]);
+    let args = core.args(&[place.name.as_bytes(), &write.value, if_version.as_bytes(), queue, attempt]);
     let call = Call { what: WHAT, effect: Effect::Write, script: &scripts::WRITE, keys: &keys, args: &args };
     let reply = core.run(&call).await?;
     match reply.first().map(Vec::as_slice) {
@@ -139,7 +138,10 @@ impl RegisterCopy {
         let mut keys = core.keyspace.shard(self.place.shard);
         keys.push(&self.key);
         let (script, args) = (&scripts::VERSION, core.args(&[]));
-        let reply = core.link.run(&Call { what: WHAT, effect: Effect::Read, script, keys: &keys, args: &args }).await?;
+        let reply = core
+            .link
+            .run(&Call { what: WHAT, effect: Effect::Read, script, keys: &keys, args: &args })
+            .await?;
         match reply.as_slice() {
             [loaded, version] => {
                 records::number(loaded).zip(records::number(version)).ok_or_else(|| corrupt(WHAT))

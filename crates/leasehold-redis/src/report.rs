@@ -44,7 +44,8 @@ impl RedisReport {
 
     /// Reads the answer to `INFO`, and what `CONFIG GET appendfsync` told.
     pub(crate) fn read(info: &str, append_fsync: Option<String>) -> Option<Self> {
-        let fields: HashMap<&str, &str> = info.lines().filter_map(|line| line.trim().split_once(':')).collect();
+        let fields: HashMap<&str, &str> =
+            info.lines().filter_map(|line| line.trim().split_once(':')).collect();
         let flag = |name| fields.get(name).copied() == Some("1");
         Some(Self {
             version: (*fields.get("redis_version")?).to_owned(),

@@ -119,7 +119,8 @@ async fn look(
             mirrors.iter().flat_map(|(_, watched)| watched).map(AttemptId::to_string).collect();
         let attempts: Vec<&[u8]> = attempts.iter().map(String::as_bytes).collect();
         let (keys, args) = (core.keyspace.shard(shard), core.args(&attempts));
-        let call = Call { what: WHAT, effect: Effect::Read, script: &scripts::CHECK, keys: &keys, args: &args };
+        let call =
+            Call { what: WHAT, effect: Effect::Read, script: &scripts::CHECK, keys: &keys, args: &args };
         let reply = core.link.run(&call).await?;
         let [wait, gone @ ..] = reply.as_slice() else { return Err(corrupt(WHAT)) };
         for attempt in gone.iter().filter_map(|gone| std::str::from_utf8(gone).ok()?.parse().ok()) {

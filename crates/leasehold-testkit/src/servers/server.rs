@@ -30,7 +30,7 @@ const PORT_ATTEMPTS: usize = 5;
 /// How many of the last log lines an error shows.
 const LOG_LINES: usize = 20;
 
-/// A kind of server: [`Etcd`](super::Etcd) or [`ZooKeeper`](super::ZooKeeper).
+/// A kind of server: [`Etcd`](super::Etcd), [`Redis`](super::Redis) or [`ZooKeeper`](super::ZooKeeper).
 pub trait Service: kind::Kind {}
 
 impl<S: kind::Kind> Service for S {}
