@@ -28,7 +28,7 @@ impl RedisConfig {
         Self { endpoint: endpoint.into(), user: None, accept_eviction: false }
     }
 
-    /// A user of Redis's access control lists, and the password. It needs `+@read +@write +@scripting +@pubsub +info`, the
+    /// A user of Redis's access control lists, and the password. It needs `+@read +@write +@scripting +@pubsub +@connection +time +info`, the
     /// keys `~{<namespace>/*` and the channels `&{<namespace>/*`.
     pub fn user(mut self, name: impl Into<String>, password: impl Into<String>) -> Self {
         self.user = Some((Some(name.into()), password.into()));
