@@ -22,7 +22,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use std::time::Duration;
 
-use leasehold_core::{AttemptId, BackendError, Contender, Contenders, Interest, Mode};
+use leasehold_core::{AttemptId, BackendError, Contender, Contenders, Interest};
 use tokio::sync::futures::OwnedNotified;
 
 use crate::error::{Effect, corrupt};
@@ -314,20 +314,12 @@ impl From<Row> for Listed {
     }
 }
 
-/// What an enqueue found that was alone in its queue.
-pub(crate) fn alone(attempt: AttemptId, order: u64, mode: Mode) -> Contenders {
-    let mut contenders = Contenders::default();
-    contenders.insert(Contender { attempt, position: order, mode });
-    contenders.set_revision(order);
-    contenders
-}
-
 #[cfg(test)]
 mod tests {
     use std::pin::pin;
     use std::task::{Context, Poll, Waker};
 
-    use leasehold_core::{AttemptIds, BackendErrorKind};
+    use leasehold_core::{AttemptIds, BackendErrorKind, Mode};
 
     use super::*;
 

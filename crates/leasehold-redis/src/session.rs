@@ -10,6 +10,9 @@
 //! over anywhere never comes back. (In a cluster, where a script has one shard, the same holds if the renewals of all shards are
 //! sent together and counted from before the first was sent, and one that is refused ends the session.)
 //!
+//! A session that is resumed by another process ends for the older incarnation at the next script that this one runs, a third of its TTL
+//! later at most: every script compares the incarnation, so what it does before it knows changes nothing.
+//!
 //! What breaks this is a server that does not keep its word: that evicts the keys, whose wall clock jumps (Redis expires
 //! by the wall clock), or that forgets what it acknowledged, in a crash or a failover. The crate's documentation says what to do.
 //!

@@ -73,7 +73,7 @@ impl Watchman {
             let next = match look(&core, &queues.followed(), &registers.followed()).await {
                 Ok(next) => {
                     backoff = new_backoff();
-                    next.map_or(period, |next| (next + MARGIN).clamp(LEAST, period.max(LEAST)))
+                    next.map_or(period, |next| next.clamp(LEAST, period.max(LEAST)))
                 }
                 Err(_) => backoff.next_delay(),
             };

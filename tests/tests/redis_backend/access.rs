@@ -129,20 +129,22 @@ async fn whoever_may_not_subscribe_is_told_when_it_waits() {
     let wait = soon(session.register_changed(&register("r"), 0)).await;
     assert_eq!(kind(wait), BackendErrorKind::PermissionDenied);
     // And once it may, it is served.
-    user(&server, "app", &RIGHTS).await;
+    let _same = user(&server, "app", &RIGHTS).await;
     assert_eq!(contenders(&*queue).await, [attempt]);
 }
 
 #[tokio::test]
 async fn servers_that_are_refused() {
-    let scriptless = server_with(&["--rename-command", "EVALSHA ''"]).await;
+    let scriptless = server_with(&["--rename-command", "EVALSHA", ""]).await;
     assert_eq!(kind(try_open(RedisConfig::new(scriptless.endpoint())).await), BackendErrorKind::Unsupported);
 
     let node = server_with(&["--cluster-enabled", "yes"]).await;
     let error = try_open(RedisConfig::new(node.endpoint())).await.map(drop).unwrap_err();
     assert_eq!(error.kind(), BackendErrorKind::Unsupported, "{error:?}");
 
-    let replica = server_with(&["--replicaof", &scriptless.endpoint().replace(':', " ")]).await;
+    let primary = scriptless.endpoint();
+    let (host, port) = primary.split_once(':').unwrap();
+    let replica = server_with(&["--replicaof", host, port]).await;
     let error = try_open(RedisConfig::new(replica.endpoint())).await.map(drop).unwrap_err();
     assert_eq!(error.kind(), BackendErrorKind::Unavailable, "it may be promoted: {error:?}");
     assert!(error.to_string().contains("READONLY"), "{error}");

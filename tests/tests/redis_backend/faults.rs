@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use leasehold_core::{AttemptIds, BackendErrorKind, Certainty, Liveness, LossReason, Session};
+use leasehold_core::{
+    AttemptIds, BackendErrorKind, Certainty, Credentials, Liveness, LockBackend, LossReason, OpenSession,
+    Session,
+};
+use leasehold_redis::{RedisBackend, RedisConfig};
 use leasehold_testkit::process::Worker;
 use leasehold_testkit::proxy::Proxy;
 use leasehold_tests::FencedFile;
@@ -238,4 +242,58 @@ async fn an_unanswered_write_is_indeterminate_and_the_next_request_goes_over_a_n
     assert_eq!(kind(try_enter(&*queue, ids.next()).await), BackendErrorKind::Unavailable, "not sent");
     proxy.heal();
     assert!(timeout(TTL, try_enter(&*queue, ids.next())).await.unwrap().is_ok());
+}
+
+/// Whichever of the two arrives first.
+#[tokio::test]
+async fn an_enqueue_that_is_still_on_its_way_is_withdrawn_for_good() {
+    let server = server().await;
+    let proxy = Proxy::start(&server.endpoint()).await;
+    let (session, ids) = (open(&proxy.endpoint(), Duration::from_secs(60)).await, AttemptIds::new().unwrap());
+    let queue = session.queue(&lock("a"));
+    let before = place(&*queue, &ids).await;
+    let attempt = ids.next();
+    proxy.hold_requests();
+    assert_eq!(kind(try_enter(&*queue, attempt).await), BackendErrorKind::Indeterminate);
+    let withdrawing = tokio::spawn({
+        let queue = session.queue(&lock("a"));
+        async move { queue.withdraw(attempt, Certainty::Ambiguous).await }
+    });
+    sleep(Duration::from_millis(200)).await;
+    proxy.release();
+    soon(withdrawing).await.unwrap().unwrap();
+    sleep(Duration::from_millis(300)).await;
+    let observer = open(&server.endpoint(), LONG_TTL).await;
+    assert_eq!(contenders(&*observer.queue(&lock("a"))).await, [before]);
+    assert_eq!(kind(try_enter(&*queue, attempt).await), BackendErrorKind::Withdrawn);
+}
+
+#[tokio::test]
+async fn a_session_is_resumed_by_another_process_and_the_older_one_does_nothing_more() {
+    let server = server().await;
+    let (session, ids) = (open(&server.endpoint(), TTL).await, AttemptIds::new().unwrap());
+    let queue = session.queue(&lock("a"));
+    let attempt = place(&*queue, &ids).await;
+    let resume = OpenSession { resume: session.credentials(), ..options(TTL) };
+    let backend = RedisBackend::new(RedisConfig::new(server.endpoint())).unwrap();
+    let resumed = backend.open_session(resume.clone()).await.unwrap();
+    // The older one does not know yet.
+    assert!(session.liveness().is_alive());
+    for error in [
+        try_enter(&*queue, ids.next()).await.map(drop).unwrap_err(),
+        queue.withdraw(attempt, Certainty::Placed).await.map(drop).unwrap_err(),
+        session.write(&register("r"), write("v")).await.map(drop).unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), BackendErrorKind::SessionLost, "{error:?}");
+    }
+    session.close().await;
+    assert_eq!(contenders(&*resumed.queue(&lock("a"))).await, [attempt]);
+    let forged = String::from_utf8(session.credentials().unwrap().0.to_vec()).unwrap();
+    let (id, secret) = forged.split_once(':').unwrap();
+    let forged = Credentials(format!("{id}:{}", secret.replace(|_| true, "0")).into());
+    let opened = backend.open_session(OpenSession { resume: Some(forged), ..options(TTL) }).await;
+    assert_eq!(kind(opened), BackendErrorKind::Unauthenticated);
+    assert!(resumed.liveness().is_alive());
+    resumed.close().await;
+    assert_eq!(kind(backend.open_session(resume).await), BackendErrorKind::SessionLost);
 }

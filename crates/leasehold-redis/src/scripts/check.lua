@@ -2,7 +2,7 @@
 -- which of them do not.
 shard(1)
 sweep()
-local gone = {}
+local gone = { '' }
 for at = 3, #ARGV do
     local entry = read(ARGV[at])
     if entry and not alive(entry.owner) then
@@ -13,4 +13,5 @@ for at = 3, #ARGV do
         gone[#gone + 1] = ARGV[at]
     end
 end
-return { next_expiry(), unpack(gone) }
+gone[1] = next_expiry()
+return gone

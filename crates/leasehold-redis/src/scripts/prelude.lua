@@ -88,7 +88,8 @@ local function sweep()
         if left == -2 then
             bury(owner)
         else
-            redis.call('ZADD', sessions, millis + math.max(left, 1), owner)
+            -- Without an expiry, which is not of our making, it is looked after now and then.
+            redis.call('ZADD', sessions, millis + (left < 0 and 1000 or math.max(left, 1)), owner)
         end
     end
 end

@@ -43,7 +43,8 @@ impl Kind for Redis {
             let mut args: Vec<OsString> =
                 settings.into_iter().flat_map(|(name, value)| [OsString::from(name), value]).collect();
             if let Some(primary) = nodes.first() {
-                args.extend(["--replicaof".into(), primary.endpoint().replace(':', " ").into()]);
+                let port = primary.client_port().number().to_string();
+                args.extend(["--replicaof".into(), "127.0.0.1".into(), port.into()]);
             }
             args.extend(options.args.iter().cloned());
             let env = options.env.clone();

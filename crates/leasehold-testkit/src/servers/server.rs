@@ -122,6 +122,10 @@ impl<S: Service> Server<S> {
         self.client_port.endpoint()
     }
 
+    pub(super) fn client_port(&self) -> &Port {
+        &self.client_port
+    }
+
     /// Where the data really is: see [`Storage::Tmpfs`].
     pub fn storage(&self) -> Storage {
         self.storage

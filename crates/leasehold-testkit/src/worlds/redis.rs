@@ -1,5 +1,6 @@
 //! The world of Redis.
 
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,24 +54,30 @@ impl RedisWorld {
         &self.proxy
     }
 
-    /// What stands in a key of the backend's, as paths below the namespace: an entry's traces in the index and the hashes, tombstones with
-    /// their `!`, registers. What belongs to the sessions themselves is left out, as it is for services that keep it elsewhere.
-    async fn expanded(&self, key: &str) -> Vec<String> {
-        let Some((tag, name)) = key.strip_prefix('{').and_then(|key| key.split_once("}:")) else {
-            return vec![key.to_owned()];
-        };
-        let namespace = tag.rsplit_once('/').map_or(tag, |(namespace, _)| namespace);
-        let below = |parts: &[String]| -> Vec<String> {
-            let lines = parts.iter().filter(|part| !(part.starts_with('!') && part.ends_with('/')));
-            lines.filter(|part| !part.starts_with('.')).map(|part| format!("{tag}/{name}/{part}")).collect()
-        };
-        match name.split_once(':').map_or(name, |(first, _)| first) {
-            "seq" | "sessions" | "session" => Vec::new(),
-            "index" => below(&self.server.command(&["ZRANGE", key, "0", "-1"]).await.texts()),
-            "entries" | "values" => below(&self.server.command(&["HKEYS", key]).await.texts()),
-            "register" => vec![format!("{namespace}/{}", name.trim_start_matches("register:"))],
-            _ => vec![format!("{namespace}/{name}")],
+    /// What stands in a shard, as paths below the namespace: an entry, whatever there is of it, is one line; tombstones have a `!`. What
+    /// belongs to the sessions themselves is left out, as it is for services that keep it elsewhere.
+    async fn shard(&self, tag: &str, namespace: &str) -> Vec<String> {
+        let key = |name: &str| format!("{{{tag}}}:{name}");
+        let mut members = self.server.command(&["ZRANGE", &key("index"), "0", "-1"]).await.texts();
+        for hash in ["entries", "values"] {
+            members.extend(self.server.command(&["HKEYS", &key(hash)]).await.texts());
         }
+        members
+            .retain(|member| !(member.starts_with('!') && member.ends_with('/') || member.starts_with('.')));
+        let attempt = |member: &str| member.rsplit(['/', '!']).next().unwrap_or_default().to_owned();
+        let queued: HashSet<String> =
+            members.iter().filter(|m| !m.starts_with('!') && m.contains('/')).map(|m| attempt(m)).collect();
+        let lines = members.iter().filter_map(|member| {
+            let is_tombstone = member.starts_with('!') && !member.contains("/e/");
+            let is_queued = !member.starts_with('!') && member.contains('/');
+            match (is_tombstone, is_queued) {
+                (true, _) => Some(format!("{namespace}/!{}", attempt(member))),
+                (_, true) => Some(format!("{namespace}/{member}")),
+                // A trace of an entry that is listed, or of one that is not whole.
+                _ => (!queued.contains(&attempt(member))).then(|| format!("{tag}/traces/{member}")),
+            }
+        });
+        lines.collect::<BTreeSet<String>>().into_iter().collect()
     }
 }
 
@@ -154,11 +161,27 @@ impl World for RedisWorld {
     }
 
     async fn listing(&self, prefix: &str) -> Vec<String> {
-        let mut keys = Vec::new();
+        let mut lines = Vec::new();
+        let mut shards = BTreeSet::new();
         for key in self.server.keys(&format!("{{{prefix}*")).await {
-            keys.extend(self.expanded(&key).await);
+            let Some((tag, name)) = key.strip_prefix('{').and_then(|key| key.split_once("}:")) else {
+                lines.push(key);
+                continue;
+            };
+            let namespace = tag.rsplit_once('/').map_or(tag, |(namespace, _)| namespace);
+            match name.split_once(':').unwrap_or((name, "")) {
+                ("seq" | "sessions" | "session", _) => {}
+                ("index" | "entries" | "values", _) => {
+                    shards.insert((tag.to_owned(), namespace.to_owned()));
+                }
+                ("register", register) => lines.push(format!("{namespace}/{register}")),
+                _ => lines.push(format!("{namespace}/{name}")),
+            }
         }
-        keys
+        for (tag, namespace) in shards {
+            lines.extend(self.shard(&tag, &namespace).await);
+        }
+        lines
     }
 
     async fn cut(&self) {
