@@ -155,7 +155,7 @@ impl Mirror {
         floor: u64,
         mut check: impl FnMut(&State) -> Step<T>,
     ) -> Result<T, BackendError> {
-        // Without it, whoever looks in a loop at what is there already would keep the watch from being read.
+        // Without it, whoever looks in a loop at what is there already would keep the subscription from being read.
         tokio::task::coop::consume_budget().await;
         loop {
             let (_registered, changed) = {
@@ -229,6 +229,14 @@ impl State {
         self.waiters.queue_changed(woken);
     }
 
+    /// Takes over what was listed after `known` had been the floor.
+    fn load(&mut self, known: u64, revision: u64, listed: &[Listed], woken: &mut Woken) {
+        if revision < known && self.floor == known {
+            self.floor = revision;
+        }
+        self.replace(revision, listed, woken);
+    }
+
     /// Takes over what was listed, and wakes those for whom it differs from what was known.
     fn replace(&mut self, revision: u64, listed: &[Listed], woken: &mut Woken) {
         let before = std::mem::take(&mut self.contenders);
@@ -274,12 +282,7 @@ impl Replica for Mirror {
         let revision = records::number(revision).ok_or_else(|| corrupt(WHAT))?;
         let rows = records::rows(rows).ok_or_else(|| corrupt(WHAT))?;
         let listed: Vec<Listed> = rows.into_iter().map(Listed::from).collect();
-        self.change(|state, woken| {
-            if revision < known && state.floor == known {
-                state.floor = revision;
-            }
-            state.replace(revision, &listed, woken);
-        });
+        self.change(|state, woken| state.load(known, revision, &listed, woken));
         Ok(records::wait(next))
     }
 
@@ -367,6 +370,22 @@ mod tests {
     }
 
     #[test]
+    fn a_server_that_knows_less_than_we_did_is_believed_and_one_that_was_asked_too_early_is_not() {
+        let (mirror, ids) = (mirror(), AttemptIds::new().unwrap());
+        let [a, b] = [ids.next(), ids.next()];
+        let x = Mode::Exclusive;
+        mirror.at_least(20);
+        mirror.change(|state, woken| state.load(20, 10, &[listed(a, 9, x)], woken));
+        assert_eq!(shown(&mirror), Some(vec![a]), "it has forgotten what we knew");
+        // The listing was under way when our own change was answered.
+        mirror.at_least(12);
+        mirror.change(|state, woken| state.load(10, 11, &[listed(a, 9, x)], woken));
+        assert_eq!(shown(&mirror), None);
+        mirror.change(|state, woken| state.load(12, 12, &[listed(a, 9, x), listed(b, 12, x)], woken));
+        assert_eq!(shown(&mirror), Some(vec![a, b]));
+    }
+
+    #[test]
     fn an_interest_in_an_entry_ends_with_it_or_its_mode_or_version() {
         let (mirror, ids) = (mirror(), AttemptIds::new().unwrap());
         let [a, b] = [ids.next(), ids.next()];
@@ -409,7 +428,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_in_the_watch_shows_in_the_next_listing() {
+    fn a_gap_in_the_subscription_shows_in_the_next_listing() {
         let (mirror, ids) = (mirror(), AttemptIds::new().unwrap());
         let [a, b] = [ids.next(), ids.next()];
         let x = Mode::Exclusive;
