@@ -16,6 +16,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -69,7 +70,7 @@ enum Order {
 #[derive(Clone)]
 pub(crate) struct Hub {
     orders: mpsc::UnboundedSender<Order>,
-    numbers: Arc<std::sync::atomic::AtomicU64>,
+    numbers: Arc<AtomicU64>,
 }
 
 impl Hub {
@@ -81,7 +82,7 @@ impl Hub {
     }
 
     pub(crate) fn subscribe(&self, channel: String) -> Feed {
-        let number = self.numbers.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         let (sender, events) = mpsc::unbounded_channel();
         // Without the task the feed ends at once.
         let _ = self.orders.send(Order::Enter(channel, sender, number));
@@ -175,6 +176,9 @@ impl HubTask {
     }
 
     async fn serve(&mut self, mut sink: PubSubSink, mut stream: PubSubStream) -> End {
+        if self.readers.is_empty() {
+            return End::Unused;
+        }
         let period = self.patience * 2;
         let mut ping_at = Instant::now() + period;
         loop {

@@ -12,7 +12,8 @@ const SCHEMES: [(&str, &str, bool); 5] = [
     ("etcd", "etcd", cfg!(feature = "etcd")),
     ("zookeeper", "zookeeper", cfg!(feature = "zookeeper")),
     ("redis", "redis", cfg!(feature = "redis")),
-    ("rediss", "redis", cfg!(feature = "redis")),
+    // Known so that its feature is named, and never offered.
+    ("rediss", "redis", false),
 ];
 
 /// Connects to the service that the URL names, and fails at once, saying why, if that does not work.

@@ -297,3 +297,22 @@ async fn a_session_is_resumed_by_another_process_and_the_older_one_does_nothing_
     resumed.close().await;
     assert_eq!(kind(backend.open_session(resume).await), BackendErrorKind::SessionLost);
 }
+
+#[tokio::test]
+async fn a_connection_that_the_server_closed_for_being_idle_costs_nothing() {
+    let server = server_with(&["--timeout", "1"]).await;
+    let (session, ids) = (open(&server.endpoint(), LONG_TTL).await, AttemptIds::new().unwrap());
+    let queue = session.queue(&lock("a"));
+    for _ in 0..3 {
+        place(&*queue, &ids).await;
+        soon(async {
+            // Nobody but who asks.
+            while server.command(&["CLIENT", "LIST"]).await.text().lines().count() > 1 {
+                sleep(Duration::from_millis(50)).await;
+            }
+        })
+        .await;
+    }
+    place(&*queue, &ids).await;
+    assert_eq!(contenders(&*queue).await.len(), 4);
+}

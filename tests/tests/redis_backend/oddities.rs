@@ -135,3 +135,24 @@ async fn a_server_that_forgets_everything_ends_the_sessions_and_tokens_still_ris
     let rewritten = later.write(&register("r"), write("v")).await.unwrap();
     assert!(matches!(rewritten, leasehold_core::RegisterWritten::Written { version } if version > first));
 }
+
+#[tokio::test]
+async fn a_register_that_was_deleted_by_hand_is_missed_and_its_versions_go_on() {
+    let server = server().await;
+    let session = open(&server.endpoint(), Duration::from_secs(2)).await;
+    let written = session.write(&register("r"), write("v")).await.unwrap();
+    let leasehold_core::RegisterWritten::Written { version } = written else { panic!("{written:?}") };
+    let path = register("r");
+    let (changed, ()) = soon(async {
+        tokio::join!(session.register_changed(&path, version), async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let key = server.keys("*:register:*").await.remove(0);
+            server.command(&["DEL", &key]).await;
+        })
+    })
+    .await;
+    changed.unwrap();
+    assert_eq!(session.read(&register("r")).await.unwrap(), None);
+    let again = session.write(&register("r"), write("v")).await.unwrap();
+    assert!(matches!(again, leasehold_core::RegisterWritten::Written { version: later } if later > version));
+}

@@ -112,12 +112,12 @@ end
 -- Up to `want` entries of a queue in order, those behind the member `after` if it is given. Entries whose session is gone are
 -- removed. The second result is the last member that was looked at, if there may be more.
 local function list(queue, want, after)
-    local found, dead, offset = {}, {}, 0
+    local found, dead = {}, {}
     local from = after and ('(' .. queue .. '/' .. after) or ('[' .. queue .. '/')
     local last
     repeat
         local size = math.min(math.max(want, 1), 256)
-        local members = redis.call('ZRANGEBYLEX', index, from, '(' .. queue .. '0', 'LIMIT', offset, size)
+        local members = redis.call('ZRANGEBYLEX', index, from, '(' .. queue .. '0', 'LIMIT', 0, size)
         for _, member in ipairs(members) do
             last = string.sub(member, #queue + 2)
             local order, attempt = string.match(last, '^(%d+)/(%x+)$')
@@ -134,7 +134,7 @@ local function list(queue, want, after)
                 end
             end
         end
-        offset = offset + #members
+        from = '(' .. (members[#members] or '')
     until #found == want or #members < size
     for owner in pairs(dead) do
         bury(owner)
