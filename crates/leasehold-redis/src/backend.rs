@@ -62,7 +62,8 @@ impl RedisBackend {
     /// # Cancel safety
     /// Dropping the future closes the connection.
     pub async fn inspect(&self, limit: Duration) -> Result<RedisReport, BackendError> {
-        Link::new(self.config.clone(), limit, limit).report().await
+        let link = Link::new(self.config.clone(), limit, limit);
+        timeout(limit, link.report()).await.unwrap_or_else(|_| Err(self.silent(limit)))
     }
 }
 
@@ -102,15 +103,17 @@ impl LockBackend for RedisBackend {
             link.report().await?.check(self.config.endpoint(), self.config.accepts_eviction())?;
             self.open(link, &options).await
         };
-        let core = timeout(limit, opening).await.unwrap_or_else(|_| {
-            let message = format!("Redis at {} did not answer within {limit:?}", self.config.endpoint());
-            Err(BackendError::new(BackendErrorKind::Unavailable, message))
-        })?;
+        let core = timeout(limit, opening).await.unwrap_or_else(|_| Err(self.silent(limit)))?;
         Ok(Arc::new(RedisSession::start(core, options.namespace)))
     }
 }
 
 impl RedisBackend {
+    fn silent(&self, limit: Duration) -> BackendError {
+        let message = format!("Redis at {} did not answer within {limit:?}", self.config.endpoint());
+        BackendError::new(BackendErrorKind::Unavailable, message)
+    }
+
     async fn open(&self, link: Link, options: &OpenSession) -> Result<Core, BackendError> {
         let identity = match &options.resume {
             Some(credentials) => Identity::of(credentials)?,

@@ -138,7 +138,9 @@ async fn servers_that_are_refused() {
     let scriptless = server_with(&["--rename-command", "EVALSHA", ""]).await;
     assert_eq!(kind(try_open(RedisConfig::new(scriptless.endpoint())).await), BackendErrorKind::Unsupported);
 
-    let node = server_with(&["--cluster-enabled", "yes"]).await;
+    // The port of its own kind, which by itself is 10,000 above the other, may be none.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let node = server_with(&["--cluster-enabled", "yes", "--cluster-port", &free]).await;
     let error = try_open(RedisConfig::new(node.endpoint())).await.map(drop).unwrap_err();
     assert_eq!(error.kind(), BackendErrorKind::Unsupported, "{error:?}");
 
