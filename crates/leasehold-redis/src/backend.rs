@@ -53,8 +53,9 @@ impl RedisBackend {
         Ok(Self { config })
     }
 
-    /// Asks the server for what decides about safety, within `limit`. A session is refused where it says that a lock would be given
-    /// away; what else it says (whether a crash loses something, whether there are replicas) is the application's to judge.
+    /// Asks the server for what decides about safety, within `limit`. A session is refused where it says that a lock
+    /// would be given away; what else it says (whether a crash loses something, whether there are replicas) is the
+    /// application's to judge.
     ///
     /// # Errors
     /// `Unavailable`, `Unauthenticated`; `PermissionDenied` if `INFO` is not allowed to us.
@@ -83,8 +84,8 @@ impl LockBackend for RedisBackend {
         self.config.endpoint().to_owned()
     }
 
-    /// The tokens are not durable: a failover may lose the newest, and only clocks keep them rising then. The deadline is not safe:
-    /// Redis expires by a clock that may be set.
+    /// The tokens are not durable: a failover may lose the newest, and only clocks keep them rising then. The
+    /// deadline is not safe: Redis expires by a clock that may be set.
     fn capabilities(&self) -> Capabilities {
         let mut capabilities = Capabilities::full(MIN_TTL, MAX_VALUE_BYTES);
         capabilities.durable_tokens = false;

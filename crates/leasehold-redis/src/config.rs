@@ -28,8 +28,8 @@ impl RedisConfig {
         Self { endpoint: endpoint.into(), user: None, accept_eviction: false }
     }
 
-    /// A user of Redis's access control lists, and the password. It needs `+@read +@write +@scripting +@pubsub +@connection +time +info`, the
-    /// keys `~{<namespace>/*` and the channels `&{<namespace>/*`.
+    /// A user of Redis's access control lists, and the password. It needs `+@read +@write +@scripting +@pubsub
+    /// +@connection +time +info`, the keys `~{<namespace>/*` and the channels `&{<namespace>/*`.
     pub fn user(mut self, name: impl Into<String>, password: impl Into<String>) -> Self {
         self.user = Some((Some(name.into()), password.into()));
         self
@@ -42,8 +42,9 @@ impl RedisConfig {
     }
 
     /// Whether to use a server that may evict our keys: one with `maxmemory` and a `maxmemory-policy` other than
-    /// `noeviction`. Unless this says so, sessions are not opened there. If the server evicts the key of a session, a lock is given away
-    /// while its holder believes to hold it; if it evicts a counter, only the server's clock keeps tokens rising.
+    /// `noeviction`. Unless this says so, sessions are not opened there. If the server evicts the key of a session, a
+    /// lock is given away while its holder believes to hold it; if it evicts a counter, only the server's clock keeps
+    /// tokens rising.
     pub fn accept_eviction(mut self, accept: bool) -> Self {
         self.accept_eviction = accept;
         self

@@ -1,9 +1,10 @@
 //! What the client's errors mean.
 //!
-//! The one question that matters is whether a request may have been applied. An error reply of the server is an answer: the
-//! scripts read before they write and begin their writes with one that is refused whole, so whatever they answer with an
-//! error has changed nothing that counts. Without an answer, a request that was sent may have been applied. Nothing is
-//! repeated here; whether a connection is used again is decided by [`Meaning::breaks_connection`].
+//! The one question that matters is whether a request may have been applied. An error reply of the server is an
+//! answer: the scripts read before they write and begin their writes with one that is refused whole, so whatever they
+//! answer with an error has changed nothing that counts. Without an answer, a request that was sent may have been
+//! applied. Nothing is repeated here; whether a connection is used again is decided by
+//! [`Meaning::breaks_connection`].
 
 use std::io;
 

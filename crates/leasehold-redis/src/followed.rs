@@ -2,13 +2,15 @@
 //!
 //! # Implementation
 //!
-//! A [`Followed`] owns a [`Replica`] and, while it is used, one task that feeds it from a channel. Users hold a [`Using`]. The
-//! first one starts the task; the task ends by itself when there has been no user for [`LINGER`], so that a hot lock
-//! does not pay the opening again and again.
+//! A [`Followed`] owns a [`Replica`] and, while it is used, one task that feeds it from a channel. Users hold a
+//! [`Using`]. The first one starts the task; the task ends by itself when there has been no user for [`LINGER`], so
+//! that a hot lock does not pay the opening again and again.
 //!
-//! The task subscribes, and at each subscription (also after breaks) loads anew what is there: what was published in between is
-//! lost. What is published while it loads waits in the feed. What nobody publishes is found by the [watchman](crate::watchman).
-//! `running` and the replica's beginning and end change together under the lock of `usage`, so that a user either finds the task running, or starts another one, or is told by the replica that it failed.
+//! The task subscribes, and at each subscription (also after breaks) loads anew what is there: what was published in
+//! between is lost. What is published while it loads waits in the feed. What nobody publishes is found by the
+//! [watchman](crate::watchman). `running` and the replica's beginning and end change together under the lock of
+//! `usage`, so that a user either finds the task running, or starts another one, or is told by the replica that it
+//! failed.
 //!
 //! A load that fails is repeated as long as that may help. The task is dropped at an await only with its runtime; when
 //! the session closes, it fails the replica and ends.

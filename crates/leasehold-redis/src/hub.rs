@@ -2,15 +2,16 @@
 //!
 //! # Implementation
 //!
-//! One task owns the connection and the table of channels. Everybody else holds a [`Hub`], through which they subscribe, and a
-//! [`Feed`], from which they read; a feed that is dropped says so through the same queue. There is a connection only while there is a
-//! feed: the task connects, subscribes to all channels and tells every feed `Opened`, since what was published before
-//! is lost; from then on it passes messages on in their order. When the connection breaks, or does not answer a ping in time, it begins
-//! again. So a feed hears `Opened` after every gap, and loses nothing between two of them.
+//! One task owns the connection and the table of channels. Everybody else holds a [`Hub`], through which they
+//! subscribe, and a [`Feed`], from which they read; a feed that is dropped says so through the same queue. There is a
+//! connection only while there is a feed: the task connects, subscribes to all channels and tells every feed
+//! `Opened`, since what was published before is lost; from then on it passes messages on in their order. When the
+//! connection breaks, or does not answer a ping in time, it begins again. So a feed hears `Opened` after every gap,
+//! and loses nothing between two of them.
 //!
-//! Whoever subscribes later is subscribed on the open connection; what comes meanwhile waits there. A subscription that the
-//! server refuses ends the feeds that asked for it; one that fails otherwise breaks the connection. A connection that breaks is also a
-//! sign that the session's own may be broken: `renew_now` has that looked at.
+//! Whoever subscribes later is subscribed on the open connection; what comes meanwhile waits there. A subscription
+//! that the server refuses ends the feeds that asked for it; one that fails otherwise breaks the connection. A
+//! connection that breaks is also a sign that the session's own may be broken: `renew_now` has that looked at.
 //!
 //! The task is dropped at an await only with its session or its runtime; then the feeds end.
 

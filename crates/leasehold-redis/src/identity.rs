@@ -6,8 +6,8 @@ const ID_BYTES: usize = 16;
 
 /// Who a session is: its id, a secret that proves it, and the incarnation that owns it.
 ///
-/// The keys of the session hold [`Identity::text`]. Every script compares it, so an older incarnation changes nothing more from the
-/// moment on that a newer one has taken over.
+/// The keys of the session hold [`Identity::text`]. Every script compares it, so an older incarnation changes nothing
+/// more from the moment on that a newer one has taken over.
 pub(crate) struct Identity {
     pub(crate) id: String,
     pub(crate) secret: String,

@@ -1,8 +1,8 @@
 //! The layout of keys.
 //!
-//! A namespace is divided into [`SHARDS`] shards by the names in it. The keys of a shard have one hash tag, so that a script over them
-//! has one slot of a cluster. One name has one shard whatever its kind, so a register can be written on condition of the lock
-//! of the same name in a cluster too.
+//! A namespace is divided into [`SHARDS`] shards by the names in it. The keys of a shard have one hash tag, so that a
+//! script over them has one slot of a cluster. One name has one shard whatever its kind, so a register can be written
+//! on condition of the lock of the same name in a cluster too.
 
 use leasehold_core::{BackendError, BackendErrorKind, KeyPath, Namespace};
 

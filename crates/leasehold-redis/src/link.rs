@@ -2,15 +2,16 @@
 //!
 //! # Implementation
 //!
-//! The client's connection takes any number of requests at once and answers each, but it never reconnects. So a [`Link`] owns
-//! the connection and replaces it: whoever finds none, or one whose task has ended, makes a new one, under the lock of `made`, so that
-//! many who find none make one. A connection that failed a request, did not answer one in time, or answered as a replica
-//! does, is given up by its number: a late failure of an old one leaves its successor alone. Requests in flight keep the old one until they
-//! end. Sockets are opened here, for the sake of the server's own words when it refuses the password, which the client drops.
-//! The lock of `current` is never held across an await.
+//! The client's connection takes any number of requests at once and answers each, but it never reconnects. So a
+//! [`Link`] owns the connection and replaces it: whoever finds none, or one whose task has ended, makes a new one,
+//! under the lock of `made`, so that many who find none make one. A connection that failed a request, did not answer
+//! one in time, or answered as a replica does, is given up by its number: a late failure of an old one leaves its
+//! successor alone. Requests in flight keep the old one until they end. Sockets are opened here, for the sake of the
+//! server's own words when it refuses the password, which the client drops. The lock of `current` is never held
+//! across an await.
 //!
-//! A request ends within its limit. What had not been sent by then was certainly not applied. A request that is dropped may have been sent;
-//! the client goes on reading its answer.
+//! A request ends within its limit. What had not been sent by then was certainly not applied. A request that is
+//! dropped may have been sent; the client goes on reading its answer.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};

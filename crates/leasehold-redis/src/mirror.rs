@@ -2,16 +2,19 @@
 //!
 //! # Implementation
 //!
-//! A [`Mirror`] is *opening* until it was loaded, then *synced*, or it has *failed*. While the subscription is broken it stays synced, at
-//! the revision it has; the next load shows what was missed, and wakes those whose entry it concerns.
+//! A [`Mirror`] is *opening* until it was loaded, then *synced*, or it has *failed*. While the subscription is broken
+//! it stays synced, at the revision it has; the next load shows what was missed, and wakes those whose entry it
+//! concerns.
 //!
-//! Every change of an entry takes a number of its shard's counter and is published with it. `revision` is how far the copy goes. `floor`
-//! is the number of the newest change of this session's own, or of the newest entry that it was shown by other means: a look at the copy
-//! waits until it goes that far, so that nobody sees a state older than what he knows. Both only concern this queue, so a
-//! subscription that is in order reaches the floor without further ado: messages of one channel arrive in their order.
+//! Every change of an entry takes a number of its shard's counter and is published with it. `revision` is how far the
+//! copy goes. `floor` is the number of the newest change of this session's own, or of the newest entry that it was
+//! shown by other means: a look at the copy waits until it goes that far, so that nobody sees a state older than what
+//! he knows. Both only concern this queue, so a subscription that is in order reaches the floor without further ado:
+//! messages of one channel arrive in their order.
 //!
-//! A server that was restored, or took over from another one, may know less than we do. Then a load shows a counter behind the floor that
-//! was known before it was asked, and the floor goes back to it: what is there now is all there is.
+//! A server that was restored, or took over from another one, may know less than we do. Then a load shows a counter
+//! behind the floor that was known before it was asked, and the floor goes back to it: what is there now is all there
+//! is.
 //!
 //! All of it lives under one lock, which is held for O(log n) steps by anybody but the load, and never across an await.
 //! Waiters register under the lock and are woken after it was released ([`Waiters`]); a future that is dropped takes its

@@ -2,8 +2,9 @@
 //!
 //! # Implementation
 //!
-//! A [`RegisterCopy`] holds the version that a followed register has; all waiters of the session share it. It is only for
-//! waiting: a read asks the service. Its state is one `watch` channel, so that a waiter that is dropped leaves nothing behind.
+//! A [`RegisterCopy`] holds the version that a followed register has; all waiters of the session share it. It is only
+//! for waiting: a read asks the service. Its state is one `watch` channel, so that a waiter that is dropped leaves
+//! nothing behind.
 
 use std::time::Duration;
 

@@ -2,9 +2,10 @@
 //!
 //! # Implementation
 //!
-//! One loop a session. A renewal is sent each third of the TTL, at once when the [hub](crate::hub)'s connection has broken, and after a
-//! failure again with a backoff, each with the time before it was sent. It ends when the session is lost, by the service's word or the
-//! local deadline, or is dropped with the session. A renewal that is dropped or not answered counts as not made.
+//! One loop a session. A renewal is sent each third of the TTL, at once when the [hub](crate::hub)'s connection has
+//! broken, and after a failure again with a backoff, each with the time before it was sent. It ends when the session
+//! is lost, by the service's word or the local deadline, or is dropped with the session. A renewal that is dropped or
+//! not answered counts as not made.
 
 use std::time::Duration;
 

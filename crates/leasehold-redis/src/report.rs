@@ -19,10 +19,11 @@ pub struct RedisReport {
     pub cluster: bool,
     /// How many replicas are connected. What they take over in a failover lags behind.
     pub replicas: u32,
-    /// Whether it keeps an append-only file. Without one, a crash loses the locks and the counters since the last snapshot.
+    /// Whether it keeps an append-only file. Without one, a crash loses the locks and the counters since the last
+    /// snapshot.
     pub append_only: bool,
-    /// When it syncs that file: `always`, `everysec` or `no`; `None` if it does not tell us. With anything but `always`, a crash of the
-    /// machine loses what was answered last.
+    /// When it syncs that file: `always`, `everysec` or `no`; `None` if it does not tell us. With anything but
+    /// `always`, a crash of the machine loses what was answered last.
     pub append_fsync: Option<String>,
     /// Its `maxmemory` in bytes; 0 is no limit.
     pub max_memory: u64,
@@ -36,8 +37,8 @@ impl RedisReport {
         self.append_only && self.append_fsync.as_deref() == Some("always")
     }
 
-    /// Whether the server may evict our keys when it is short of memory. Those of sessions expire, so the policies that look for such
-    /// keys hit them first.
+    /// Whether the server may evict our keys when it is short of memory. Those of sessions expire, so the policies
+    /// that look for such keys hit them first.
     pub fn may_evict(&self) -> bool {
         self.max_memory > 0 && self.eviction_policy != "noeviction"
     }

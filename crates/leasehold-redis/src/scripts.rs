@@ -1,8 +1,8 @@
 //! The scripts: every operation is one of them, so that it is one round trip and one atomic step of the server.
 //!
-//! They read before they write, and the first thing that they write is refused whole if the server refuses writes: so an error of a
-//! script means that nothing has changed. Keys that they derive (those of sessions) have the hash tag of the keys that they
-//! are given.
+//! They read before they write, and the first thing that they write is refused whole if the server refuses writes: so
+//! an error of a script means that nothing has changed. Keys that they derive (those of sessions) have the hash tag
+//! of the keys that they are given.
 
 use std::sync::LazyLock;
 

@@ -3,22 +3,26 @@
 //! # Implementation
 //!
 //! **What liveness means.** A session has one key in each of the namespace's shards, and an entry of a shard counts only while the
-//! key of its session in that shard exists. All keys are made by one script, before the session is given to anybody, and renewed by one
-//! script that looks at all of them first: it extends either all of them or none, and if one is missing it ends
-//! the session in all shards. Every key thus expires no earlier than a TTL after the last acknowledged renewal arrived, that is, later than the
-//! local deadline, which counts from before it was sent. No script makes a key of a session that has lost one: a session that is
-//! over anywhere never comes back. (In a cluster, where a script has one shard, the same holds if the renewals of all shards are
-//! sent together and counted from before the first was sent, and one that is refused ends the session.)
+//! key of its session in that shard exists. All keys are made by one script, before the session is given to anybody,
+//! and renewed by one script that looks at all of them first: it extends either all of them or none, and if one is
+//! missing it ends the session in all shards. Every key thus expires no earlier than a TTL after the last
+//! acknowledged renewal arrived, that is, later than the local deadline, which counts from before it was sent. No
+//! script makes a key of a session that has lost one: a session that is over anywhere never comes back. (In a
+//! cluster, where a script has one shard, the same holds if the renewals of all shards are sent together and counted
+//! from before the first was sent, and one that is refused ends the session.)
 //!
-//! A session that is resumed by another process ends for the older incarnation at the next script that this one runs, a third of its TTL
-//! later at most: every script compares the incarnation, so what it does before it knows changes nothing.
+//! A session that is resumed by another process ends for the older incarnation at the next script that this one runs,
+//! a third of its TTL later at most: every script compares the incarnation, so what it does before it knows changes
+//! nothing.
 //!
-//! What breaks this is a server that does not keep its word: that evicts the keys, whose wall clock jumps (Redis expires
-//! by the wall clock), or that forgets what it acknowledged, in a crash or a failover. The crate's documentation says what to do.
+//! What breaks this is a server that does not keep its word: that evicts the keys, whose wall clock jumps (Redis
+//! expires by the wall clock), or that forgets what it acknowledged, in a crash or a failover. The crate's
+//! documentation says what to do.
 //!
 //! **Who owns what.** [`RedisSession`] owns three tasks, the renewals, the hub of the subscriptions and the watchman, by a token that is cancelled
-//! when the session is closed, dropped or lost; then whoever waits is told that it is in vain. Queues and registers hold what they need of the
-//! session in a [`Core`], not the session: a handle that outlives it neither renews it nor keeps its tasks.
+//! when the session is closed, dropped or lost; then whoever waits is told that it is in vain. Queues and registers
+//! hold what they need of the session in a [`Core`], not the session: a handle that outlives it neither renews it nor
+//! keeps its tasks.
 //!
 //! `close` ends the liveness first, so that nobody believes in a lock that the next script is about to give away. If it is
 //! dropped meanwhile, the session ends by itself, and whoever looks into its shards next removes what it left.

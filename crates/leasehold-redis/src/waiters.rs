@@ -4,8 +4,8 @@
 //!
 //! One [`Notify`] a topic, in a table that lives under the lock of the state that is waited for. A waiter checks and
 //! registers in one step under that lock, so it misses nothing. A change takes the topic out of the table; those who
-//! had registered are woken after the lock was released, look again, and register anew if they must. So a change costs what its
-//! own waiters cost, however many others there are.
+//! had registered are woken after the lock was released, look again, and register anew if they must. So a change
+//! costs what its own waiters cost, however many others there are.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

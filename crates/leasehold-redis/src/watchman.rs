@@ -2,11 +2,12 @@
 //!
 //! # Implementation
 //!
-//! Redis says nothing when a key expires, so somebody must look. One task a session, with one timer, looks after everything that
-//! the session follows, however many wait for it: when the next session in one of its shards may be over, and at least thrice a TTL.
-//! A look is one script a shard; it buries the sessions that are over, which publishes the ends of their entries like any other, and
-//! answers which of the entries that are waited for do not exist any more, and when to look again. Of the sessions that wait
-//! behind a dead one, each looks; the first one buries.
+//! Redis says nothing when a key expires, so somebody must look. One task a session, with one timer, looks after
+//! everything that the session follows, however many wait for it: when the next session in one of its shards may be
+//! over, and at least thrice a TTL. A look is one script a shard; it buries the sessions that are over, which
+//! publishes the ends of their entries like any other, and answers which of the entries that are waited for do not
+//! exist any more, and when to look again. Of the sessions that wait behind a dead one, each looks; the first one
+//! buries.
 //!
 //! `due` only ever comes nearer between two looks: whoever loads a queue says when a session of its shard may be over. A look that
 //! fails is made again soon. The task is dropped at an await only with its session or its runtime, and holds nothing.

@@ -16,7 +16,8 @@ const PACKAGE: Package = Package { what: "Redis", package: "redis-server", varia
 #[derive(Debug, Clone, Copy)]
 pub enum Redis {}
 
-/// One Redis server. It keeps an append-only file and syncs it at every write, so that it loses nothing when it is killed.
+/// One Redis server. It keeps an append-only file and syncs it at every write, so that it loses nothing when it is
+/// killed.
 pub type RedisServer = Server<Redis>;
 
 impl Kind for Redis {

@@ -54,8 +54,9 @@ impl RedisWorld {
         &self.proxy
     }
 
-    /// What stands in a shard, as paths below the namespace: an entry, whatever there is of it, is one line; tombstones have a `!`. What
-    /// belongs to the sessions themselves is left out, as it is for services that keep it elsewhere.
+    /// What stands in a shard, as paths below the namespace: an entry, whatever there is of it, is one line;
+    /// tombstones have a `!`. What belongs to the sessions themselves is left out, as it is for services that keep it
+    /// elsewhere.
     async fn shard(&self, tag: &str, namespace: &str) -> Vec<String> {
         let key = |name: &str| format!("{{{tag}}}:{name}");
         let mut members = self.server.command(&["ZRANGE", &key("index"), "0", "-1"]).await.texts();
