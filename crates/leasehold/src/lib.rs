@@ -1,4 +1,4 @@
-//! Distributed locks for Tokio over pluggable coordination services: etcd, ZooKeeper, or this process alone.
+//! Distributed locks for Tokio over pluggable coordination services: etcd, ZooKeeper, Redis, or this process alone.
 //!
 //! ```
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -29,6 +29,7 @@
 //! | `memory` (default) | `memory://`, [`memory`] | nothing |
 //! | `etcd` | `etcd://`, [`etcd`] | `protoc` to build |
 //! | `zookeeper` | `zookeeper://`, [`zookeeper`] | nothing |
+//! | `redis` | `redis://`, [`redis`] | nothing |
 
 pub mod blocking;
 mod connect;
@@ -65,4 +66,10 @@ pub mod etcd {
 #[cfg(feature = "zookeeper")]
 pub mod zookeeper {
     pub use leasehold_zookeeper::{ZooKeeperBackend, ZooKeeperConfig};
+}
+
+/// The Redis backend, for applications that build it themselves or ask the server what it promises.
+#[cfg(feature = "redis")]
+pub mod redis {
+    pub use leasehold_redis::{RedisBackend, RedisConfig, RedisReport};
 }
