@@ -129,6 +129,21 @@ impl ChildProcess {
     }
 }
 
+/// Resolves when this process is asked to end, by SIGTERM, which ends it no longer by itself.
+///
+/// # Errors
+/// If the kernel refuses; and without a feature that brings a service which processes can share, since nothing else here takes signals.
+pub fn terminated() -> io::Result<impl Future> {
+    #[cfg(any(feature = "etcd", feature = "zookeeper", feature = "redis"))]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut signals = signal(SignalKind::terminate())?;
+        Ok(async move { signals.recv().await })
+    }
+    #[cfg(not(any(feature = "etcd", feature = "zookeeper", feature = "redis")))]
+    Err::<std::future::Pending<()>, _>(io::ErrorKind::Unsupported.into())
+}
+
 impl Drop for ChildProcess {
     fn drop(&mut self) {
         // SIGKILL reaches a stopped process as well. Neither fails but on one that was collected before.
