@@ -105,17 +105,6 @@ tests() {
         --test-threads="$((threads > 4 ? 4 : threads))"
 }
 
-# It fails by itself unless the fenced store is right and the unfenced one wrong.
-paused_holder() {
-    ci/with-servers.sh cargo run --quiet --locked --package leasehold-examples --features etcd,zookeeper \
-        --example paused_holder
-}
-
-compare() {
-    ci/with-servers.sh cargo run --quiet --locked --package leasehold-examples --features etcd,zookeeper,redis \
-        --example compare -- --workers 4 --rounds 40
-}
-
 step 'install' ci/install.sh
 step 'shell scripts' shell_scripts
 step 'format' cargo fmt --all --check
@@ -126,8 +115,6 @@ step 'clippy' cargo clippy --locked --workspace --all-targets --all-features -- 
 step 'features one by one' features_one_by_one
 step 'documentation' env RUSTDOCFLAGS='--deny warnings' cargo doc --locked --workspace --all-features --no-deps
 step 'tests' tests
-step 'example quickstart' cargo run --quiet --locked --package leasehold-examples --example quickstart
-step 'example paused_holder' paused_holder
-step 'example compare' compare
+step 'examples' ci/examples.sh
 
 printf '\nOK: %d steps in %d s\n' "$steps" "$SECONDS"

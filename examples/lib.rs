@@ -1,5 +1,9 @@
 //! What the examples share.
 
+pub mod child_process;
+pub mod lines;
+pub mod node_thread;
+
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use lexopt::prelude::*;

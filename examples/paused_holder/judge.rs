@@ -1,21 +1,18 @@
 //! Keeps the two stores, stops and resumes the holders, and hears what they say.
+//!
+//! A holder says `connected`, `granted TOKEN`, `thinking`, `awake IS-HELD`, `lost REASON`, `done` or `failed WHY`, and asks the
+//! stores `fenced read TOKEN`, `fenced write TOKEN NUMBER`, `unfenced read`, `unfenced write NUMBER`, which is answered by a
+//! number or by `stale`. It is told `start` and `go on`.
 
 use std::error::Error;
 use std::time::Instant;
 
 use leasehold::FencingToken;
 use leasehold::fencing::{FencedRegister, Stale};
+use leasehold_examples::lines::Said;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use crate::lines::Said;
-
-/// A holder, as the judge has it.
-pub(crate) trait Holder {
-    fn tell(&mut self, line: &str) -> Result<(), Box<dyn Error>>;
-    /// Returns when it stands still, and tells by what means.
-    fn stop(&mut self) -> Result<&'static str, Box<dyn Error>>;
-    fn resume(&mut self) -> Result<(), Box<dyn Error>>;
-}
+use crate::holder::Holder;
 
 pub(crate) struct Judge {
     pub(crate) holders: [Box<dyn Holder>; 2],
@@ -43,7 +40,7 @@ impl Judge {
         for _ in 0..self.holders.len() {
             let said = self.said.recv().await.ok_or("nobody is there any more")?;
             if said.line != "connected" {
-                return Err(format!("holder {}: {}", said.holder, said.line).into());
+                return Err(format!("holder {}: {}", said.by, said.line).into());
             }
         }
         Ok(())
@@ -66,14 +63,14 @@ impl Judge {
     pub(crate) async fn next(&mut self, holder: usize) -> Result<Said, Box<dyn Error>> {
         loop {
             let said = self.said.recv().await.ok_or("nobody is there any more")?;
-            if self.done[said.holder] {
+            if self.done[said.by] {
                 continue;
             }
             if let Some(error) = said.line.strip_prefix("failed ") {
-                return Err(format!("holder {}: {error}", said.holder).into());
+                return Err(format!("holder {}: {error}", said.by).into());
             }
-            if said.holder != holder {
-                return Err(format!("holder {} says {:?} out of turn", said.holder, said.line).into());
+            if said.by != holder {
+                return Err(format!("holder {} says {:?} out of turn", said.by, said.line).into());
             }
             match self.access(&said.line)? {
                 Some(answer) => self.holders[holder].tell(&answer)?,

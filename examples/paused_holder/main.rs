@@ -14,12 +14,10 @@
 //! are processes, and A gets a real SIGSTOP. The run fails if what it prints did not happen.
 
 mod cut_off;
+mod holder;
 mod judge;
-mod lines;
 mod options;
-mod process;
 mod story;
-mod thread;
 mod worker;
 
 use std::error::Error;
@@ -34,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 async fn main() -> Result<(), Box<dyn Error>> {
     match Options::read()? {
         None => Ok(()),
-        Some(Task::Work(job)) => process::work(job).await,
+        Some(Task::Work(job)) => holder::work(job).await,
         Some(Task::Judge(options)) => judge(options).await,
     }
 }

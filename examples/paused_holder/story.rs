@@ -5,11 +5,11 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use leasehold::FencingToken;
+use leasehold_examples::child_process::ChildProcess;
 use tokio::sync::mpsc::unbounded_channel;
 
-use crate::judge::{Holder, Judge};
-use crate::process::Process;
-use crate::thread::Thread;
+use crate::holder::{self, Holder};
+use crate::judge::Judge;
 use crate::worker::Job;
 
 /// Holder A, which is stopped, and holder B, which gets the lock meanwhile.
@@ -96,12 +96,13 @@ fn cast(url: &str, ttl: Duration) -> Result<Judge, Box<dyn Error>> {
     let _ = leasehold::builder(url)?;
     let (judge, said) = unbounded_channel();
     let lock = format!("paused_holder/{}", std::process::id());
-    let holder = |holder, rounds, pauses| -> Result<Box<dyn Holder>, Box<dyn Error>> {
+    let holder = |number, rounds, pauses| -> Result<Box<dyn Holder>, Box<dyn Error>> {
         let job = Job { url: url.into(), ttl, lock: lock.clone(), rounds, pauses };
+        let judge = judge.clone();
         Ok(if url.starts_with("memory:") {
-            Box::new(Thread::start(holder, job, judge.clone())?)
+            Box::new(holder::Thread::start(number, job, judge)?)
         } else {
-            Box::new(Process::start(holder, &job, judge.clone())?)
+            Box::new(ChildProcess::start(number, &job.arguments(), judge)?)
         })
     };
     Ok(Judge::new([holder(A, 1, true)?, holder(B, ROUNDS, false)?], said))

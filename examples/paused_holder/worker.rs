@@ -4,8 +4,8 @@ use std::error::Error;
 use std::time::Duration;
 
 use leasehold::{CoordinatorBuilder, LossReason, Mutex, MutexGuard, ReleaseError};
-
-use crate::lines::Line;
+use leasehold_examples::lines::Line;
+use tokio::runtime::Handle;
 
 /// What a holder is to do.
 #[derive(Clone)]
@@ -20,20 +20,32 @@ pub(crate) struct Job {
 }
 
 impl Job {
+    /// What a process is started with to do it: what [`Options`](crate::options::Options) reads.
+    pub(crate) fn arguments(&self) -> Vec<String> {
+        let (ttl, rounds) = (self.ttl.as_secs().to_string(), self.rounds.to_string());
+        let words =
+            ["--url", &self.url, "--ttl", &ttl, "--worker", &self.lock, &rounds, &self.pauses.to_string()];
+        words.map(str::to_owned).into()
+    }
+
     pub(crate) fn builder(&self) -> Result<CoordinatorBuilder, leasehold::Error> {
         Ok(leasehold::builder(&self.url)?.ttl(self.ttl))
     }
 }
 
-/// Does the job and says how it ended.
-pub(crate) async fn work(job: Job, builder: CoordinatorBuilder, mut line: Line) {
-    match rounds(job, builder, &mut line).await {
+/// Does the job, over a session that is driven on `runtime` if one is given, and says how it ended.
+pub(crate) async fn work(job: Job, runtime: Option<Handle>, mut line: Line) {
+    match rounds(job, runtime, &mut line).await {
         Ok(()) => line.say("done"),
         Err(error) => line.say(format!("failed {error}")),
     }
 }
 
-async fn rounds(job: Job, builder: CoordinatorBuilder, line: &mut Line) -> Result<(), Box<dyn Error>> {
+async fn rounds(job: Job, runtime: Option<Handle>, line: &mut Line) -> Result<(), Box<dyn Error>> {
+    let mut builder = job.builder()?;
+    if let Some(runtime) = runtime {
+        builder = builder.runtime(runtime);
+    }
     let coordinator = builder.connect().await?;
     let mutex = coordinator.mutex(&job.lock);
     line.wait("connected", "start").await?;
