@@ -12,9 +12,11 @@ use crate::barrier::Barrier;
 use crate::builder::CoordinatorBuilder;
 use crate::capabilities::Capabilities;
 use crate::counter::Counter;
+use crate::double_barrier::DoubleBarrier;
 use crate::election::Election;
 use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
+use crate::group::Group;
 use crate::hold::Grant;
 use crate::latch::CountDownLatch;
 use crate::mutex::Mutex;
@@ -101,6 +103,16 @@ impl Coordinator {
     /// What is to be done once under that name. It costs nothing; a name that cannot be used is reported when it is run.
     pub fn once(&self, name: impl AsRef<str>) -> Once {
         Once::new(self.clone(), name.as_ref())
+    }
+
+    /// The group of that name. It costs nothing; a name that cannot be used is reported by the first operation.
+    pub fn group(&self, name: impl AsRef<str>) -> Group {
+        Group::new(self.clone(), name.as_ref())
+    }
+
+    /// The double barrier of that name, for so many parties. It costs nothing; what cannot be used is reported when it is entered.
+    pub fn double_barrier(&self, name: impl AsRef<str>, parties: u32) -> DoubleBarrier {
+        DoubleBarrier::new(self.clone(), name.as_ref(), parties)
     }
 
     /// Another coordinator over the same backend, with the same options but for those set on the builder: its session, and so

@@ -157,7 +157,7 @@ async fn a_release_comes_after_the_changes_before_it() {
     {
         let saying = say(&guard, "a");
         tokio::pin!(saying);
-        assert!(futures::poll!(saying.as_mut()).is_pending());
+        assert!(futures_util::poll!(saying.as_mut()).is_pending());
     }
     guard.release().await.unwrap();
     assert_eq!(fake.first(), None);
@@ -173,7 +173,7 @@ async fn a_release_that_another_end_overtakes_is_answered() {
     {
         let saying = say(&guard, "a");
         tokio::pin!(saying);
-        assert!(futures::poll!(saying.as_mut()).is_pending());
+        assert!(futures_util::poll!(saying.as_mut()).is_pending());
     }
     let held = guard.held().clone();
     guard.release().await.unwrap();

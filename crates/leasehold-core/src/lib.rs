@@ -17,6 +17,7 @@ mod completions;
 mod contenders;
 mod coordinator;
 mod counter;
+mod double_barrier;
 mod driver;
 mod election;
 mod engine;
@@ -25,6 +26,7 @@ mod error;
 #[cfg(test)]
 mod fake;
 pub mod fencing;
+mod group;
 mod guard;
 mod held;
 mod histogram;
@@ -40,6 +42,7 @@ mod named;
 mod observation;
 mod once;
 mod own_entry;
+mod partition;
 mod record;
 mod register;
 mod requests;
@@ -69,10 +72,12 @@ pub use clock::{Clock, ManualClock, Timestamp};
 pub use contenders::{Contender, Contenders};
 pub use coordinator::{Coordinator, ShutdownError};
 pub use counter::Counter;
+pub use double_barrier::{DoubleBarrier, Inside};
 pub use election::{
     Candidate, Election, Leader, LeaderStream, Leadership, LeadershipTicket, ParseTicketError,
 };
 pub use error::{Error, ErrorKind, ReleaseError};
+pub use group::{Group, GroupEvent, Member, MemberEvents, MemberId, MemberStream, Membership, Staying};
 pub use held::Held;
 pub use histogram::{Bucket, Histogram};
 pub use holder::HolderInfo;
@@ -83,6 +88,7 @@ pub use multi_lock::{MemberHeld, MemberLost, MultiHeld, MultiLock, MultiLockGuar
 pub use mutex::{Mutex, MutexGuard};
 pub use name::{KeyPath, Kind, MAX_NAME_BYTES, NameError, Namespace};
 pub use once::{Completion, Once};
+pub use partition::{OwnedItem, Partition};
 pub use register::{Register, Updated};
 pub use rw_lock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use semaphore::{Semaphore, SemaphorePermit};

@@ -28,7 +28,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::future::{FutureExt, select_all};
+use futures_util::future::{FutureExt, select_all};
 use tokio::time::Instant;
 
 use self::guard::Taken;

@@ -14,7 +14,7 @@
 
 use std::sync::Arc;
 
-use futures::future::{FutureExt, select_all};
+use futures_util::future::{FutureExt, select_all};
 use tokio::sync::watch;
 use tokio::time::sleep;
 

@@ -9,7 +9,7 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::Stream;
+use futures_util::Stream;
 
 use crate::acquisition::Patience;
 use crate::backend::Versioned;
@@ -220,7 +220,7 @@ impl Register {
     /// [`Register::changed`].
     pub fn watch(&self) -> impl Stream<Item = Result<Option<Versioned>, Error>> + Send + 'static {
         let register = self.clone();
-        futures::stream::unfold(Some((register, None)), |state| async {
+        futures_util::stream::unfold(Some((register, None)), |state| async {
             let (register, seen) = state?;
             let value = register.differs("watch", seen).await;
             let next = match &value {

@@ -28,6 +28,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
@@ -210,18 +211,32 @@ impl Named {
                 Patience::Forever => None,
             };
             let deadline = patient.and_then(|patience| Instant::now().checked_add(patience));
-            let mut wait =
-                Wait { engine: &engine, register, enough, once: patience == Patience::Try, read: false };
+            let mut step = RegisterIs { register, enough, once: patience == Patience::Try, read: false };
             let over = tokio::select! {
-                over = wait.run() => Some(over),
+                over = take_steps(&engine, &mut step) => Some(over),
                 () = until(deadline) => None,
             };
             match over {
                 Some(over) => over,
-                None if wait.read => Ok(None),
+                None if step.read => Ok(None),
                 None => Err(Failed::OutOfTime),
             }
         };
+        let answer = AbortOnDrop(self.spawn(task)).await;
+        self.answer(operation, answer)
+    }
+
+    /// Takes steps until one answers something.
+    ///
+    /// # Errors
+    /// As [`Named::until_register`].
+    pub(crate) async fn until<S: Step>(
+        &self,
+        operation: &'static str,
+        mut step: S,
+    ) -> Result<S::Output, Error> {
+        let engine = self.coordinator().engine().clone();
+        let task = async move { take_steps(&engine, &mut step).await };
         let answer = AbortOnDrop(self.spawn(task)).await;
         self.answer(operation, answer)
     }
@@ -272,56 +287,73 @@ impl Named {
     }
 }
 
-/// A wait for a value of a register.
-struct Wait<'a, E> {
-    engine: &'a Engine,
+/// One step of a wait: looks, and either answers or waits for a change.
+///
+/// It may be dropped at each of its awaits and taken again, on another session too, and an error that may pass is followed by
+/// another step. So a step concludes nothing from the one before but what stays true.
+#[async_trait]
+pub(crate) trait Step: Send + 'static {
+    /// What the wait is for.
+    type Output: Send + 'static;
+
+    /// `None`: something has changed, or may have.
+    async fn step(&mut self, live: &LiveSession) -> Result<Option<Self::Output>, BackendError>;
+}
+
+/// Waits for a value of a register.
+struct RegisterIs<E> {
     register: KeyPath,
     enough: E,
-    /// Only one look.
+    /// Only one look, which answers `None` if it is not enough.
     once: bool,
     /// Whether the value was read at all.
     read: bool,
 }
 
-impl<T, E: FnMut(Option<&Versioned>) -> Option<T>> Wait<'_, E> {
-    async fn run(&mut self) -> Result<Option<T>, Failed> {
-        let engine = self.engine;
-        tokio::select! {
-            biased;
-            () = engine.draining.cancelled() => Err(Failed::Closed),
-            looked = self.look_on() => looked,
-        }
-    }
+#[async_trait]
+impl<T, E> Step for RegisterIs<E>
+where
+    T: Send + 'static,
+    E: FnMut(Option<&Versioned>) -> Option<T> + Send + 'static,
+{
+    type Output = Option<T>;
 
-    async fn look_on(&mut self) -> Result<Option<T>, Failed> {
+    async fn step(&mut self, live: &LiveSession) -> Result<Option<Option<T>>, BackendError> {
+        let value = live.session.read(&self.register).await?;
+        self.read = true;
+        let enough = (self.enough)(value.as_ref());
+        if enough.is_some() || self.once {
+            return Ok(Some(enough));
+        }
+        let seen = value.map_or(0, |value| value.version);
+        live.session.register_changed(&self.register, seen).await.map(|()| None)
+    }
+}
+
+/// Takes steps until one answers something, or the coordinator drains.
+async fn take_steps<S: Step>(engine: &Engine, step: &mut S) -> Result<S::Output, Failed> {
+    let steps = async {
         let mut backoff = transient_backoff();
         loop {
-            let live = self.engine.live_session().await.map_err(no_session)?;
-            let looked = tokio::select! {
-                looked = self.look(&live) => looked,
+            let live = engine.live_session().await.map_err(no_session)?;
+            let stepped = tokio::select! {
+                stepped = step.step(&live) => stepped,
                 _ = live.liveness().lost() => continue,
             };
-            match looked {
-                Ok(None) if !self.once => backoff = transient_backoff(),
-                Ok(looked) => return Ok(looked),
+            match stepped {
+                Ok(Some(output)) => return Ok(output),
+                Ok(None) => backoff = transient_backoff(),
                 Err(error) => {
                     retryable(&live, error, Effect::Read)?;
                     sleep(backoff.next_delay()).await;
                 }
             }
         }
-    }
-
-    /// Reads, and unless that is enough waits for a change.
-    async fn look(&mut self, live: &LiveSession) -> Result<Option<T>, BackendError> {
-        let value = live.session.read(&self.register).await?;
-        self.read = true;
-        let enough = (self.enough)(value.as_ref());
-        if enough.is_none() && !self.once {
-            let seen = value.map_or(0, |value| value.version);
-            live.session.register_changed(&self.register, seen).await?;
-        }
-        Ok(enough)
+    };
+    tokio::select! {
+        biased;
+        () = engine.draining.cancelled() => Err(Failed::Closed),
+        output = steps => output,
     }
 }
 

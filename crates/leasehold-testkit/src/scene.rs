@@ -73,6 +73,10 @@ impl Scene {
         Mortal { coordinator, runtime: Some(runtime) }
     }
 
+    pub(crate) fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
     /// The path of a lock.
     pub(crate) fn path(&self, name: &str) -> KeyPath {
         self.path_of(Kind::Lock, name)

@@ -39,12 +39,13 @@ pub use connect::{builder, connect, connect_lazy};
 pub use leasehold_core::fencing;
 pub use leasehold_core::{
     Admin, Bucket, Candidate, Capabilities, ContenderInfo, Coordinator, CoordinatorBuilder, Credentials,
-    DEFAULT_TTL, Election, EntryDetails, EntryId, Error, ErrorKind, FencingToken, Guard, Held, Histogram,
-    HolderInfo, Leader, LeaderStream, Leadership, LeadershipTicket, LossReason, MAX_NAME_BYTES, MemberHeld,
-    MemberLost, Mode, MultiHeld, MultiLock, MultiLockGuard, MultiReleaseError, Mutex, MutexGuard, NameError,
-    Namespace, ParseEntryIdError, ParseTicketError, ParseTokenError, Recipe, ReleaseError, Released, RwLock,
-    RwLockReadGuard, RwLockWriteGuard, Semaphore, SemaphorePermit, SharedGuard, ShutdownError, Standing,
-    State, Stats, Status,
+    DEFAULT_TTL, DoubleBarrier, Election, EntryDetails, EntryId, Error, ErrorKind, FencingToken, Group,
+    GroupEvent, Guard, Held, Histogram, HolderInfo, Inside, Leader, LeaderStream, Leadership,
+    LeadershipTicket, LossReason, MAX_NAME_BYTES, Member, MemberEvents, MemberHeld, MemberId, MemberLost,
+    MemberStream, Membership, Mode, MultiHeld, MultiLock, MultiLockGuard, MultiReleaseError, Mutex,
+    MutexGuard, NameError, Namespace, OwnedItem, ParseEntryIdError, ParseTicketError, ParseTokenError,
+    Partition, Recipe, ReleaseError, Released, RwLock, RwLockReadGuard, RwLockWriteGuard, Semaphore,
+    SemaphorePermit, SharedGuard, ShutdownError, Standing, State, Stats, Status, Staying,
 };
 pub use leasehold_core::{Barrier, Completion, CountDownLatch, Counter, Once, Register, Updated, Versioned};
 

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use futures::future::try_join_all;
+use futures_util::future::try_join_all;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::check_who;

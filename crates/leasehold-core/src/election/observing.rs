@@ -15,7 +15,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use futures::Stream;
+use futures_util::Stream;
 use tokio::sync::watch;
 use tokio_util::sync::ReusableBoxFuture;
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use futures::future::join_all;
+use futures_util::future::join_all;
 
 use super::held::{MemberHeld, MultiHeld};
 use crate::error::{Error, ReleaseError};

@@ -11,7 +11,7 @@ use std::future::Future;
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
-use futures::future::{FutureExt, select_all};
+use futures_util::future::{FutureExt, select_all};
 use tokio_util::sync::CancellationToken;
 
 use crate::coordinator::Coordinator;

@@ -6,10 +6,13 @@
 pub mod admin;
 pub mod barriers;
 mod common;
+pub mod double_barrier;
 pub mod election;
+pub mod group;
 pub mod hold_limits;
 pub mod multi_lock;
 pub mod once;
+pub mod partition;
 pub mod register;
 pub mod rw_lock;
 pub mod semaphore;
@@ -69,9 +72,17 @@ macro_rules! recipe_suites {
             use super::$world;
             $crate::__barriers_cases!($crate::__recipe_tests, barriers, $world);
         }
+        mod double_barrier {
+            use super::$world;
+            $crate::__double_barrier_cases!($crate::__recipe_tests, double_barrier, $world);
+        }
         mod election {
             use super::$world;
             $crate::__election_cases!($crate::__recipe_tests, election, $world);
+        }
+        mod group {
+            use super::$world;
+            $crate::__group_cases!($crate::__recipe_tests, group, $world);
         }
         mod hold_limits {
             use super::$world;
@@ -84,6 +95,10 @@ macro_rules! recipe_suites {
         mod once {
             use super::$world;
             $crate::__once_cases!($crate::__recipe_tests, once, $world);
+        }
+        mod partition {
+            use super::$world;
+            $crate::__partition_cases!($crate::__recipe_tests, partition, $world);
         }
         mod register {
             use super::$world;
