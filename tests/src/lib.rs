@@ -4,4 +4,4 @@ mod fenced_file;
 mod witness;
 
 pub use fenced_file::{FencedFile, Record};
-pub use witness::{Gauge, Inside, Witness};
+pub use witness::{Gauge, Witness, Witnessed};

@@ -23,7 +23,7 @@ pub struct Witness {
 /// To be inside; dropping it is to be outside again.
 #[derive(Debug)]
 #[must_use = "dropped at once, it is outside at once"]
-pub struct Inside {
+pub struct Witnessed {
     _locked: File,
 }
 
@@ -38,22 +38,22 @@ impl Witness {
     /// # Errors
     /// Those of the file system; of kind `Other` if somebody is inside, or if the token is not greater than that of everybody who
     /// was inside alone before.
-    pub fn alone(&self, token: FencingToken) -> io::Result<Inside> {
+    pub fn alone(&self, token: FencingToken) -> io::Result<Witnessed> {
         let mut file = self.enter(FlockOperation::NonBlockingLockExclusive)?;
         check(&mut file, token)?;
         file.seek(SeekFrom::Start(0))?;
         file.write_all(token.to_string().as_bytes())?;
-        Ok(Inside { _locked: file })
+        Ok(Witnessed { _locked: file })
     }
 
     /// Goes in, beside others of the same kind.
     ///
     /// # Errors
     /// As [`Witness::alone`], where somebody is inside alone.
-    pub fn beside_others(&self, token: FencingToken) -> io::Result<Inside> {
+    pub fn beside_others(&self, token: FencingToken) -> io::Result<Witnessed> {
         let mut file = self.enter(FlockOperation::NonBlockingLockShared)?;
         check(&mut file, token)?;
-        Ok(Inside { _locked: file })
+        Ok(Witnessed { _locked: file })
     }
 
     fn enter(&self, how: FlockOperation) -> io::Result<File> {
@@ -82,7 +82,7 @@ fn check(file: &mut File, token: FencingToken) -> io::Result<()> {
     Err(io::Error::other(format!("{token} comes after {last}")))
 }
 
-/// Counts how much is inside, and how much there ever was. What a killed process counted stays.
+/// Counts how much is inside. What a killed process counted stays.
 #[derive(Debug, Clone)]
 pub struct Gauge {
     path: PathBuf,
@@ -122,5 +122,40 @@ impl Gauge {
         file.seek(SeekFrom::Start(0))?;
         file.write_all(now.to_string().as_bytes())?;
         Ok(now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_witness_sees_overlaps_and_tokens_that_do_not_rise() {
+        let dir = tempfile::tempdir().unwrap();
+        let witness = Witness::new(dir.path(), "lock");
+        let token = |order| FencingToken::new(0, order, 0);
+        let one = witness.beside_others(token(1)).unwrap();
+        let other = witness.beside_others(token(1)).unwrap();
+        witness.alone(token(2)).unwrap_err();
+        drop((one, other));
+        let alone = witness.alone(token(2)).unwrap();
+        witness.alone(token(3)).unwrap_err();
+        witness.beside_others(token(3)).unwrap_err();
+        drop(alone);
+        witness.alone(token(2)).unwrap_err();
+        witness.beside_others(token(2)).unwrap_err();
+        drop(witness.beside_others(token(3)).unwrap());
+        drop(witness.alone(token(10)).unwrap());
+        witness.alone(token(9)).unwrap_err();
+        drop(Witness::new(dir.path(), "another").alone(token(1)).unwrap());
+    }
+
+    #[test]
+    fn a_gauge_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        let gauge = Gauge::new(&dir.path().join("gauge"));
+        assert_eq!([gauge.enter(9).unwrap(), gauge.enter(2).unwrap()], [9, 11]);
+        assert_eq!([gauge.leave(9).unwrap(), gauge.leave(2).unwrap()], [2, 0]);
+        gauge.leave(1).unwrap_err();
     }
 }

@@ -4,12 +4,17 @@
 #![cfg(target_os = "linux")]
 
 mod admin;
+mod barriers;
+mod double_barrier;
 mod elections;
+mod group;
+mod multi_lock;
 mod once;
+mod partition;
 mod process;
 mod registers;
 mod rw_lock;
-mod several_locks;
+mod semaphore;
 
 use std::io::Write;
 use std::process::{Child, Command, Output, Stdio};

@@ -14,6 +14,9 @@ pub(crate) const MORTAL: u64 = 3;
 /// The TTL, in seconds, of those that have no need of a short one.
 pub(crate) const LASTING: u64 = 15;
 
+/// How long something is watched that must not happen.
+pub(crate) const QUIET: Duration = Duration::from_millis(300);
+
 /// How long a queue may take to become what it is to become.
 const PATIENCE: Duration = Duration::from_secs(30);
 

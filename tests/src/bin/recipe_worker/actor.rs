@@ -2,15 +2,26 @@
 
 use std::fmt::Display;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use leasehold::{Coordinator, Error};
 use tokio::sync::mpsc;
 
 use crate::refuse;
 
+/// Says what happens in the name of an ID.
+#[derive(Clone)]
+pub(crate) struct Voice(Arc<str>);
+
+impl Voice {
+    pub(crate) fn say(&self, outcome: impl Display) {
+        println!("{} {outcome}", self.0);
+    }
+}
+
 /// One ID: its commands, one after the other, and what it says.
 pub(crate) struct Actor {
-    id: String,
+    pub(crate) voice: Voice,
     pub(crate) coordinator: Coordinator,
     commands: mpsc::UnboundedReceiver<String>,
     /// The newest of them.
@@ -19,7 +30,7 @@ pub(crate) struct Actor {
 
 impl Actor {
     pub(crate) fn new(id: &str, coordinator: Coordinator, commands: mpsc::UnboundedReceiver<String>) -> Self {
-        Self { id: id.to_owned(), coordinator, commands, command: String::new() }
+        Self { voice: Voice(id.into()), coordinator, commands, command: String::new() }
     }
 
     pub(crate) async fn run(mut self) {
@@ -43,7 +54,15 @@ impl Actor {
             ["once", rest @ ..] => self.once(rest).await,
             ["register", rest @ ..] => self.register(rest).await,
             ["counter", rest @ ..] => self.counter(rest).await,
+            ["group", rest @ ..] => self.group(rest).await,
+            ["partition", rest @ ..] => self.partition(rest).await,
+            ["double_barrier", rest @ ..] => self.double_barrier(rest).await,
             ["admin", rest @ ..] => self.admin(rest).await,
+            // It was meant for work that has ended meanwhile.
+            ["finish" | "fail"] => {
+                self.say("nothing runs");
+                Ok(())
+            }
             _ => self.misunderstood(),
         }
     }
@@ -56,7 +75,7 @@ impl Actor {
     }
 
     pub(crate) fn say(&self, outcome: impl Display) {
-        println!("{} {outcome}", self.id);
+        self.voice.say(outcome);
     }
 
     pub(crate) fn say_error(&self, error: &Error) {
@@ -66,7 +85,7 @@ impl Actor {
 
     /// Ends the process: the test says what has no meaning here.
     pub(crate) fn misunderstood(&self) -> ! {
-        refuse(&format!("{} does not understand {:?}", self.id, self.command));
+        refuse(&format!("{} does not understand {:?}", self.voice.0, self.command));
     }
 
     /// An argument of another type than text.
@@ -75,7 +94,7 @@ impl Actor {
             Ok(parsed) => parsed,
             Err(_) => refuse(&format!(
                 "{} does not understand {:?}: {word:?} is no {}",
-                self.id,
+                self.voice.0,
                 self.command,
                 std::any::type_name::<T>()
             )),

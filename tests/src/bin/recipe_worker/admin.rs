@@ -40,6 +40,7 @@ fn recipe_of(word: &str) -> Recipe {
         "rw_lock" => Recipe::RwLock,
         "semaphore" => Recipe::Semaphore,
         "election" => Recipe::Election,
+        "double_barrier" => Recipe::DoubleBarrier,
         _ => refuse(&format!("{word:?} is no recipe that has contenders")),
     }
 }

@@ -3,7 +3,8 @@
 use std::pin::pin;
 
 use leasehold::{
-    Error, Held, Leadership, MutexGuard, ReleaseError, RwLockReadGuard, RwLockWriteGuard, SemaphorePermit,
+    Error, Held, Leadership, Membership, MutexGuard, ReleaseError, RwLockReadGuard, RwLockWriteGuard,
+    SemaphorePermit,
 };
 
 use crate::actor::Actor;
@@ -15,6 +16,7 @@ pub(crate) enum Place {
     Writer(RwLockWriteGuard),
     Permit(SemaphorePermit),
     Leader(Leadership),
+    Member(Membership),
 }
 
 impl Place {
@@ -25,6 +27,7 @@ impl Place {
             Place::Writer(guard) => guard.held(),
             Place::Permit(permit) => permit.held(),
             Place::Leader(leadership) => leadership.held(),
+            Place::Member(membership) => membership.held(),
         }
     }
 
@@ -35,6 +38,7 @@ impl Place {
             Place::Writer(guard) => guard.release().await,
             Place::Permit(permit) => permit.release().await,
             Place::Leader(leadership) => leadership.resign().await,
+            Place::Member(membership) => membership.release().await,
         }
     }
 }
@@ -106,6 +110,10 @@ impl Actor {
             (["proclaim", value], Place::Leader(leadership)) => {
                 leadership.proclaim((*value).to_owned()).await?;
                 Ok("proclaimed".into())
+            }
+            (["set_value", value], Place::Member(membership)) => {
+                membership.set_value((*value).to_owned()).await?;
+                Ok("value set".into())
             }
             (["ticket"], Place::Leader(leadership)) => {
                 let ticket = leadership.ticket()?.to_bytes();

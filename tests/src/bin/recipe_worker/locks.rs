@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use leasehold::{Error, MultiLock};
-use leasehold_tests::{Gauge, Inside, Witness};
+use leasehold_tests::{Gauge, Witness, Witnessed};
 use tokio::time::sleep;
 
 use crate::actor::Actor;
@@ -125,7 +125,7 @@ impl Actor {
                             }
                             Ok(())
                         }
-                        Some(other) => self.misunderstood(),
+                        Some(_) => self.misunderstood(),
                     };
                 }
             }
@@ -154,12 +154,12 @@ impl Actor {
 }
 
 /// Is inside of all of them for a while.
-async fn stay_inside(witnessed: Vec<io::Result<Inside>>) {
+async fn stay_inside(witnessed: Vec<io::Result<Witnessed>>) {
     let _inside: Vec<_> = witnessed.into_iter().map(seen).collect();
     sleep(STAY).await;
 }
 
 /// What was witnessed, or the end of the process: the lock does not do what it is for.
-fn seen<T>(witnessed: io::Result<T>) -> T {
+pub(crate) fn seen<T>(witnessed: io::Result<T>) -> T {
     witnessed.unwrap_or_else(|error| refuse(&format!("a lock failed: {error}")))
 }

@@ -18,21 +18,29 @@
 //! | `election leader NAME`, `election observe NAME` | `leader VALUE TOKEN`, `nobody`; the second for ever |
 //! | `barrier set\|lift\|is_set\|wait NAME` | `set`, `lifted`, `true` or `false`, `passed` |
 //! | `latch count_down\|wait NAME COUNT` | `left N`, `open` |
-//! | `once run NAME OCCURRENCE RESULT` | `running TOKEN`; `finish` → `done RESULT here`, `fail` → `failed`; `done RESULT elsewhere` |
+//! | `once run NAME OCCURRENCE RESULT` | `running TOKEN`; `finish` → `done RESULT here` or, too late, `nothing runs`, `fail` → `failed`; `done RESULT elsewhere` |
 //! | `once completion NAME OCCURRENCE` | `done RESULT elsewhere`, `open` |
 //! | `register read\|write\|compare_and_set\|changed\|append …` | `value VALUE VERSION`, `nothing`, `version N`, `other version`, `done` |
 //! | `counter get NAME`, `counter add NAME AMOUNT TIMES` | `counted N…` |
+//! | `group join NAME VALUE` | a hold |
+//! | `group members NAME` | `members VALUE…` |
+//! | `group events NAME` | `joined VALUE`, `changed VALUE`, `left VALUE` for ever |
+//! | `partition run NAME DIR ITEM…` | `owns ITEM`, `gave ITEM`; `stop` → `over` |
+//! | `double_barrier enter NAME PARTIES` | `entered ROUND`; `leave` → `left` |
 //! | `admin contenders\|ask\|force_release RECIPE NAME [WHO]` | `contenders STANDING:PID…`, `asked N`, `released HOW` |
 //!
 //! **A hold** is `granted TOKEN` or `busy`. Then it says `lost REASON` and `asked WHO` when that happens, and takes `release` →
 //! `released`, `write REGISTER VALUE` → `version N` (on condition of the hold), and according to what it is `downgrade` →
-//! `downgraded`, `proclaim VALUE` → `proclaimed`, `ticket` → `ticket HEX`.
+//! `downgraded`, `proclaim VALUE` → `proclaimed`, `ticket` → `ticket HEX`, `set_value VALUE` → `value set`.
+//!
+//! What is done with a DIR is witnessed there: the process ends with the status 2 if a lock does not exclude or a token does not rise.
 //!
 //! Whatever fails says `error KIND REASON: MESSAGE`; the reason is `-` if it is not a loss.
 
 mod actor;
 mod admin;
 mod elections;
+mod groups;
 mod holds;
 mod locks;
 mod once;

@@ -40,7 +40,7 @@ impl Actor {
         match self.next().await.as_deref() {
             Some("finish") => Ok(result.to_owned()),
             Some("fail") => Err(Failed),
-            Some(other) => self.misunderstood(),
+            Some(_) => self.misunderstood(),
             None => Err(Failed),
         }
     }
