@@ -41,13 +41,14 @@ async fn a_limit_is_reached_and_never_exceeded(service: Service) {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("gauge");
     let mut processes: [_; 4] = service.processes(LASTING).await;
-    for (process, count) in processes.iter_mut().zip([1, 2, 1, 3]) {
+    for (process, count) in processes.iter_mut().zip([1, 2, 1, 2]) {
         process.tell(&format!("s semaphore stress pool 3 {count} {} 40", file.display())).await;
     }
-    for (process, count) in processes.iter_mut().zip([1, 2, 1, 3]) {
+    let mut reached = 0;
+    for process in &mut processes {
         let outcome = process.hear("s").await;
         let most: u32 = outcome.strip_prefix("done ").and_then(|most| most.parse().ok()).expect(&outcome);
-        assert!(most <= 3, "{most} of 3 were inside beside the one of {count}");
-        assert!(most > count || count == 3, "the one of {count} was never beside another");
+        reached = reached.max(most);
     }
+    assert_eq!(reached, 3);
 }

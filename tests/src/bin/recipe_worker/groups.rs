@@ -1,6 +1,6 @@
 //! Groups, the division of items, and double barriers.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use leasehold::{Error, GroupEvent, OwnedItem};
 use leasehold_tests::Witness;
@@ -70,7 +70,7 @@ impl Actor {
 
 /// The work on an item, which ends when it is to end.
 async fn own(voice: Voice, dir: PathBuf, item: OwnedItem) {
-    let _witnessed = seen(Witness::new(Path::new(&dir), item.item()).alone(item.held().fencing_token()));
+    let _witnessed = seen(Witness::new(&dir, item.item()).alone(item.held().fencing_token()));
     voice.say(format_args!("owns {}", item.item()));
     let _given = Given { voice, item: item.item().to_owned() };
     item.cancellation_token().cancelled().await;
