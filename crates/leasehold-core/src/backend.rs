@@ -219,8 +219,8 @@ pub enum RegisterWritten {
 /// # Contract
 ///
 /// 1. `enqueue` creates the entry at the queue's end, tied to the session, atomically and in one round trip
-///    where the service can. It is idempotent by attempt id: repeated, it answers the same place. `order` grows with
-///    every entry of the queue, whatever happened to earlier ones.
+///    where the service can. It is idempotent by attempt id: repeated, it answers the same place. `order` is greater than 0 and grows with
+///    every entry of the queue, whatever happened to earlier ones, also those of the same attempt.
 /// 2. `enqueue` with `only_if_free` answers [`Enqueued::Busy`] and leaves nothing unless the mode
 ///    [is admitted](Mode::is_admitted_behind) behind everybody who is there. Where the service can decide it in a transaction, a busy queue is not written to.
 /// 3. `contenders` shows a state at least as new as every `enqueue`, `withdraw` and `publish` of this session that has
