@@ -316,8 +316,8 @@ impl Acquisition {
                     }
                     return Ok(contenders);
                 }
-                Ok(Enqueued::Busy) => {
-                    self.busy(own, caller).await;
+                Ok(Enqueued::Busy { contenders }) => {
+                    self.busy(own, contenders, caller).await;
                     return Err(Ended::Done);
                 }
                 Err(error) => {
@@ -334,15 +334,24 @@ impl Acquisition {
     }
 
     /// Answers a try that met others: why they cannot agree, if the rule objects, as far as that shows in time.
-    async fn busy(&self, own: &OwnEntry, caller: &mut Caller) {
+    async fn busy(&self, own: &OwnEntry, met: Option<Contenders>, caller: &mut Caller) {
         if caller.is_answered() || !self.request.rule.may_object() {
             return caller.answer(Ok(None));
         }
         let mut objection = None;
-        let look = &mut |queue: &Contenders| objection = self.request.rule.objection(queue, own.mode);
+        let mut look = |queue: &Contenders| objection = self.request.rule.objection(queue, own.mode);
+        let look = async {
+            match &met {
+                Some(met) => {
+                    look(met);
+                    Ok(())
+                }
+                None => own.queue.contenders(&mut look).await,
+            }
+        };
         let looked = tokio::select! {
             biased;
-            looked = own.queue.contenders(look) => looked,
+            looked = look => looked,
             stop = caller.stopped(&self.engine) => return match stop {
                 Stop::OutOfTime => caller.answer(Ok(None)),
                 stop => self.stop(caller, stop),

@@ -196,7 +196,8 @@ pub struct RegisterWrite {
     pub value: Bytes,
     /// Only if the version is this one; 0 means "only if it is absent".
     pub if_version: Option<u64>,
-    /// Only if this attempt still has its entry in this queue.
+    /// Only if this attempt still has its entry in this queue. An entry is known by its attempt: one that an administrator removed, and that an enqueue
+    /// which went unanswered brought back afterwards, satisfies it until its owner has noticed that and removed it.
     pub if_held: Option<(KeyPath, AttemptId)>,
 }
 
@@ -291,7 +292,10 @@ pub enum Enqueued {
         contenders: Option<Contenders>,
     },
     /// Somebody is there, nothing was left.
-    Busy,
+    Busy {
+        /// The contenders that were met, where they came with the answer.
+        contenders: Option<Contenders>,
+    },
 }
 
 /// What a waiter wants to hear of.
