@@ -221,6 +221,11 @@ async fn a_shutdown_keeps_to_its_grace() {
 #[tokio::test(start_paused = true)]
 async fn a_refusal_for_good_is_told_while_waiting_for_a_session() {
     let service = MemoryService::with_tokio_time();
+    let refused = builder(&service).resume(Credentials::from_bytes(*b"bad")).connect_lazy().unwrap();
+    let error = refused.mutex("one").lock().await.unwrap_err();
+    assert_eq!((error.kind(), error.backend()), (ErrorKind::InvalidConfig, Some("memory")));
+    assert!(service.is_empty());
+
     let lazy = builder(&service).ttl(Duration::from_secs(1)).connect_lazy().unwrap();
     lazy.mutex("one").lock().await.unwrap().release().await.unwrap();
     lazy.shutdown(Duration::ZERO).await.unwrap();

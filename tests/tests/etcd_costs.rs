@@ -107,6 +107,30 @@ async fn handoffs_between_sessions_open_no_watches_and_list_nothing() {
     drop(coordinators);
 }
 
+/// A try that is turned away has listed the queue to see that, and need not open a watch to see why.
+#[tokio::test]
+async fn a_busy_try_lists_the_queue_and_watches_nothing() {
+    const TRIES: usize = 10;
+    let server = EtcdServer::start(ServerOptions::default()).await;
+    let (holder, other) = (coordinator(&server.endpoint()).await, coordinator(&server.endpoint()).await);
+    let _permit = holder.semaphore("a", 1).acquire().await.unwrap();
+    let before = server.metrics().await;
+    for _ in 0..TRIES {
+        assert!(other.semaphore("a", 1).try_acquire().await.unwrap().is_none());
+    }
+    let mismatch = other.semaphore("a", 2).try_acquire().await.unwrap_err();
+    assert_eq!(mismatch.kind(), leasehold::ErrorKind::Mismatch);
+    let after = server.metrics().await;
+    let counted = |method| {
+        let count =
+            |metrics: &Metrics| metrics.with("grpc_server_msg_received_total", &[("grpc_method", method)]);
+        (count(&after) - count(&before)) as usize
+    };
+    assert_eq!((counted("Watch"), counted("Txn")), (0, 0));
+    let looks_of_renewals = (renewals(&after) - renewals(&before)) as usize;
+    assert_eq!(counted("Range") - looks_of_renewals, TRIES + 1);
+}
+
 #[tokio::test]
 async fn a_watch_that_nobody_needs_is_given_up() {
     let server = EtcdServer::start(ServerOptions::default()).await;
@@ -144,7 +168,7 @@ async fn a_long_queue_is_listed_whole() {
             let new = NewEntry { value: vec![b'x'; 2_000].into(), ..entry(*attempt) };
             match queue.enqueue(new).await.unwrap() {
                 Enqueued::Placed { order, .. } => (order, *attempt),
-                Enqueued::Busy => panic!("nobody asked whether it is free"),
+                Enqueued::Busy { .. } => panic!("nobody asked whether it is free"),
             }
         });
         orders.extend(futures::future::join_all(placed).await);

@@ -28,7 +28,8 @@
 //!
 //! **At each await.** The task is dropped only with its runtime. Then the guard is told by [`EndOnDrop`], and the service
 //! removes the entry with the session. An enqueue is never dropped in flight: if the caller ends meanwhile, the caller is
-//! answered at once, the enqueue is awaited (the backend bounds it by the request time-out), and the entry withdrawn.
+//! answered at once, the enqueue is awaited (the backend bounds it by the request time-out), and the entry withdrawn. The same goes for a
+//! withdrawal that is under way when the caller ends.
 //! An enqueue that went unanswered even once marks the attempt as ambiguous for its whole life: it might be applied after the
 //! withdrawal, and the backend must prevent that (`Certainty::Ambiguous`).
 //!
@@ -191,9 +192,10 @@ impl Caller {
 /// than its entry, if all is well.
 const FIRST_SECOND_LOOK: Duration = Duration::from_millis(200);
 
-/// When it does so from then on, for the case that somebody else is not well: between a quarter and a half of the TTL later.
-fn next_second_look(ttl: Duration) -> Duration {
-    Backoff::new(ttl / 2, ttl / 2).next_delay()
+/// When it does so from then on, for the case that somebody else is not well: between a quarter and a half of the TTL later; never, where no
+/// clock reaches that.
+fn next_second_look(ttl: Duration) -> Option<Instant> {
+    Instant::now().checked_add(Backoff::new(ttl / 2, ttl / 2).next_delay())
 }
 
 /// Resolves at the deadline, if there is one.
@@ -239,20 +241,18 @@ impl Acquisition {
         let queue = live.session.queue(&self.request.path);
         let mut own = OwnEntry::new(live, queue, self.request.mode);
         let value = value_of_new_entry(&self.engine, &self.request.payload);
-        let (order, contenders) = match self.enqueue(&mut own, &value, caller).await {
-            Ok(placed) => placed,
-            Err(ended) => {
-                own.leave_nothing(&self.engine).await;
-                return ended;
-            }
+        let waited = match self.enqueue(&mut own, &value, caller).await {
+            Ok(contenders) => self.wait(&own, contenders, caller).await,
+            Err(ended) => Err(ended),
         };
-        let announce = match self.wait(&own, contenders, caller).await {
+        let announce = match waited {
             Ok(announce) => announce,
             Err(ended) => {
-                own.withdraw(&self.engine, None).await;
-                return ended;
+                self.leave_nothing(&own, caller).await;
+                return if caller.is_answered() { Ended::Done } else { ended };
             }
         };
+        let order = own.order;
         let state =
             HeldState::new(&self.engine, &self.request, &own, FencingToken::new(self.engine.epoch, order, 0));
         // As long as nobody has changed the entry, its version is its order.
@@ -263,13 +263,30 @@ impl Acquisition {
         Ended::Done
     }
 
-    /// Creates the entry, and answers its order and what came with it.
+    /// Sees to it that there is no entry and none can come to be. A caller that stops meanwhile is answered at once.
+    async fn leave_nothing(&self, own: &OwnEntry, caller: &mut Caller) {
+        if !own.may_exist() {
+            return;
+        }
+        let withdrawn = own.withdraw(&self.engine, None);
+        tokio::pin!(withdrawn);
+        tokio::select! {
+            biased;
+            () = &mut withdrawn => {}
+            stop = caller.stopped(&self.engine) => {
+                self.stop(caller, stop);
+                withdrawn.await;
+            }
+        }
+    }
+
+    /// Creates the entry, and answers what came with it.
     async fn enqueue(
         &self,
         own: &mut OwnEntry,
         value: &EntryValue,
         caller: &mut Caller,
-    ) -> Result<(u64, Option<Contenders>), Ended> {
+    ) -> Result<Option<Contenders>, Ended> {
         let mut backoff = transient_backoff();
         let value = value.encode();
         loop {
@@ -292,14 +309,15 @@ impl Acquisition {
                 }
             };
             match enqueued {
-                Ok(Enqueued::Placed { .. }) if caller.is_answered() => {
-                    own.withdraw(&self.engine, None).await;
-                    return Err(Ended::Done);
+                Ok(Enqueued::Placed { order, contenders }) => {
+                    own.order = order;
+                    if caller.is_answered() {
+                        return Err(Ended::Done);
+                    }
+                    return Ok(contenders);
                 }
-                Ok(Enqueued::Placed { order, contenders }) => return Ok((order, contenders)),
-                Ok(Enqueued::Busy) => {
-                    let answer = self.busy(own).await;
-                    caller.answer(answer);
+                Ok(Enqueued::Busy { contenders }) => {
+                    self.busy(own, contenders, caller).await;
                     return Err(Ended::Done);
                 }
                 Err(error) => {
@@ -315,22 +333,37 @@ impl Acquisition {
         }
     }
 
-    /// The answer to a try that met others: why they cannot agree, if the rule objects.
-    async fn busy(&self, own: &OwnEntry) -> Answer {
-        if !self.request.rule.may_object() {
-            return Ok(None);
+    /// Answers a try that met others: why they cannot agree, if the rule objects, as far as that shows in time.
+    async fn busy(&self, own: &OwnEntry, met: Option<Contenders>, caller: &mut Caller) {
+        if caller.is_answered() || !self.request.rule.may_object() {
+            return caller.answer(Ok(None));
         }
         let mut objection = None;
-        let look = &mut |queue: &Contenders| objection = self.request.rule.objection(queue, own.mode);
-        match own.queue.contenders(look).await {
-            Err(error) if !error.is_transient() && error.kind() != BackendErrorKind::SessionLost => {
+        let mut look = |queue: &Contenders| objection = self.request.rule.objection(queue, own.mode);
+        let look = async {
+            match &met {
+                Some(met) => {
+                    look(met);
+                    Ok(())
+                }
+                None => own.queue.contenders(&mut look).await,
+            }
+        };
+        let looked = tokio::select! {
+            biased;
+            looked = look => looked,
+            stop = caller.stopped(&self.engine) => return match stop {
+                Stop::OutOfTime => caller.answer(Ok(None)),
+                stop => self.stop(caller, stop),
+            },
+        };
+        caller.answer(match (looked, objection) {
+            (Err(error), _) if !error.is_transient() && error.kind() != BackendErrorKind::SessionLost => {
                 Err(self.backend_error(Arc::new(error)))
             }
-            _ => match objection {
-                Some(objection) => Err(self.error(ErrorKind::Mismatch, &objection)),
-                None => Ok(None),
-            },
-        }
+            (_, Some(objection)) => Err(self.error(ErrorKind::Mismatch, &objection)),
+            (_, None) => Ok(None),
+        });
     }
 
     /// Waits until the rule grants, and answers what it announces.
@@ -342,7 +375,7 @@ impl Acquisition {
     ) -> Result<Option<Mode>, Ended> {
         let rule = self.request.rule;
         let mut backoff = transient_backoff();
-        let mut second_look = Instant::now() + FIRST_SECOND_LOOK;
+        let mut second_look = Some(Instant::now() + FIRST_SECOND_LOOK);
         loop {
             let looked = match contenders.take() {
                 Some(contenders) => Ok(rule.verdict(&contenders, own.attempt)),
@@ -371,8 +404,8 @@ impl Acquisition {
                     let looked_again = async {
                         tokio::select! {
                             changed = own.changed_with(interest) => changed,
-                            () = sleep_until(second_look) => {
-                                second_look = Instant::now() + next_second_look(own.live.session.ttl());
+                            () = until(second_look) => {
+                                second_look = next_second_look(own.live.session.ttl());
                                 Ok(())
                             }
                         }

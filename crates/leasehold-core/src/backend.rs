@@ -195,7 +195,8 @@ pub struct RegisterWrite {
     pub value: Bytes,
     /// Only if the version is this one; 0 means "only if it is absent".
     pub if_version: Option<u64>,
-    /// Only if this attempt still has its entry in this queue.
+    /// Only if this attempt still has its entry in this queue. An entry is known by its attempt: one that an administrator removed, and that an enqueue
+    /// which went unanswered brought back afterwards, satisfies it until its owner has noticed that and removed it.
     pub if_held: Option<(KeyPath, AttemptId)>,
 }
 
@@ -218,8 +219,8 @@ pub enum RegisterWritten {
 /// # Contract
 ///
 /// 1. `enqueue` creates the entry at the queue's end, tied to the session, atomically and in one round trip
-///    where the service can. It is idempotent by attempt id: repeated, it answers the same place. `order` grows with
-///    every entry of the queue, whatever happened to earlier ones.
+///    where the service can. It is idempotent by attempt id: repeated, it answers the same place. `order` is greater than 0 and grows with
+///    every entry of the queue, whatever happened to earlier ones, also those of the same attempt.
 /// 2. `enqueue` with `only_if_free` answers [`Enqueued::Busy`] and leaves nothing unless the mode
 ///    [is admitted](Mode::is_admitted_behind) behind everybody who is there. Where the service can decide it in a transaction, a busy queue is not written to.
 /// 3. `contenders` shows a state at least as new as every `enqueue`, `withdraw` and `publish` of this session that has
@@ -290,7 +291,10 @@ pub enum Enqueued {
         contenders: Option<Contenders>,
     },
     /// Somebody is there, nothing was left.
-    Busy,
+    Busy {
+        /// The contenders that were met, where they came with the answer.
+        contenders: Option<Contenders>,
+    },
 }
 
 /// What a waiter wants to hear of.

@@ -107,8 +107,10 @@ impl CoordinatorBuilder {
     }
 
     /// Drives the session on a runtime of the application's, which needs its time (and for real services its I/O)
-    /// driver enabled. If that runtime is blocked for a TTL, the session is lost; the thread of the library's own, which is
-    /// used if this is not set, does not have that problem.
+    /// driver enabled. If that runtime is blocked for a TTL, the session is lost, and until it runs again nobody is *told*:
+    /// [`Held::is_held`](crate::Held::is_held) answers rightly, as it looks at the clock itself, but [`Held::lost`](crate::Held::lost),
+    /// [`Held::while_held`](crate::Held::while_held) and cancellation tokens wait for the runtime. The thread of the library's own, which is used if this is
+    /// not set, does not have that problem.
     pub fn runtime(mut self, runtime: Handle) -> Self {
         self.runtime = Some(runtime);
         self

@@ -24,6 +24,11 @@ impl HeldGuard {
         self.grant.held()
     }
 
+    /// See [`Grant::hand_over`].
+    pub(crate) fn hand_over(&self) {
+        self.grant.hand_over();
+    }
+
     pub(crate) fn coordinator(&self) -> &Coordinator {
         &self.coordinator
     }
@@ -38,8 +43,7 @@ impl HeldGuard {
         F: FnOnce(Held) -> W,
         W: Future,
     {
-        let held = self.held().clone();
-        let output = held.while_held(work(held.clone())).await?;
+        let output = self.held().work(work).await?;
         match self.release().await {
             Ok(()) | Err(ReleaseError::Unknown(_)) => Ok(output),
             Err(ReleaseError::Lost(error)) => Err(error),

@@ -8,6 +8,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use tokio::time::Instant;
@@ -40,6 +41,8 @@ pub(crate) struct HeldState {
     /// Who asks the holder to give up, and whether somebody does.
     asker: OnceLock<Arc<str>>,
     asked: CancellationToken,
+    /// Whether the application has got it.
+    handed_over: AtomicBool,
     since: Instant,
     stats: Arc<Recorder>,
 }
@@ -59,9 +62,20 @@ impl HeldState {
             stop: engine.draining.child_token(),
             asker: OnceLock::new(),
             asked: CancellationToken::new(),
+            handed_over: AtomicBool::new(false),
             since: Instant::now(),
             stats: request.stats.clone(),
         }
+    }
+
+    /// Notes that the application has it.
+    pub(crate) fn hand_over(&self) {
+        // Whoever gives it up closes a channel or sends through it afterwards, which orders this before what is done about it.
+        self.handed_over.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn was_handed_over(&self) -> bool {
+        self.handed_over.load(Ordering::Relaxed)
     }
 
     /// Notes that somebody asks the holder to give up; the first one stays.
@@ -162,6 +176,8 @@ impl Held {
     /// Whether it is held, by the local deadline: `false` before the service can give the lock to somebody else,
     /// provided that this host's clock runs as fast as the service's (within 1 %).
     ///
+    /// It needs nobody to tell it: it looks at the clock itself, also where the driver does not come to run.
+    ///
     /// What it cannot promise: that it is still held when the caller *acts* on the answer. The
     /// process may be paused in between; only the fencing token, checked by the resource, closes that gap.
     pub fn is_held(&self) -> bool {
@@ -169,6 +185,10 @@ impl Held {
     }
 
     /// Resolves when the hold is over, with the reason; [`LossReason::Released`] if its guard gave it up.
+    ///
+    /// A deadline that passes is noticed by the session's driver, or by whoever asks [`Held::is_held`]. The library's own thread does so in time;
+    /// on a [runtime of the application's](crate::CoordinatorBuilder::runtime) that is blocked it is told only when that runs again. The same goes
+    /// for [`Held::while_held`] and [`Held::cancellation_token`].
     ///
     /// # Cancel safety
     /// Dropping it changes nothing.
@@ -202,6 +222,15 @@ impl Held {
     /// [`Held::is_held`] still holds, so that work can be brought to a proper end.
     pub fn cancellation_token(&self) -> CancellationToken {
         self.state.stop.clone()
+    }
+
+    /// Makes the work and runs it for as long as the hold lasts. It is not even made if the hold is over.
+    pub(crate) async fn work<F, W>(&self, work: F) -> Result<W::Output, Error>
+    where
+        F: FnOnce(Held) -> W,
+        W: Future,
+    {
+        self.while_held(async { work(self.clone()).await }).await
     }
 
     /// Runs `work` for as long as the hold lasts.

@@ -17,13 +17,13 @@
 //! closing of the channel) follows without an await in between, so the task takes it before it goes, and answers what became
 //! of the entry.
 //!
-//! **The minimum hold.** The entry of a hold that ends early by its guard stays for the *rest* of the time; its coordinator is kept
+//! **The minimum hold** begins with the grant, and counts once the guard was handed over to the application. The entry of a hold that ends early by its guard stays for the *rest* of the time; its coordinator is kept
 //! for as long ([`Request::_keeps`](crate::acquisition::Request::_keeps)). The rest ends early by what ends a hold: a lost session, an entry that
 //! was removed or is broken. A shutdown waits for it within its grace; abandoned after that, the entry goes with the session.
 //!
 //! **What is watched.** The entry's mode and version, from some 50 ms after its enqueue on, so that a short hold costs no
 //! more than its enqueue and its withdrawal. An entry's first version is its order, so that a change between enqueue and
-//! watch is not missed. After each change the entry is read, and nothing is concluded from the change itself.
+//! watch is not missed. An entry of another order is not the one that was granted (see [`crate::own_entry`]). After each change the entry is read, and nothing is concluded from the change itself.
 //!
 //! **Writers of one entry** are its holder and whoever asks it to give up. Both compare versions, and who finds another one
 //! than it knew reads the entry again and merges: the holder owns mode and payload, the others the fields `asked` and `broken`. A
@@ -91,6 +91,12 @@ impl Grant {
         &self.held
     }
 
+    /// The application has it from now on. What nobody ever had, because the caller was gone at that moment or needed more than
+    /// this, is given up without a minimum.
+    pub(crate) fn hand_over(&self) {
+        self.held.state().hand_over();
+    }
+
     /// Gives up the hold and waits for the service's word.
     pub(crate) async fn release(self) -> Result<(), ReleaseError> {
         let state = self.held.state();
@@ -131,7 +137,11 @@ impl Grant {
 
 impl Drop for Grant {
     fn drop(&mut self) {
-        self.held.state().end(LossReason::Released);
+        let state = self.held.state();
+        // A loss that nobody has noticed yet stays one.
+        if state.ended().is_none() {
+            state.end(LossReason::Released);
+        }
     }
 }
 
@@ -327,8 +337,8 @@ impl Holding {
     /// Takes over what others have written into the entry, as it is now.
     fn adopt(&mut self, entry: Option<Entry>) -> Result<(), LossReason> {
         let Some(entry) = entry else { return Err(LossReason::EntryRemoved) };
-        if !entry.mode.claims_what(self.own.mode) {
-            // Others are granted by what it says, so what was granted to this holder is not there any more.
+        if entry.order != self.own.order || !entry.mode.claims_what(self.own.mode) {
+            // Others are granted by what it says and where it stands, so what was granted to this holder is not there any more.
             return Err(LossReason::EntryRemoved);
         }
         self.own.mode = entry.mode;
@@ -365,6 +375,9 @@ impl Holding {
 
     /// Waits for the end of the minimum hold; why it is over before, if it is.
     async fn rest(&mut self) -> Option<LossReason> {
+        if !self.state.was_handed_over() {
+            return None;
+        }
         // Never, where no clock reaches it.
         let until = self.since.checked_add(self.min);
         while until.is_none_or(|until| until > Instant::now()) {

@@ -121,7 +121,8 @@ impl MultiLock {
     }
 
     /// The same with one more member. The label is any text that names the mutex's service, the same in all processes. Limits
-    /// that the handle has ([`Mutex::min_hold`], [`Mutex::max_hold`]) are the member's.
+    /// that the handle has ([`Mutex::min_hold`], [`Mutex::max_hold`]) are the member's, from its own grant on; a minimum counts only once there
+    /// is a guard of all members.
     pub fn member(mut self, label: impl Into<Arc<str>>, mutex: Mutex) -> Self {
         self.members.push(Member { label: label.into(), mutex });
         self
@@ -143,8 +144,7 @@ impl MultiLock {
         W: Future,
     {
         let guard = self.lock().await?;
-        let held = guard.held();
-        let output = guard.while_held(work(held)).await?;
+        let output = guard.work(work).await?;
         match guard.release().await {
             Err(error) if error.is_lost() => Err(error.into()),
             _ => Ok(output),
@@ -221,7 +221,7 @@ impl MultiLock {
             };
             let granted = tokio::select! {
                 biased;
-                granted = next.mutex.acquire_held(operation, rest) => granted,
+                granted = next.mutex.acquire_part(operation, rest) => granted,
                 () = any_lost(&taken) => continue,
             };
             match granted {

@@ -76,6 +76,8 @@ impl Mutex {
     /// [shutdown](Coordinator::shutdown) waits for the rest, but no longer than its grace; then the entry goes with the session, a
     /// TTL later. To run something once for each occurrence, whoever dies, there is a recipe of its own.
     ///
+    /// The minimum is that of a guard: an acquisition that is dropped at the moment of its grant, so that nobody gets the guard, leaves nothing.
+    ///
     /// A minimum that is longer than the [maximum](Mutex::max_hold) is an [`InvalidArgument`](ErrorKind::InvalidArgument) of every
     /// acquisition.
     #[must_use]
@@ -215,16 +217,17 @@ impl Mutex {
         operation: &'static str,
         patience: Patience,
     ) -> Result<Option<MutexGuard>, Error> {
-        Ok(self.acquire_held(operation, patience).await?.map(|inner| MutexGuard { inner }))
+        let acquired = self.named.acquire(self.request(operation, patience)).await?;
+        Ok(acquired.map(|inner| MutexGuard { inner }))
     }
 
     /// As one of several.
-    pub(crate) async fn acquire_held(
+    pub(crate) async fn acquire_part(
         &self,
         operation: &'static str,
         patience: Patience,
     ) -> Result<Option<HeldGuard>, Error> {
-        self.named.acquire(self.request(operation, patience)).await
+        self.named.acquire_part(self.request(operation, patience)).await
     }
 
     pub(crate) fn named(&self) -> &Named {

@@ -93,8 +93,14 @@ impl Named {
         Ok(Request { operation, name, path, rule, mode, payload, patience, limits, stats, _keeps })
     }
 
-    /// Acquires; `None` when somebody else was there, as far as the patience went.
+    /// Acquires for the application; `None` when somebody else was there, as far as the patience went.
     pub(crate) async fn acquire(&self, acquire: Acquire) -> Result<Option<HeldGuard>, Error> {
+        let guard = self.acquire_part(acquire).await?;
+        Ok(guard.inspect(HeldGuard::hand_over))
+    }
+
+    /// Acquires a part of what is then [handed over](HeldGuard::hand_over) as a whole.
+    pub(crate) async fn acquire_part(&self, acquire: Acquire) -> Result<Option<HeldGuard>, Error> {
         let grant = self.coordinator.acquire(self.request(acquire)?).await?;
         Ok(grant.map(|grant| HeldGuard::new(grant, self.coordinator.clone())))
     }

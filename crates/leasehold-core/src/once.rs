@@ -311,9 +311,7 @@ impl Once {
         completions.prune(SystemTime::now(), self.retention);
         self.check_room(operation, &completions)?;
         let held = guard.held();
-        // Not even the closure runs if the place is lost.
-        let working = async { work(held.clone()).await };
-        let output = held.while_held(working).await.map_err(|error| self.named.with_name(error))?;
+        let output = held.work(work).await.map_err(|error| self.named.with_name(error))?;
         let result: Bytes = match output {
             Ok(result) => result.into(),
             Err(error) => return Ok(Err(error)),

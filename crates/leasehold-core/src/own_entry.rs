@@ -3,7 +3,13 @@
 //! # Implementation
 //!
 //! Owned by one acquisition's task, which awaits one of these futures at a time (beside other wake-ups); what drops at
-//! an await is described there. [`OwnEntry::withdraw`] runs until the service confirms or the session is lost, whatever becomes of
+//! an await is described there.
+//!
+//! *An entry that came back.* The entry of an attempt whose enqueue was answered once can be removed by somebody else, and an enqueue that
+//! went unanswered before can then arrive and make another one of the same attempt, at the queue's end. It has another order, by which it is told:
+//! nothing is granted by it ([`OwnEntry::look`]) and nothing is held by it (`Holding::adopt`). Removing it is this owner's business.
+//!
+//! [`OwnEntry::withdraw`] runs until the service confirms or the session is lost, whatever becomes of
 //! the one who asked for it; a request of it is dropped in flight only when nothing depends on its outcome any more.
 
 use std::sync::Arc;
@@ -33,6 +39,8 @@ pub(crate) struct OwnEntry {
     pub(crate) queue: Arc<dyn Queue>,
     pub(crate) attempt: AttemptId,
     pub(crate) mode: Mode,
+    /// The order of the entry, as the enqueue was answered; 0 before that.
+    pub(crate) order: u64,
     /// Ambiguous from the first enqueue on that went unanswered.
     pub(crate) certainty: Certainty,
     watch_from: Instant,
@@ -52,7 +60,7 @@ impl OwnEntry {
     /// A new attempt; nothing is sent.
     pub(crate) fn new(live: Arc<LiveSession>, queue: Arc<dyn Queue>, mode: Mode) -> Self {
         let attempt = live.attempts.next();
-        Self::existing(live, queue, attempt, mode)
+        Self::existing(live, queue, attempt, mode, 0)
     }
 
     /// The entry of an attempt that was made before, by an earlier incarnation of the session; no request of that one is
@@ -62,12 +70,14 @@ impl OwnEntry {
         queue: Arc<dyn Queue>,
         attempt: AttemptId,
         mode: Mode,
+        order: u64,
     ) -> Self {
         Self {
             live,
             queue,
             attempt,
             mode,
+            order,
             certainty: Certainty::Placed,
             watch_from: Instant::now() + WATCH_AFTER,
         }
@@ -84,7 +94,15 @@ impl OwnEntry {
             }
         };
         self.queue.contenders(look).await?;
-        Ok(verdict)
+        match verdict {
+            // Orders are never used again: if the entry is the one that was made, it was so in the look before.
+            Verdict::Granted { .. } if self.certainty == Certainty::Ambiguous => {
+                let entry = self.queue.entry(self.attempt).await?;
+                let is_mine = entry.is_some_and(|entry| entry.order == self.order);
+                Ok(if is_mine { verdict } else { Verdict::NotQueued })
+            }
+            verdict => Ok(verdict),
+        }
     }
 
     /// Resolves when the entry is gone or has another mode, watching from some time after its enqueue on.
@@ -123,11 +141,9 @@ impl OwnEntry {
         }
     }
 
-    /// Sees to it that an entry that is not there cannot come to be.
-    pub(crate) async fn leave_nothing(&self, engine: &Engine) {
-        if self.certainty == Certainty::Ambiguous {
-            self.withdraw(engine, None).await;
-        }
+    /// Whether there is an entry, or can come to be one.
+    pub(crate) fn may_exist(&self) -> bool {
+        self.order > 0 || self.certainty == Certainty::Ambiguous
     }
 
     /// Removes the entry, whatever it takes, and tells `reply` within the request time-out. A session that is lost takes its

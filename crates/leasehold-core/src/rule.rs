@@ -17,7 +17,7 @@ pub(crate) trait Rule: Send + Sync + 'static {
         None
     }
 
-    /// Whether [`Rule::objection`] ever objects: asking costs a look at the queue.
+    /// Whether [`Rule::objection`] ever objects: asking costs a look at the queue, where the answer of the enqueue did not show it.
     fn may_object(&self) -> bool {
         false
     }

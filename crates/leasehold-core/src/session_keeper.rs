@@ -193,7 +193,8 @@ impl SessionKeeper {
         // Without a command nothing is held; what may be left are withdrawals, which end with the session at the latest.
         let grace = command.as_ref().map_or(engine.request_timeout, |c| c.grace);
         let drained = timeout(grace, self.drain(live.as_deref())).await.is_ok();
-        let left = engine.acquisitions.len();
+        // Whoever has come since everything had ended is turned away, and is nothing that is left.
+        let left = if drained { 0 } else { engine.acquisitions.len() };
         engine.abandon.cancel();
         if let Some(live) = live {
             self.slot.send_replace(Slot::default());

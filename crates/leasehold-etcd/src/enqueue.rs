@@ -70,7 +70,7 @@ async fn enqueue_if_free(queue: &EtcdQueue, entry: &NewEntry) -> Result<Enqueued
             Outcome::Placed(placed) => return Ok(placed),
             Outcome::NotMet(sample) => {
                 if sample.kvs().iter().any(|kv| StoredEntry::read(prefix, kv).is_some()) {
-                    return Ok(Enqueued::Busy);
+                    return Ok(Enqueued::Busy { contenders: None });
                 }
             }
         }
@@ -86,7 +86,7 @@ async fn enqueue_if_free(queue: &EtcdQueue, entry: &NewEntry) -> Result<Enqueued
             .collect();
         let repeated = listing.kvs.iter().any(|kv| keys::attempt_of(prefix, kv.key()) == Some(entry.attempt));
         if !repeated && !entry.mode.is_admitted_behind(&contenders) {
-            return Ok(Enqueued::Busy);
+            return Ok(Enqueued::Busy { contenders: Some(contenders) });
         }
         let keys = i64::try_from(listing.kvs.len()).unwrap_or(i64::MAX);
         let condition = Condition::UnchangedSince { revision: listing.revision, contenders, keys };

@@ -128,7 +128,8 @@ struct Watch {
 /// The creation that is under way.
 struct Asked {
     number: i64,
-    until: Instant,
+    /// Never, where no clock reaches it.
+    until: Option<Instant>,
 }
 
 /// Why a stream is given up.
@@ -236,7 +237,7 @@ impl HubTask {
             self.last_number += 1;
             watch.number = Some(self.last_number);
             self.numbers.insert(self.last_number, id);
-            let until = Instant::now() + self.link.request_timeout();
+            let until = Instant::now().checked_add(self.link.request_timeout());
             self.asked = Some(Asked { number: self.last_number, until });
             let mut options = WatchOptions::new().with_watch_id(self.last_number);
             if let Some(to) = &watch.range.to {
@@ -279,7 +280,7 @@ impl HubTask {
                     _ => return Broken::Again,
                 }
             }
-            let overdue = self.asked.as_ref().map(|asked| asked.until);
+            let overdue = self.asked.as_ref().and_then(|asked| asked.until);
             tokio::select! {
                 answer = answers.message() => match answer {
                     Ok(Some(answer)) => {

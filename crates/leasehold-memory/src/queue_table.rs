@@ -78,7 +78,8 @@ impl State {
                 return Ok(Enqueued::Placed { order, contenders: None });
             }
             if new.only_if_free && !new.mode.is_admitted_behind(&queue.contenders) {
-                return Ok(Enqueued::Busy);
+                // A look costs no request here, and a copy of a long queue costs more.
+                return Ok(Enqueued::Busy { contenders: None });
             }
         }
         let order = self.tick();

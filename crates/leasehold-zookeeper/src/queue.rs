@@ -78,12 +78,14 @@ impl ZooKeeperQueue {
             if entry.only_if_free {
                 let listing = self.list(request).await?;
                 if !entry.mode.is_admitted_behind(&listing.contenders) {
-                    return Ok(Enqueued::Busy);
+                    return Ok(Enqueued::Busy { contenders: Some(listing.contenders.clone()) });
                 }
             }
             place = Some(self.create(request, entry).await?);
         }
-        let Some(Place { name, order, listing }) = place else { return Ok(Enqueued::Busy) };
+        let Some(Place { name, order, listing }) = place else {
+            return Ok(Enqueued::Busy { contenders: None });
+        };
         if !entry.only_if_free {
             return Ok(Enqueued::Placed {
                 order,
@@ -103,7 +105,7 @@ impl ZooKeeperQueue {
         }
         Ok(match admitted {
             true => Enqueued::Placed { order, contenders: Some(listing.contenders.clone()) },
-            false => Enqueued::Busy,
+            false => Enqueued::Busy { contenders: Some(listing.ahead_of(entry.attempt)) },
         })
     }
 

@@ -67,7 +67,7 @@ async fn only_if_free() {
     let session = open(&server.endpoint(), &ns).await;
     let queue = session.queue(&lock(&ns, "a"));
     let busy = async |mode| match queue.enqueue(try_entry(ids.next(), mode)).await.unwrap() {
-        Enqueued::Busy => true,
+        Enqueued::Busy { .. } => true,
         Enqueued::Placed { .. } => false,
     };
     let x = ids.next();

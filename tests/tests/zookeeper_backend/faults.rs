@@ -224,6 +224,6 @@ async fn a_try_whose_reply_is_lost_is_decided_when_it_is_repeated() {
         proxy.heal();
     });
     assert_eq!(kind(outcome), BackendErrorKind::Indeterminate);
-    assert!(matches!(qa.enqueue(try_entry(x, Mode::Exclusive)).await.unwrap(), Enqueued::Busy));
+    assert!(matches!(qa.enqueue(try_entry(x, Mode::Exclusive)).await.unwrap(), Enqueued::Busy { .. }));
     assert_eq!(attempts(&*qb).await.len(), 1);
 }

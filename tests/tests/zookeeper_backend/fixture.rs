@@ -67,7 +67,7 @@ pub(crate) fn try_entry(attempt: AttemptId, mode: Mode) -> NewEntry {
 pub(crate) async fn enter(queue: &dyn Queue, attempt: AttemptId) -> u64 {
     match queue.enqueue(entry(attempt, Mode::Exclusive)).await.unwrap() {
         Enqueued::Placed { order, .. } => order,
-        Enqueued::Busy => panic!("busy without being asked"),
+        Enqueued::Busy { .. } => panic!("busy without being asked"),
     }
 }
 

@@ -219,7 +219,7 @@ impl Target {
     }
 
     async fn mark(&self, attempt: AttemptId, mark: Mark) -> Result<Marked, Failed> {
-        let deadline = Instant::now() + self.engine.request_timeout;
+        let deadline = Instant::now().checked_add(self.engine.request_timeout);
         self.ask(|queue| {
             let mark = mark.clone();
             async move { write_mark(&*queue, attempt, &mark, deadline).await }
@@ -236,7 +236,7 @@ impl Target {
         match self.mark(attempt, Mark::Broken(who.clone())).await {
             Ok(Marked::Gone) => return Ok(Released::ByHolder),
             Ok(Marked::Written) => {
-                if timeout(grace, self.gone(attempt)).await.is_ok() {
+                if let Ok(true) = timeout(grace, self.gone(attempt)).await {
                     return Ok(Released::ByHolder);
                 }
             }
@@ -248,10 +248,9 @@ impl Target {
         self.withdraw(attempt).await
     }
 
-    /// Resolves when the entry is gone.
-    async fn gone(&self, attempt: AttemptId) {
+    /// Resolves when the entry is gone, or with `false` when the coordinator is shut down, and nothing is seen any more.
+    async fn gone(&self, attempt: AttemptId) -> bool {
         let mut backoff = transient_backoff();
-        // Without a session nothing is seen any more: the withdrawal tells why.
         while let Ok(live) = self.engine.live_session().await {
             let queue = live.session.queue(&self.path);
             let changed = async {
@@ -262,14 +261,16 @@ impl Target {
             let looked = tokio::select! {
                 looked = changed => looked,
                 _ = live.liveness().lost() => continue,
+                () = self.engine.abandon.cancelled() => return false,
             };
             match looked {
-                Ok(true) => return,
+                Ok(true) => return true,
                 Ok(false) => backoff = transient_backoff(),
                 Err(_) => sleep(backoff.next_delay()).await,
             }
         }
-        std::future::pending().await
+        // The withdrawal tells why.
+        false
     }
 
     async fn withdraw(&self, attempt: AttemptId) -> Result<Released, Failed> {
@@ -299,7 +300,7 @@ async fn write_mark(
     queue: &dyn Queue,
     attempt: AttemptId,
     mark: &Mark,
-    deadline: Instant,
+    deadline: Option<Instant>,
 ) -> Result<Marked, BackendError> {
     loop {
         let Some(entry) = queue.entry(attempt).await? else { return Ok(Marked::Gone) };
@@ -310,7 +311,7 @@ async fn write_mark(
         let (mode, if_version) = (entry.mode, Some(entry.version));
         match queue.publish(Publish { attempt, mode, value: value.encode(), if_version }).await {
             Ok(Published::Done { .. }) => return Ok(Marked::Written),
-            Ok(Published::VersionDiffers) if Instant::now() < deadline => {}
+            Ok(Published::VersionDiffers) if deadline.is_none_or(|deadline| Instant::now() < deadline) => {}
             Ok(Published::VersionDiffers) => {
                 let message = "the holder changes its entry without a pause";
                 return Err(BackendError::new(BackendErrorKind::Unavailable, message));

@@ -61,7 +61,7 @@ impl Election {
             };
             let held = leadership.held();
             let (outcome, is_last) = {
-                let mut working = pin!(held.while_held(work(held.clone())));
+                let mut working = pin!(held.work(&mut work));
                 tokio::select! {
                     biased;
                     outcome = &mut working => (outcome, false),

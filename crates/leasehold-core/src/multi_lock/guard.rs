@@ -50,6 +50,7 @@ pub struct MultiLockGuard {
 impl MultiLockGuard {
     /// Of at least one member.
     pub(super) fn new(taken: Vec<Taken>) -> Self {
+        taken.iter().for_each(|taken| taken.guard.hand_over());
         let members = taken.iter().map(|taken| taken.held.clone()).collect();
         let held = MultiHeld::new(members, taken[0].guard.coordinator());
         Self { taken, held }

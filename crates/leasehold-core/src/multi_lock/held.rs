@@ -164,6 +164,15 @@ impl MultiHeld {
         self.state.stop.clone()
     }
 
+    /// Makes the work and runs it for as long as all members are held. It is not even made if one is not.
+    pub(super) async fn work<F, W>(&self, work: F) -> Result<W::Output, Error>
+    where
+        F: FnOnce(MultiHeld) -> W,
+        W: Future,
+    {
+        self.while_held(async { work(self.clone()).await }).await
+    }
+
     /// Runs `work` for as long as all members are held.
     ///
     /// # Errors

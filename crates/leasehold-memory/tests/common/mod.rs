@@ -39,7 +39,7 @@ pub(crate) fn exclusive(attempt: AttemptId) -> NewEntry {
 pub(crate) async fn enqueue(queue: &Arc<dyn Queue>, attempt: AttemptId) -> Result<u64, BackendError> {
     match queue.enqueue(exclusive(attempt)).await? {
         Enqueued::Placed { order, .. } => Ok(order),
-        Enqueued::Busy => unreachable!("nobody asked whether it is free"),
+        Enqueued::Busy { .. } => unreachable!("nobody asked whether it is free"),
     }
 }
 

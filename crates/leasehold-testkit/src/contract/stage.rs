@@ -156,7 +156,7 @@ impl Seat {
         let new = NewEntry { only_if_free: true, ..entry(attempt, mode) };
         match self.try_enqueue(new).await.expect("an enqueue succeeds") {
             Enqueued::Placed { order, .. } => Some(order),
-            Enqueued::Busy => None,
+            Enqueued::Busy { .. } => None,
         }
     }
 
@@ -264,7 +264,7 @@ pub(super) fn entry(attempt: AttemptId, mode: Mode) -> NewEntry {
 pub(super) fn order_of(placed: &Enqueued) -> u64 {
     match placed {
         Enqueued::Placed { order, .. } => *order,
-        Enqueued::Busy => panic!("nobody asked whether it is free"),
+        Enqueued::Busy { .. } => panic!("nobody asked whether it is free"),
     }
 }
 
