@@ -1,16 +1,16 @@
 //! The conformance suite of the double barrier.
 //!
-//! | case | behaviours |
+//! | case | what it proves |
 //! |---|---|
 //! | `all_come_and_all_leave_round_after_round` | nobody is let in before all have come, nobody is out before all leave; a quick party leaves a slow one nothing to miss |
-//! | `a_restart_while_waiting` | 61: server crash |
-//! | `too_many_pass_in_turn` | 62, 65: exactly n pass, in order, the others in the next round |
-//! | `a_party_that_dies_inside` | 63: told to those that leave |
-//! | `a_party_that_dies_while_it_waits` | 63: told to those that wait, and who enters again is not disturbed by it |
-//! | `a_party_that_gives_up` | 63: dropping the way in, or what is inside, is as dying; leaving goes on |
-//! | `all_die_inside` | 63: the next parties find the barrier usable |
+//! | `a_restart_while_waiting` | server crash |
+//! | `too_many_pass_in_turn` | exactly n pass, in order, the others in the next round |
+//! | `a_party_that_dies_inside` | told to those that leave |
+//! | `a_party_that_dies_while_it_waits` | told to those that wait, and who enters again is not disturbed by it |
+//! | `a_party_that_gives_up` | dropping the way in, or what is inside, is as dying; leaving goes on |
+//! | `all_die_inside` | the next parties find the barrier usable |
 //! | `its_own_loss_is_told` | a party whose session ends is told so, on both ways, and the others as well |
-//! | `strangers_and_changes_wake_nobody_through` | 64: spurious wake-ups, foreign data |
+//! | `strangers_and_changes_wake_nobody_through` | spurious wake-ups, foreign data |
 //! | `parties_that_disagree` | other numbers are refused, none at all too |
 //! | `dropped_at_every_poll` | what is left behind, and that the barrier can be used afterwards |
 
@@ -36,14 +36,14 @@ macro_rules! __double_barrier_cases {
         $callback! {
             $($argument)*
             all_come_and_all_leave_round_after_round
-            a_restart_while_waiting
-            too_many_pass_in_turn
-            a_party_that_dies_inside
-            a_party_that_dies_while_it_waits
-            a_party_that_gives_up
-            all_die_inside
+            a_restart_while_waiting [61]
+            too_many_pass_in_turn [62, 65]
+            a_party_that_dies_inside [63]
+            a_party_that_dies_while_it_waits [63]
+            a_party_that_gives_up [63]
+            all_die_inside [63]
             its_own_loss_is_told
-            strangers_and_changes_wake_nobody_through
+            strangers_and_changes_wake_nobody_through [64]
             parties_that_disagree
             dropped_at_every_poll
         }

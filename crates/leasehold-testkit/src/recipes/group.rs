@@ -3,12 +3,12 @@
 //! | case | what it proves |
 //! |---|---|
 //! | `who_joins_changes_and_leaves_is_seen_by_everybody` | all observers end up with the same members, in the order of joining |
-//! | `a_member_that_dies_is_seen_to_go` | 63: an entry goes with its session, and all hear of it |
+//! | `a_member_that_dies_is_seen_to_go` | an entry goes with its session, and all hear of it |
 //! | `the_sum_of_the_events_is_the_state` | events are the differences between states, over many changes at once |
-//! | `entries_of_strangers_are_no_members` | 13: data beside the entries, and entries whose value is not of our making |
+//! | `entries_of_strangers_are_no_members` | data beside the entries, and entries whose value is not of our making |
 //! | `a_lost_membership_says_so` | a membership ends with its session, and stays ended |
 //! | `who_stays_is_a_member_again` | `stay` takes the place again, with its newest value, and leaves when it is told to or dropped |
-//! | `following_goes_on_over_cuts_and_restarts` | 61: streams are silent meanwhile, and end up with the newest state |
+//! | `following_goes_on_over_cuts_and_restarts` | streams are silent meanwhile, and end up with the newest state |
 //! | `what_cannot_work_is_refused` | bad names, values that are too large, a coordinator that is shut down |
 //! | `dropped_at_every_poll` | a join that is given up leaves nothing, a change and a release go on |
 
@@ -36,12 +36,12 @@ macro_rules! __group_cases {
         $callback! {
             $($argument)*
             who_joins_changes_and_leaves_is_seen_by_everybody
-            a_member_that_dies_is_seen_to_go
+            a_member_that_dies_is_seen_to_go [63]
             the_sum_of_the_events_is_the_state
-            entries_of_strangers_are_no_members
+            entries_of_strangers_are_no_members [13]
             a_lost_membership_says_so
             who_stays_is_a_member_again
-            following_goes_on_over_cuts_and_restarts
+            following_goes_on_over_cuts_and_restarts [61]
             what_cannot_work_is_refused
             dropped_at_every_poll
         }
