@@ -17,7 +17,7 @@ use bytes::Bytes;
 
 use crate::acquisition::Patience;
 use crate::backend::Versioned;
-use crate::commit::Step;
+use crate::commit::Amendment;
 use crate::coordinator::Coordinator;
 use crate::error::Error;
 use crate::name::Kind;
@@ -137,8 +137,8 @@ impl Barrier {
     async fn change(&self, operation: &'static str, set: bool) -> Result<(), Error> {
         self.named
             .amend_patiently(operation, None, |record| match is_set(record) {
-                Some(is_set) if is_set == set => Ok(Step::Keep(())),
-                Some(_) => Ok(Step::Write(Bytes::from_static(if set { SET } else { LIFTED }), ())),
+                Some(is_set) if is_set == set => Ok(Amendment::Keep(())),
+                Some(_) => Ok(Amendment::Write(Bytes::from_static(if set { SET } else { LIFTED }), ())),
                 None => Err(self.named.foreign(operation)),
             })
             .await

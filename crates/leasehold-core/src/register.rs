@@ -13,7 +13,7 @@ use futures_util::Stream;
 
 use crate::acquisition::Patience;
 use crate::backend::Versioned;
-use crate::commit::{Amended, Base, Committed, Step};
+use crate::commit::{Amended, Amendment, Base, Committed};
 use crate::coordinator::Coordinator;
 use crate::error::{Error, ErrorKind};
 use crate::held::Held;
@@ -281,8 +281,8 @@ impl Register {
             .named
             .amend(operation, patience, None, |seen| {
                 Ok(match compute(seen.versioned()) {
-                    Some(value) => Step::Write(value.clone(), value),
-                    None => Step::Keep(Bytes::new()),
+                    Some(value) => Amendment::Write(value.clone(), value),
+                    None => Amendment::Keep(Bytes::new()),
                 })
             })
             .await?;
