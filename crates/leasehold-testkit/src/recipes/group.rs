@@ -17,8 +17,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use leasehold_core::{
-    AttemptIds, Clock, ErrorKind, Group, GroupEvent, Kind, Member, MemberEvents, MemberId, MemberStream,
-    Mode, NewEntry, OpenSession,
+    AttemptIds, Clock, ErrorKind, Group, GroupEvent, Kind, LossReason, Member, MemberEvents, MemberId,
+    MemberStream, Mode, NewEntry, OpenSession,
 };
 use tokio::time::sleep;
 
@@ -285,7 +285,10 @@ async fn who_stays_is_a_member_again(world: Arc<dyn World>) {
     let dropped = node.group("one").stay("dropped").await.expect("joined");
     let first = shows(&mut watch, &["a", "dropped"]).await[0].id;
     assert_eq!(staying.id(), Some(first));
+    let (left, given_up) = (staying.ended(), dropped.ended());
     drop(dropped);
+    let told = soon("the end is told", given_up).await;
+    assert_eq!((told.kind(), told.loss_reason()), (ErrorKind::Lost, Some(LossReason::Released)), "{told}");
     staying.set_value("b");
     shows(&mut watch, &["b"]).await;
     scene.expire(&node).await;
@@ -304,6 +307,8 @@ async fn who_stays_is_a_member_again(world: Arc<dyn World>) {
     shows(&mut watch, &["c"]).await;
     assert_eq!(staying.id(), Some(second.id));
     staying.leave().await.expect("released");
+    let told = soon("the end is told", left).await;
+    assert_eq!((told.kind(), told.loss_reason()), (ErrorKind::Lost, Some(LossReason::Released)), "{told}");
     shows(&mut watch, &[]).await;
     // A shutdown does not wait for it, and tells it.
     let last = node.group("one").stay("last").await.expect("joined");
