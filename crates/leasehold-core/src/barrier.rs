@@ -44,8 +44,8 @@ const LIFTED: &[u8] = b"lifted";
 ///
 /// # What it promises, and what it cannot
 ///
-/// [`Barrier::wait`] returns if the service showed the barrier lifted at some time after the call. It may have been set again since; on ZooKeeper,
-/// what it was shown may be older than what others have been told already.
+/// [`Barrier::wait`] returns if the service showed the barrier lifted at some time after the call. It may have been set again since. Reads are as new as
+/// those of a [`Register`](crate::Register).
 #[derive(Clone)]
 pub struct Barrier {
     named: Named,

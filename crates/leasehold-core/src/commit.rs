@@ -21,7 +21,7 @@
 //! All this is tried for one request time-out from the first lost reply on, then the write is [`ErrorKind::Indeterminate`].
 //!
 //! **A change** ([`Named::amend`]) reads, computes, and commits on the version that it read; who loses a race computes again from what the winner
-//! wrote. The delay between tries doubles and is jittered, so that many writers get apart. Somebody always wins: a
+//! wrote. One that writes nothing ends at the read, which is as new as all that anybody was told before it (contract, `read`). The delay between tries doubles and is jittered, so that many writers get apart. Somebody always wins: a
 //! write is refused only because another one was applied.
 //!
 //! **At each await.** These run in the caller's future. Dropped, they send nothing more; a write that was sent is decided by the service, and whoever
