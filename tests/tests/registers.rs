@@ -225,6 +225,41 @@ async fn an_unconditional_write_is_looked_for_and_not_repeated() {
     }
 }
 
+/// What another one writes on top leaves all of the history, or what is its own: then nobody knows who wrote before.
+#[tokio::test(start_paused = true)]
+async fn what_is_written_unread_hides_who_wrote_before() {
+    for (other, found) in [("update", true), ("compare_and_set", false), ("write", false)] {
+        let service = MemoryService::with_tokio_time();
+        let (mine, theirs) = (node(&service).await, node(&service).await);
+        let version = theirs.register("one").write("before").await.unwrap();
+        let session = mine.status().borrow().session.clone();
+        let calls = AtomicU64::new(0);
+        service.on_call(move |call| match call.operation {
+            Operation::Renew => Fault::None,
+            _ if call.session != session => Fault::None,
+            _ if calls.fetch_add(1, Ordering::SeqCst) == 0 => Fault::LoseReply,
+            _ => Fault::Delay(Duration::from_millis(500)),
+        });
+        let register = mine.register("one");
+        let (outcome, after) = tokio::join!(register.compare_and_set(version, "mine"), async {
+            sleep(Duration::from_millis(100)).await;
+            let register = theirs.register("one");
+            let seen = register.read().await.unwrap().unwrap();
+            assert_eq!(seen.value, "mine");
+            match other {
+                "update" => drop(register.update(|_| Some("theirs".into())).await.unwrap()),
+                "write" => drop(register.write("theirs").await.unwrap()),
+                _ => drop(register.compare_and_set(seen.version, "theirs").await.unwrap()),
+            }
+            seen.version
+        });
+        match outcome {
+            Ok(written) => assert_eq!((written, found), (Some(after), true), "{other}"),
+            Err(error) => assert_eq!((error.kind(), found), (ErrorKind::Indeterminate, false), "{other}"),
+        }
+    }
+}
+
 /// A write on condition of a lock whose reply is lost, while the lock is lost.
 #[tokio::test(start_paused = true)]
 async fn a_conditional_write_of_a_lost_lock_is_told_rightly() {
