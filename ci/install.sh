@@ -15,6 +15,7 @@ need() {
 need protobuf-compiler command -v protoc
 need libprotobuf-dev test -e /usr/include/google/protobuf/descriptor.proto
 need etcd-server command -v "${LEASEHOLD_ETCD_BIN:-etcd}"
+need redis-server command -v "${LEASEHOLD_REDIS_BIN:-redis-server}"
 need etcd-client command -v etcdctl
 need shellcheck command -v shellcheck
 need sqlite3 command -v sqlite3
@@ -62,8 +63,10 @@ echo "installing ${missing[*]}"
     apt-get install -q -y --no-install-recommends "${missing[@]}"
 
 # The policy holds for the installation; this, for the next boot.
-if [[ " ${missing[*]} " == *" etcd-server "* ]] && command -v systemctl >/dev/null; then
-    "${as_root[@]}" systemctl --quiet disable etcd.service ||
-        echo "note: etcd.service may start at the next boot" >&2
-fi
+for service in etcd-server:etcd redis-server:redis-server; do
+    if [[ " ${missing[*]} " == *" ${service%:*} "* ]] && command -v systemctl >/dev/null; then
+        "${as_root[@]}" systemctl --quiet disable "${service#*:}.service" ||
+            echo "note: ${service#*:}.service may start at the next boot" >&2
+    fi
+done
 echo "installed ${missing[*]}"

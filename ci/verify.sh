@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # The clients of the services, and what comes with them: only those who ask for a service get them.
-readonly client_crates='^(etcd-client|zookeeper-client|tonic|prost)([ -]|$)'
+readonly client_crates='^(etcd-client|zookeeper-client|redis|tonic|prost)([ -]|$)'
 readonly most_quickstart_crates=35
 
 current=
@@ -51,7 +51,8 @@ one_msrv() {
 
 features_one_by_one() {
     local features
-    for features in '' memory etcd zookeeper memory,etcd memory,zookeeper etcd,zookeeper memory,etcd,zookeeper; do
+    for features in '' memory etcd zookeeper redis memory,etcd memory,zookeeper memory,redis etcd,zookeeper etcd,redis \
+        zookeeper,redis memory,etcd,zookeeper,redis; do
         echo "features: ${features:-none}"
         cargo clippy --quiet --locked --package leasehold --lib \
             --no-default-features --features "$features" -- --deny warnings
@@ -69,8 +70,8 @@ no_client_uninvited() {
         fi
     done
     # The check checked: who asks for a service gets its client.
-    list=$(crates --package leasehold --features etcd,zookeeper)
-    if [ "$(grep -cE '^(etcd|zookeeper)-client ' <<<"$list")" -ne 2 ]; then
+    list=$(crates --package leasehold --features etcd,zookeeper,redis)
+    if [ "$(grep -cE '^(etcd-client|zookeeper-client|redis) ' <<<"$list")" -ne 3 ]; then
         printf 'the clients are not where this looks for them:\n%s\n' "$list" >&2
         return 1
     fi
@@ -111,7 +112,7 @@ paused_holder() {
 }
 
 compare() {
-    ci/with-servers.sh cargo run --quiet --locked --package leasehold-examples --features etcd,zookeeper \
+    ci/with-servers.sh cargo run --quiet --locked --package leasehold-examples --features etcd,zookeeper,redis \
         --example compare -- --workers 4 --rounds 40
 }
 

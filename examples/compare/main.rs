@@ -2,7 +2,7 @@
 //!
 //! ```sh
 //! cargo run --release --example compare                                   # memory alone, no server
-//! ci/with-servers.sh cargo run --release --example compare --features etcd,zookeeper
+//! ci/with-servers.sh cargo run --release --example compare --features etcd,zookeeper,redis
 //! cargo run --release --example compare --features etcd -- --etcd etcd://host:2379 --workers 16 --plot chart.svg
 //! ```
 //!

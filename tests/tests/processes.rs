@@ -1,7 +1,7 @@
 //! Worker processes that share one lock and one register, on real servers.
 
 use leasehold_testkit::process::Worker;
-use leasehold_testkit::servers::{EtcdServer, ServerOptions, ZooKeeperServer};
+use leasehold_testkit::servers::{EtcdServer, RedisServer, ServerOptions, ZooKeeperServer};
 use leasehold_tests::FencedFile;
 
 const WORKERS: usize = 8;
@@ -104,4 +104,16 @@ async fn zookeeper_increments_end_exact_with_one_killed_in_mid_hold() {
     let server = ZooKeeperServer::start(ServerOptions::default()).await;
     increments_end_exact_with_one_killed_in_mid_hold(&format!("zookeeper://{}?ttl=3s", server.endpoint()))
         .await;
+}
+
+#[tokio::test]
+async fn redis_increments_end_exact() {
+    let server = RedisServer::start(ServerOptions::default()).await;
+    increments_end_exact(&format!("redis://{}", server.endpoint())).await;
+}
+
+#[tokio::test]
+async fn redis_increments_end_exact_with_one_killed_in_mid_hold() {
+    let server = RedisServer::start(ServerOptions::default()).await;
+    increments_end_exact_with_one_killed_in_mid_hold(&format!("redis://{}?ttl=3s", server.endpoint())).await;
 }

@@ -138,8 +138,7 @@ impl std::fmt::Debug for Credentials {
 ///    `Indeterminate` and is never repeated by the backend.
 /// 7. Who opens a session with [`OpenSession::resume`] takes it over, where the service can: entries, their order, tombstones
 ///    and the TTL stay, and entries of the earlier incarnation are this one's to publish into, withdraw and enqueue again, with the
-///    same place as the answer. The service decides in one transaction, which the credentials are checked before
-///    or in, and the last to resume wins: from that transaction on no write, withdrawal or renewal of an earlier incarnation, nor
+///    same place as the answer. The service decides by a compare-and-set, and the last to resume wins: from that transaction on no write, withdrawal or renewal of an earlier incarnation, nor
 ///    its close or drop, has an effect on the session, also if it was on its way; the earlier one is told
 ///    [`Superseded`](crate::LossReason::Superseded) by the service as soon as it reaches it, and its own deadline is never
 ///    extended by what it sends after that transaction. What the new incarnation believes counts from a renewal of its own. Refused

@@ -139,7 +139,7 @@ impl CoordinatorBuilder {
     /// this service's if it is `InvalidConfig`.
     ///
     /// # Cancel safety
-    /// Dropping the future closes what was opened, a session that was resumed included.
+    /// Dropping the future closes what was opened, a session that was resumed included, or leaves it to end within its TTL.
     pub async fn connect(self) -> Result<Coordinator, Error> {
         let backend = self.backend.name();
         let (first, opened) = oneshot::channel();

@@ -9,14 +9,18 @@
 //! *Nothing is missed.* The revision and the versions that are waited on are those of the state that was published: the
 //! revision was looked up before the entries were read, so a change in between is reported at once.
 //!
-//! The task ends when all receivers are gone, or when there will be no session any more; then the channel is closed. It is
+//! [`States`] takes the newest state from the channel. Of a channel that was closed it takes what is new first.
+//!
+//! The task ends when the receiver is gone, or when there will be no session any more; then the channel is closed. It is
 //! dropped only with its runtime, which closes the channel as well.
 
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use futures_util::future::{FutureExt, select_all};
 use tokio::sync::watch;
 use tokio::time::sleep;
+use tokio_util::sync::ReusableBoxFuture;
 
 use crate::backend::{Entry, Interest, Queue};
 use crate::backend_error::{BackendError, BackendErrorKind};
@@ -35,14 +39,43 @@ pub(crate) enum Focus {
 }
 
 /// A state of the queue; `None` until it was read for the first time.
-pub(crate) type Observed = Option<Arc<[Entry]>>;
+type Observed = Option<Arc<[Entry]>>;
 
-/// Follows a queue until the receivers are dropped.
-pub(crate) fn observe(engine: &Arc<Engine>, path: KeyPath, focus: Focus) -> watch::Receiver<Observed> {
+/// Follows a queue until what is answered is dropped.
+pub(crate) fn observe(engine: &Arc<Engine>, path: KeyPath, focus: Focus) -> States {
     let (sender, receiver) = watch::channel(None);
     let observation = Observation { engine: engine.clone(), path, focus, sender };
     engine.driver.handle().spawn(observation.run());
-    receiver
+    States { next: ReusableBoxFuture::new(next(receiver)) }
+}
+
+/// The receiving end: states of the queue from the first reading on, of which some may be left out, but never the newest.
+pub(crate) struct States {
+    next: ReusableBoxFuture<'static, (bool, watch::Receiver<Observed>)>,
+}
+
+/// Waits for the next state; whether there is one.
+async fn next(mut states: watch::Receiver<Observed>) -> (bool, watch::Receiver<Observed>) {
+    let changed = states.changed().await;
+    (changed.is_ok(), states)
+}
+
+impl States {
+    /// The newest state, once there is one that was not taken yet; `None` when the observation has ended, however often it is asked then.
+    pub(crate) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Arc<[Entry]>>> {
+        loop {
+            let (changed, mut states) = ready!(self.next.poll(context));
+            let seen = states.borrow_and_update().clone();
+            self.next.set(next(states));
+            if !changed {
+                return Poll::Ready(None);
+            }
+            // Otherwise nothing has been read yet.
+            if seen.is_some() {
+                return Poll::Ready(seen);
+            }
+        }
+    }
 }
 
 struct Observation {

@@ -52,6 +52,7 @@ use crate::name::{KeyPath, Kind, joined};
 use crate::named::{Acquire, Named};
 use crate::own_entry::transient_backoff;
 use crate::record::Record;
+use crate::stats::Stats;
 
 /// Something that one of many nodes does, and that is then done for all: once and for all, or once for each occurrence.
 ///
@@ -176,6 +177,13 @@ impl Once {
     /// The name, as it was given, without the occurrence.
     pub fn name(&self) -> &str {
         self.named.name()
+    }
+
+    /// What became of the places in line through this handle and its clones, and how long they waited and ran. Whoever has to wait for
+    /// a runner counts as contended first, and, if that one completes it, as cancelled or as acquired for a moment; whoever finds it done is
+    /// not in line. An [occurrence](Once::occurrence) counts for itself.
+    pub fn stats(&self) -> Stats {
+        self.runs.stats()
     }
 
     /// Runs `work` unless it is done, and answers what came of it, here or elsewhere. Whoever comes while another one runs it waits for that one's

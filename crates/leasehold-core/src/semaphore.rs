@@ -75,6 +75,7 @@ use crate::mode::Mode;
 use crate::name::Kind;
 use crate::named::{Acquire, Named};
 use crate::rule::{Rule, Verdict};
+use crate::stats::Stats;
 
 /// A fair distributed semaphore: `limit` permits, of which each acquisition takes one or more.
 ///
@@ -134,6 +135,12 @@ impl Semaphore {
     /// How many permits there are.
     pub fn limit(&self) -> u32 {
         self.limit
+    }
+
+    /// What became of the acquisitions through this handle and its clones, however many permits each was of, and how
+    /// long they waited and held.
+    pub fn stats(&self) -> Stats {
+        self.named.stats()
     }
 
     /// Acquires one permit, runs `work` for as long as it is held, and releases it.

@@ -4,9 +4,10 @@
 //!
 //! Every session has a key of its own, `<namespace>/!sessions/<lease>`, attached to its lease, so that it goes when the lease
 //! does. No path of a queue or register contains a `!`. The value is the secret of the [`Credentials`]; the revision of the
-//! key's last change is the *incarnation*. To take a session over is one transaction: if the key is there and has the secret, it is
-//! put again, with the same value and lease. That gives it a new revision, which the successor learns from the answer and
-//! nobody else has. So the incarnations of a session are ordered by the service, and the last one to resume has it.
+//! key's last change is the *incarnation*. To take a session over is to read the key, compare the secret, and put it again with the
+//! same value and lease, on condition of the revision that was read. That gives it a new revision, which the successor learns
+//! from the answer and nobody else has. So the incarnations of a session are ordered by the service, and the last one to
+//! resume has it. A takeover whose answer was lost cannot land behind a later one, and take the session from everybody.
 //!
 //! What an incarnation can do to a session, and why nothing of an earlier one does anything after that transaction, also if it
 //! was on its way:
@@ -87,32 +88,37 @@ impl Incarnation {
             return refused(BackendErrorKind::InvalidConfig, "these are no credentials of an etcd session");
         };
         let key = keys::session(namespace, lease);
-        let txn = Txn::new()
-            .when([
-                Compare::create_revision(key.as_str(), CompareOp::Greater, 0),
-                Compare::value(key.as_str(), CompareOp::Equal, secret),
-            ])
-            .and_then([TxnOp::put(key.as_str(), secret, Some(PutOptions::new().with_ignore_lease()))])
-            .or_else([TxnOp::get(key.as_str(), Some(GetOptions::new().with_keys_only()))]);
-        // Unanswered, it may have been done; whoever tries again does it anew.
-        let answer = link
-            .call_within(limit, WHAT, Effect::Read, |clients| {
-                let (mut kv, txn) = (clients.kv.clone(), txn.clone());
-                async move { kv.txn(txn).await }
-            })
-            .await?;
-        if answer.succeeded() {
-            let revision = answer.header().map(|header| header.revision()).ok_or_else(|| corrupt(WHAT))?;
-            return Ok((Self { key: key.into(), revision, credentials }, lease));
-        }
-        match answer.op_responses().first() {
-            Some(TxnOpResponse::Get(got)) if got.kvs().is_empty() => {
-                refused(BackendErrorKind::SessionLost, "the session is gone, or it is of another namespace")
+        loop {
+            let got = link
+                .call_within(limit, WHAT, Effect::Read, |clients| {
+                    let (mut kv, key) = (clients.kv.clone(), key.clone());
+                    async move { kv.get(key, None).await }
+                })
+                .await?;
+            let Some(kv) = got.kvs().first() else {
+                let why = "the session is gone, or it is of another namespace";
+                return refused(BackendErrorKind::SessionLost, why);
+            };
+            if kv.value() != secret {
+                let why = "these are not the credentials of the session";
+                return refused(BackendErrorKind::Unauthenticated, why);
             }
-            Some(TxnOpResponse::Get(_)) => {
-                refused(BackendErrorKind::Unauthenticated, "these are not the credentials of the session")
+            let txn = Txn::new()
+                .when([Compare::mod_revision(key.as_str(), CompareOp::Equal, kv.mod_revision())])
+                .and_then([TxnOp::put(key.as_str(), secret, Some(PutOptions::new().with_ignore_lease()))]);
+            // Unanswered, it may have been done, or be done as long as nobody else does; whoever tries again does it anew.
+            let answer = link
+                .call_within(limit, WHAT, Effect::Read, |clients| {
+                    let (mut kv, txn) = (clients.kv.clone(), txn.clone());
+                    async move { kv.txn(txn).await }
+                })
+                .await?;
+            if answer.succeeded() {
+                let revision =
+                    answer.header().map(|header| header.revision()).ok_or_else(|| corrupt(WHAT))?;
+                return Ok((Self { key: key.into(), revision, credentials }, lease));
             }
-            _ => Err(corrupt(WHAT)),
+            // Somebody else resumed it since the look, or it ended; the last one wins.
         }
     }
 

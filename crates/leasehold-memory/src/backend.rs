@@ -16,6 +16,7 @@ use crate::fault::Operation;
 use crate::link::Link;
 use crate::service::Service;
 use crate::session::{Granted, MemorySession, parse_credentials};
+use crate::state::State;
 
 /// The smallest TTL that the service grants; of a smaller one the local deadline's margin would leave too little.
 pub(crate) const MIN_TTL: Duration = Duration::from_millis(100);
@@ -69,22 +70,32 @@ impl MemoryBackend {
             session: None,
             patience: options.connect_timeout,
         };
-        client
-            .call(Site::new(Operation::OpenSession), move |state, now| {
-                let Some(credentials) = resume else {
+        let site = || Site::new(Operation::OpenSession);
+        let Some(credentials) = resume else {
+            return client
+                .call(site(), move |state, now| {
                     let (session, heard) = state.open_session(now, ttl, fresh);
-                    return Ok(Granted { session, ttl, secret: fresh, heard });
-                };
-                let (id, secret) = read_credentials(&credentials)?;
+                    Ok(Granted { session, ttl, secret: fresh, heard })
+                })
+                .await;
+        };
+        let (id, secret) = read_credentials(&credentials)?;
+        loop {
+            // In two steps, as with a service at a distance: a takeover that arrives late must not undo a later one.
+            let look = move |state: &mut State, _| {
                 let known = state.sessions.get(&id).ok_or_else(session_lost)?.secret;
                 if known != secret {
                     let message = "these are not the credentials of the session";
                     return Err(BackendError::new(BackendErrorKind::Unauthenticated, message));
                 }
-                let (session, ttl, heard) = state.take_over(now, id)?;
-                Ok(Granted { session, ttl, secret, heard })
-            })
-            .await
+                state.incarnation(id)
+            };
+            let seen = client.call(site(), look).await?;
+            let taken = client.call(site(), move |state, now| state.take_over(now, seen)).await?;
+            if let Some((session, ttl, heard)) = taken {
+                return Ok(Granted { session, ttl, secret, heard });
+            }
+        }
     }
 }
 

@@ -109,13 +109,23 @@ impl State {
         (SessionRef { id, incarnation: 0 }, heard)
     }
 
-    /// Hands the session to a new incarnation and tells the old one that it is over.
+    /// The incarnation that a session has.
+    pub(crate) fn incarnation(&self, id: u64) -> Result<SessionRef, BackendError> {
+        let record = self.sessions.get(&id).ok_or_else(session_lost)?;
+        Ok(SessionRef { id, incarnation: record.incarnation })
+    }
+
+    /// Hands the session to a new incarnation and tells the old one that it is over; `None` if it is not the one that was seen.
     pub(crate) fn take_over(
         &mut self,
         now: Timestamp,
-        id: u64,
-    ) -> Result<(SessionRef, Duration, Over), BackendError> {
+        seen: SessionRef,
+    ) -> Result<Option<(SessionRef, Duration, Over)>, BackendError> {
+        let id = seen.id;
         let record = self.sessions.get_mut(&id).ok_or_else(session_lost)?;
+        if record.incarnation != seen.incarnation {
+            return Ok(None);
+        }
         record.incarnation += 1;
         let session = SessionRef { id, incarnation: record.incarnation };
         let (over, heard) = watch::channel(None);
@@ -123,7 +133,7 @@ impl State {
         self.wakes.push(Wake::Session(earlier, LossReason::Superseded));
         let ttl = record.ttl;
         self.renew(now, session)?;
-        Ok((session, ttl, heard))
+        Ok(Some((session, ttl, heard)))
     }
 
     /// The session, if it lives and the caller is its newest incarnation.

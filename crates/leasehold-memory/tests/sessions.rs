@@ -189,6 +189,25 @@ async fn the_newer_incarnation_wins_and_keeps_the_entries() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_takeover_that_arrives_late_undoes_no_later_one() {
+    let service = MemoryService::with_tokio_time();
+    let backend = service.backend();
+    let first = backend.open_session(options(&backend)).await.unwrap();
+    let resume = OpenSession { resume: first.credentials(), ..options(&backend) };
+    service.on_call(|call| match (call.operation, call.nth) {
+        (Operation::OpenSession, 2) => Fault::DeliverLate(TTL / 2),
+        _ => Fault::None,
+    });
+    let unheard = backend.open_session(resume.clone()).await.map(drop).unwrap_err();
+    assert_eq!(unheard.kind(), BackendErrorKind::Unavailable);
+    assert!(first.liveness().is_alive());
+    let second = backend.open_session(resume).await.unwrap();
+    assert_eq!(first.liveness().lost().await, LossReason::Superseded);
+    tokio::time::sleep(TTL * 3).await;
+    assert!(second.liveness().is_alive());
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_has_not_the_credentials_cannot_resume() {
     let service = MemoryService::with_tokio_time();
     let backend = service.backend();

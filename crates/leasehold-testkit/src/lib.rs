@@ -3,13 +3,13 @@
 //! * [`contract`] is the conformance suite of a backend, [`mutex`] that of the mutex over any backend, [`recipes`]
 //!   those of all the other recipes;
 //! * [`worlds`] are real servers as the suites need them;
-//! * [`servers`] starts etcd and ZooKeeper, alone or as three, on free ports, and kills, restarts and pauses them;
+//! * [`servers`] starts etcd, Redis and ZooKeeper, alone or as three, on free ports, and kills, restarts and pauses them;
 //! * [`proxy`] stands between a client and a server and cuts, holds back, swallows and delays;
 //! * [`process`] runs worker processes that are killed and paused;
 //! * [`counting`] counts what the engine asks of a backend;
 //! * [`polls`] drops a future at each of its polls.
 //!
-//! The fixtures need Linux and, for the servers, the Debian packages `etcd-server`, `zookeeper` and
+//! The fixtures need Linux and, for the servers, the Debian packages `etcd-server`, `redis-server`, `zookeeper` and
 //! `default-jre-headless`.
 
 #[cfg(target_os = "linux")]

@@ -120,8 +120,8 @@ fn with_servers(args: &[&str]) -> std::process::Output {
 
 #[test]
 fn with_servers_runs_a_command_and_passes_its_status_on() {
-    let script = r#"case $LEASEHOLD_ETCD_URL,$LEASEHOLD_ZOOKEEPER_URL in
-        etcd://127.0.0.1:*,zookeeper://127.0.0.1:*) exit 7 ;;
+    let script = r#"case $LEASEHOLD_ETCD_URL,$LEASEHOLD_REDIS_URL,$LEASEHOLD_ZOOKEEPER_URL in
+        etcd://127.0.0.1:*,redis://127.0.0.1:*,zookeeper://127.0.0.1:*) exit 7 ;;
     esac"#;
     let output = with_servers(&["--disk", "sh", "-c", script]);
     assert_eq!(output.status.code(), Some(7));

@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use leasehold_testkit::servers::{
-    EtcdCluster, EtcdServer, ServerOptions, StartError, Storage, ZooKeeperCluster, ZooKeeperServer,
+    EtcdCluster, EtcdServer, RedisClient, RedisReply, RedisServer, ServerOptions, StartError, Storage,
+    ZooKeeperCluster, ZooKeeperServer,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -110,6 +111,34 @@ async fn zookeeper_keeps_its_data_and_port_over_a_restart() {
     assert_eq!(zookeeper.endpoint(), endpoint);
     assert_eq!(node_count(&zookeeper).await, after);
     assert!(zookeeper.four_letter("mntr").await.contains("zk_server_state\tstandalone"));
+}
+
+#[tokio::test]
+async fn redis_keeps_its_data_and_port_over_a_restart() {
+    let redis = RedisServer::start(ServerOptions::default()).await;
+    let endpoint = redis.endpoint();
+    let value = RedisReply::Value(b"\0\r\n".to_vec());
+    redis.command(&[&b"SET"[..], b"kept", b"\0\r\n"]).await;
+    redis.kill().await;
+    assert!(refused(&endpoint).await);
+    redis.restart().await;
+    assert_eq!(redis.endpoint(), endpoint);
+    assert_eq!(redis.command(&["GET", "kept"]).await, value);
+    assert_eq!(redis.command(&["GET", "other"]).await, RedisReply::None);
+    assert_eq!(redis.keys("*").await, ["kept"]);
+    assert_eq!(redis.calls("get").await, 2);
+}
+
+#[tokio::test]
+async fn redis_takes_arguments_and_may_want_a_password() {
+    let redis = RedisServer::start(ServerOptions::default().arg("--requirepass").arg("secret")).await;
+    let mut client = RedisClient::connect(&redis.endpoint()).await.unwrap();
+    let refused = client.command(&["GET", "key"]).await.unwrap();
+    assert!(matches!(&refused, RedisReply::Error(error) if error.starts_with("NOAUTH")), "{refused:?}");
+    assert_eq!(client.command(&["AUTH", "secret"]).await.unwrap().text(), "OK");
+    assert_eq!(client.command(&["INCR", "key"]).await.unwrap(), RedisReply::Number(1));
+    let kept = client.command(&["CONFIG", "GET", "appendfsync"]).await.unwrap().texts();
+    assert_eq!(kept, ["appendfsync", "always"]);
 }
 
 #[tokio::test]
@@ -231,6 +260,12 @@ async fn a_missing_etcd_names_its_package() {
 }
 
 #[tokio::test]
+#[should_panic(expected = "install the Debian package `redis-server`")]
+async fn a_missing_redis_names_its_package() {
+    RedisServer::start(ServerOptions::default().program("/nowhere/redis-server")).await;
+}
+
+#[tokio::test]
 #[should_panic(expected = "install the Debian package `default-jre-headless`")]
 async fn a_missing_java_names_its_package() {
     ZooKeeperServer::start(ServerOptions::default().program("leasehold-no-such-java")).await;
@@ -249,6 +284,10 @@ async fn a_taken_port_is_told_apart() {
     let url = format!("http://{}", stranger.local_addr().unwrap());
     let options = ServerOptions::default().arg("--listen-client-urls").arg(url);
     let error = EtcdServer::try_start(options).await.unwrap_err();
+    assert!(matches!(error, StartError::AddressInUse { attempts: 5, .. }), "{error}");
+    let options =
+        ServerOptions::default().arg("--port").arg(stranger.local_addr().unwrap().port().to_string());
+    let error = RedisServer::try_start(options).await.unwrap_err();
     assert!(matches!(error, StartError::AddressInUse { attempts: 5, .. }), "{error}");
 }
 

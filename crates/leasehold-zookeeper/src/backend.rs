@@ -6,20 +6,28 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use leasehold_core::{
-    BackendError, BackendErrorKind, Capabilities, Clock, LivenessCell, LockBackend, Namespace, OpenSession,
-    Session, Timestamp,
+    AttemptId, BackendError, BackendErrorKind, Backoff, Capabilities, Clock, Credentials, LivenessCell,
+    LockBackend, Namespace, OpenSession, Session, Timestamp,
 };
-use zookeeper_client::{Acls, Client, CreateMode, Error};
+use zookeeper_client::{Acls, Client, Connector, CreateMode, Error};
 
 use crate::config::{self, ZooKeeperConfig};
+use crate::ending::Closer;
 use crate::failure::{self, Effect};
+use crate::handshake;
+use crate::incarnation::{Incarnation, Key};
 use crate::link::{self, Link, Ownership};
+use crate::node_name::NodeName;
 use crate::renewal;
 use crate::session::ZooKeeperSession;
 
 /// The largest value that is taken: the servers' default limit of a request (`jute.maxbuffer`, one byte less than a
 /// MiB), less room for paths and access rights. A server closes the connection on a larger one without a word.
 pub(crate) const MAX_VALUE_BYTES: usize = 0xf_ffff - 8 * 1024;
+
+/// How long a resumption waits for the earlier incarnation to leave by itself, of a session with a long TTL. It has to be told and to
+/// answer.
+const DEPARTURE: Duration = Duration::from_millis(250);
 
 const OPENING: &str = "opening a session";
 
@@ -52,7 +60,7 @@ impl ZooKeeperBackend {
     /// A backend over a client that the application has connected.
     ///
     /// Its sessions share the client's ZooKeeper session, with its time-out and credentials, and never end it: closing one
-    /// removes what it created. Opening one takes about a [tick](ZooKeeperConfig::tick), to prove that the session
+    /// removes what it created. They cannot be resumed, since the client would take them back. Opening one takes about a [tick](ZooKeeperConfig::tick), to prove that the session
     /// is alive. Once the client's session is over, none can be opened.
     pub fn from_client(client: Client) -> Self {
         Self { source: Source::Client(client), tick: None }
@@ -66,29 +74,96 @@ impl ZooKeeperBackend {
 
     /// Connects, or takes the application's client; and proves since when its session is alive.
     async fn connect(&self, options: &OpenSession) -> Result<Connected, BackendError> {
-        match &self.source {
-            Source::Config(config) => {
-                let sent_at = options.clock.now();
-                let mut connector = Client::connector().with_session_timeout(options.ttl).with_fail_eagerly();
-                if let Some(digest) = &config.digest {
-                    connector = connector.with_auth("digest", &digest.auth());
-                }
-                let acls = if config.digest.is_some() { Acls::creator_all() } else { Acls::anyone_all() };
-                let client = connector
-                    .connect(&config.connect_string())
-                    .await
-                    .map_err(|error| self.not_connected(error))?;
-                Ok(Connected { client, ownership: Ownership::Ours, acls, renewed_at: sent_at })
+        match (&self.source, &options.resume) {
+            (Source::Config(config), None) => self.connect_anew(config, options).await,
+            (Source::Config(config), Some(credentials)) => self.resume(config, credentials, options).await,
+            (Source::Client(_), Some(_)) => {
+                let message = "a session is not resumed over the application's ZooKeeper client";
+                Err(BackendError::new(BackendErrorKind::Unsupported, message))
             }
-            Source::Client(client) => {
-                let not_usable = |error| failure::failed(OPENING, Effect::Reads, error);
+            (Source::Client(client), None) => {
                 link::connected(client).await.map_err(not_usable)?;
+                self.check_tick(client.session_timeout())?;
                 let tick = config::tick(self.tick, client.session_timeout());
                 let renewed_at = renewal::prove(client, &options.clock, tick).await.map_err(not_usable)?;
                 let acls = acls_of(client).await.map_err(not_usable)?;
-                Ok(Connected { client: client.clone(), ownership: Ownership::Shared, acls, renewed_at })
+                create_namespace(client, &options.namespace, acls).await?;
+                let client = client.clone();
+                let (ownership, credentials, inherited) = (Ownership::Shared, None, Vec::new());
+                Ok(Connected { client, ownership, acls, renewed_at, credentials, inherited })
             }
         }
+    }
+
+    async fn connect_anew(
+        &self,
+        config: &ZooKeeperConfig,
+        options: &OpenSession,
+    ) -> Result<Connected, BackendError> {
+        let (renewed_at, cluster) = (options.clock.now(), config.connect_string());
+        let connector = connector(config, options.ttl).with_detached();
+        let client = connector.connect(&cluster).await.map_err(|error| self.not_connected(error))?;
+        self.check_tick(client.session_timeout())?;
+        let acls = acls(config);
+        create_namespace(&client, &options.namespace, acls).await?;
+        // Where there is no loopback, the session is as good as any, but that it cannot be resumed.
+        let password = handshake::password_of(client.session()).await.ok();
+        let begun = Incarnation::begin(&client, &options.namespace, acls, password.as_ref()).await;
+        let incarnation = begun.map_err(not_usable)?;
+        let timeout = client.session_timeout();
+        let credentials = password.and_then(|password| {
+            let timeout_ms = u32::try_from(timeout.as_millis()).ok()?;
+            Some(Key { session: client.session_id().0, timeout_ms, password }.credentials())
+        });
+        let closer = Closer { connector: self::connector(config, timeout), cluster };
+        let (ownership, inherited) = (Ownership::Ours { incarnation, closer }, Vec::new());
+        Ok(Connected { client, ownership, acls, renewed_at, credentials, inherited })
+    }
+
+    /// Takes a session over: at first by its node, so that the earlier incarnation is told, and then with its connection.
+    async fn resume(
+        &self,
+        config: &ZooKeeperConfig,
+        credentials: &Credentials,
+        options: &OpenSession,
+    ) -> Result<Connected, BackendError> {
+        const WHAT: &str = "resuming a session";
+        let failed = |error| failure::failed(WHAT, Effect::Reads, error);
+        let (key, cluster) = (Key::read(credentials)?, config.connect_string());
+        let session = handshake::session(key.session, &key.password).await.map_err(|error| {
+            let message = "resuming a ZooKeeper session takes a loopback interface";
+            BackendError::new(BackendErrorKind::Unavailable, message).with_source(error)
+        })?;
+        let timeout = Duration::from_millis(key.timeout_ms.into());
+        let connector = connector(config, timeout);
+        let directory = format!("/{}", options.namespace.as_str());
+        let outside = connector.clone().connect(&cluster).await.map_err(|error| self.not_connected(error))?;
+        // Before anything is done: it shows whether the service can tell what an earlier incarnation has.
+        outside.list_ephemerals(&directory).await.map_err(failed)?;
+        let incarnation = Incarnation::take_over(&outside, &options.namespace, &key).await?;
+        incarnation.departure(&outside, DEPARTURE.min(timeout / 20)).await;
+        let resumed = connector.clone().with_session(session).with_detached();
+        let mut backoff = Backoff::new(Duration::from_millis(10), Duration::from_millis(500));
+        let (client, renewed_at) = loop {
+            // The answer renews the session: a follower has the leader confirm it, which takes that for a sign of life.
+            let sent_at = options.clock.now();
+            match resumed.clone().connect(&cluster).await.map_err(|error| self.not_connected(error)) {
+                Ok(client) => break (client, sent_at),
+                // An earlier incarnation that reconnects may have been faster; it is told by that.
+                Err(error) if error.is_transient() => tokio::time::sleep(backoff.next_delay()).await,
+                Err(error) => return Err(error),
+            }
+        };
+        let nodes = incarnation.confirm(&client, &directory).await?;
+        self.check_tick(client.session_timeout())?;
+        let ownership = Ownership::Ours { incarnation, closer: Closer { connector, cluster } };
+        let credentials = Some(credentials.clone());
+        let entry = |node: &String| {
+            let (directory, name) = node.rsplit_once('/')?;
+            Some((name.parse::<NodeName>().ok()?.attempt, directory.into()))
+        };
+        let inherited = nodes.iter().filter_map(entry).collect();
+        Ok(Connected { client, ownership, acls: acls(config), renewed_at, credentials, inherited })
     }
 
     fn not_connected(&self, error: Error) -> BackendError {
@@ -112,6 +187,26 @@ struct Connected {
     ownership: Ownership,
     acls: Acls<'static>,
     renewed_at: Timestamp,
+    credentials: Option<Credentials>,
+    /// The attempts that an earlier incarnation has entries of, each with its queue's directory.
+    inherited: Vec<(AttemptId, Arc<str>)>,
+}
+
+fn not_usable(error: Error) -> BackendError {
+    failure::failed(OPENING, Effect::Reads, error)
+}
+
+/// How to connect with a session of that time-out.
+fn connector(config: &ZooKeeperConfig, timeout: Duration) -> Connector {
+    let connector = Client::connector().with_session_timeout(timeout).with_fail_eagerly();
+    match &config.digest {
+        Some(digest) => connector.with_auth("digest", &digest.auth()),
+        None => connector,
+    }
+}
+
+fn acls(config: &ZooKeeperConfig) -> Acls<'static> {
+    if config.digest.is_some() { Acls::creator_all() } else { Acls::anyone_all() }
 }
 
 /// What access to give to nodes: to the client's user alone, where it is one.
@@ -158,26 +253,16 @@ impl LockBackend for ZooKeeperBackend {
     fn capabilities(&self) -> Capabilities {
         // The servers' smallest TTL is two of their ticks, which nobody tells beforehand.
         let mut capabilities = Capabilities::full(Duration::ZERO, MAX_VALUE_BYTES);
-        capabilities.resumable_sessions = false;
+        capabilities.resumable_sessions = matches!(self.source, Source::Config(_));
         capabilities
     }
 
     async fn open_session(&self, options: OpenSession) -> Result<Arc<dyn Session>, BackendError> {
-        if options.resume.is_some() {
-            let message = "a ZooKeeper session cannot be resumed by this backend";
-            return Err(BackendError::new(BackendErrorKind::Unsupported, message));
-        }
         if options.ttl.is_zero() || i32::try_from(options.ttl.as_millis()).is_err() {
             let message = format!("a ZooKeeper session cannot have a TTL of {:?}", options.ttl);
             return Err(BackendError::new(BackendErrorKind::InvalidConfig, message));
         }
-        let opening = async {
-            let connected = self.connect(&options).await?;
-            self.check_tick(connected.client.session_timeout())?;
-            create_namespace(&connected.client, &options.namespace, connected.acls).await?;
-            Ok(connected)
-        };
-        let connected = tokio::time::timeout(options.connect_timeout, opening)
+        let connected = tokio::time::timeout(options.connect_timeout, self.connect(&options))
             .await
             .unwrap_or_else(|_| Err(self.unavailable()))?;
         Ok(Arc::new(self.start(connected, options)))
@@ -196,14 +281,17 @@ impl ZooKeeperBackend {
     }
 
     fn start(&self, connected: Connected, options: OpenSession) -> ZooKeeperSession {
-        let Connected { client, ownership, acls, renewed_at } = connected;
+        let Connected { client, ownership, acls, renewed_at, credentials, inherited } = connected;
         let ttl = client.session_timeout();
         let tick = config::tick(self.tick, ttl);
         let clock: Clock = options.clock;
         let liveness = Arc::new(LivenessCell::new(clock, renewed_at, ttl));
         let link = Arc::new(Link::new(client, ownership, acls, liveness, options.request_timeout));
+        for (attempt, directory) in inherited {
+            link.ledger.inherit(attempt, directory);
+        }
         tokio::spawn(renewal::keep_alive(link.clone(), ttl, tick, renewed_at));
-        ZooKeeperSession::new(link, options.namespace, ttl)
+        ZooKeeperSession::new(link, options.namespace, ttl, credentials)
     }
 }
 

@@ -6,6 +6,7 @@ use leasehold_core::AttemptId;
 use zookeeper_client::{Client, Error};
 
 use crate::failure;
+use crate::fenced::Fenced;
 use crate::ledger::Trace;
 use crate::link::connected;
 use crate::node_name::NodeName;
@@ -18,7 +19,7 @@ pub(crate) async fn remove_entries(client: Arc<Client>, left: Vec<(Arc<str>, Att
             if connected(&client).await.is_err() {
                 return;
             }
-            match remove_entry(&client, &directory, attempt, trace).await {
+            match remove_entry(Fenced::unfenced(&client), &directory, attempt, trace).await {
                 // Deleting is idempotent, so doubt is resolved by doing it again on the next connection.
                 Err(error) if !failure::is_decided(&error) => continue,
                 _ => break,
@@ -28,7 +29,7 @@ pub(crate) async fn remove_entries(client: Arc<Client>, left: Vec<(Arc<str>, Att
 }
 
 async fn remove_entry(
-    client: &Client,
+    client: Fenced<'_>,
     directory: &str,
     attempt: AttemptId,
     trace: Trace,
@@ -41,9 +42,9 @@ async fn remove_entry(
 
 /// Removes every node of an attempt that exists, or that a creation handed to the client before can still
 /// bring into being. Whether there was one.
-pub(crate) async fn sweep(client: &Client, directory: &str, attempt: AttemptId) -> Result<bool, Error> {
-    client.sync(directory).await?;
-    let children = match client.list_children(directory).await {
+pub(crate) async fn sweep(client: Fenced<'_>, directory: &str, attempt: AttemptId) -> Result<bool, Error> {
+    client.client.sync(directory).await?;
+    let children = match client.client.list_children(directory).await {
         Err(Error::NoNode) => return Ok(false),
         children => children?,
     };
@@ -57,8 +58,8 @@ pub(crate) async fn sweep(client: &Client, directory: &str, attempt: AttemptId) 
 }
 
 /// Removes a node; whether it was there.
-pub(crate) async fn delete(client: &Client, directory: &str, name: &NodeName) -> Result<bool, Error> {
-    match client.delete(&format!("{directory}/{name}"), None).await {
+pub(crate) async fn delete(client: Fenced<'_>, directory: &str, name: &NodeName) -> Result<bool, Error> {
+    match client.delete(&format!("{directory}/{name}")).await {
         Ok(()) => Ok(true),
         Err(Error::NoNode) => Ok(false),
         Err(error) => Err(error),

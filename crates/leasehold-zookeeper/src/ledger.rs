@@ -94,6 +94,12 @@ impl Ledger {
         Ok(record.turn.clone())
     }
 
+    /// Notes that an earlier incarnation of the session may have made an entry of the attempt, which is to be looked for.
+    pub(crate) fn inherit(&self, attempt: AttemptId, directory: Arc<str>) {
+        let record = Record { directory, turn: Turn::default(), trace: Some(Trace::InDoubt) };
+        self.books().records.insert(attempt, record);
+    }
+
     pub(crate) fn trace(&self, attempt: AttemptId) -> Option<Trace> {
         self.books().records.get(&attempt)?.trace
     }

@@ -12,9 +12,12 @@
 //! | an entry | `<queue>/<attempt>-<mode>-<sequence>`, ephemeral and sequential; its data is the value |
 //! | the same after a change of mode | `<queue>/<attempt>-<mode>-<first zxid>-<sequence>`, ephemeral |
 //! | a register | `/<namespace>/<kind>/<name>`, persistent; its data is the value |
+//! | whose a session is | `/<namespace>/!sessions/<id>`, ephemeral; its data is what resumes the session, and changes of it count the resumptions |
+//! | beside it | `/<namespace>/!sessions/<id>!zxid`, ephemeral |
 //!
 //! Above these stand persistent nodes. Other children of a queue are ignored. With a digest user every node is open to that
-//! user alone, otherwise to everybody.
+//! user alone, otherwise to everybody; then everybody who reaches the servers can also resume sessions. Over a
+//! [client of the application's](ZooKeeperBackend::from_client) there is nothing below `!sessions`.
 //!
 //! # What is promised
 //!
@@ -30,15 +33,23 @@
 //!   that was deposed does not know it yet.
 //! * **What is asked of the servers.** ZooKeeper 3.5 or later, with containers.
 //!
-//! Not promised: a session is not resumed by another process, and a value is at most about 1 MB (the servers'
-//! `jute.maxbuffer`, if it was not lowered).
+//! * **Resumption.** Another process takes a session over by its credentials, in the same namespace. That takes ZooKeeper 3.6, and a
+//!   loopback interface on the host of both, because the client crate gives and takes a session's password only in a handshake.
+//!   Where there is none, sessions have no credentials. A resumption waits up to a quarter of a second for the earlier incarnation to
+//!   leave. One that was cut off or stopped and comes back breaks the newer one's connection once, before it is told; requests of
+//!   the newer one that are under way then are unavailable or indeterminate, and the session goes on.
+//!
+//! Not promised: a value is at most about 1 MB (the servers' `jute.maxbuffer`, if it was not lowered).
 //!
 //! # What an operation costs
 //!
-//! Entering a queue is a creation and a listing, sent one behind the other without waiting; leaving is a deletion. Who
+//! Entering a queue is a creation and a listing, sent one behind the other without waiting; leaving is a deletion. Every write is a
+//! transaction, which checks that nobody has resumed the session. Who
 //! waits has one one-shot watch, on the entry that it waits for, shared with whoever waits for the same in this
 //! process. A handoff is the deletion and its event; the queue is listed again only if it was not listed within the last 50 ms.
-//! Reading a register is a `sync` and a read, sent in the same way. A session is one connection, which sends a `sync` a sixth of the TTL or a tick after the other, whichever is shorter.
+//! Reading a register is a `sync` and a read, sent in the same way.
+//! A session is one connection, which sends a `sync` a sixth of the TTL or a tick after the other, whichever is shorter, and
+//! with it a look whether somebody has resumed the session. Closing a session takes one more connection.
 //!
 //! The client crate does not switch off Nagle's algorithm. It polls its socket and its requests in no particular order, so
 //! that now and then the two requests go out as two writes, and the listing is held back until the creation is
@@ -55,7 +66,11 @@ mod backend;
 mod changes;
 mod cleanup;
 mod config;
+mod ending;
 mod failure;
+mod fenced;
+mod handshake;
+mod incarnation;
 mod ledger;
 mod link;
 mod listing;

@@ -4,8 +4,9 @@
 //!
 //! The link owns the only lasting handle of the client; a request borrows it for as long as it runs. Taking the handle out
 //! ([`Link::retire`]) and cancelling `retired` makes every request and every wait end at its next poll, the last borrowed
-//! handle falls, and the client ends its session: that is how entries of a session that was closed, dropped
-//! or lost go away at the service. A client that belongs to the application is not ended; there the
+//! handle falls, and the client ends. A task that outlives the link then closes the session at the service, unless
+//! another process has resumed it (see [`ending`](crate::ending)): that is how entries of a session that was closed, dropped
+//! or lost go away there. A client that belongs to the application is not ended; there the
 //! session's own entries are removed one by one, by a task that goes on until they are gone or the client's session is.
 //!
 //! A request first waits for a connection. The client crate would take it at once and send it whenever it can,
@@ -18,20 +19,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use leasehold_core::{BackendError, BackendErrorKind, LivenessCell, LossReason};
+use leasehold_core::{BackendError, BackendErrorKind, Liveness, LivenessCell, LossReason};
 use tokio_util::sync::CancellationToken;
 use zookeeper_client::{Acls, Client, CreateMode, CreateOptions, Error, SessionState, StateWatcher};
 
 use crate::cleanup;
+use crate::ending::{self, Closer};
 use crate::failure::{self, Effect};
+use crate::fenced::Fenced;
+use crate::incarnation::Incarnation;
 use crate::ledger::Ledger;
 use crate::watches::Watches;
 
 /// Whose the client is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ownership {
-    /// The backend made it; it ends with the session.
-    Ours,
+    /// The backend made it; it ends with the session, which can be resumed.
+    Ours { incarnation: Incarnation, closer: Closer },
     /// The application's; it stays.
     Shared,
 }
@@ -41,6 +44,8 @@ pub(crate) struct Link {
     client: Mutex<Option<Arc<Client>>>,
     states: StateWatcher,
     retired: CancellationToken,
+    /// What the session had at the service is gone, or cannot be removed from here.
+    ended: CancellationToken,
     ownership: Ownership,
     request_timeout: Duration,
     acls: Acls<'static>,
@@ -63,6 +68,7 @@ impl Link {
             session_id: client.session_id().0,
             client: Mutex::new(Some(Arc::new(client))),
             retired: CancellationToken::new(),
+            ended: CancellationToken::new(),
             ownership,
             request_timeout,
             acls,
@@ -118,32 +124,53 @@ impl Link {
         mode.with_acls(self.acls)
     }
 
-    /// Ends the session here. What it has at the service goes with the client's session, or, where the client is the
-    /// application's, is removed by the task that is returned.
-    pub(crate) fn retire(&self, reason: LossReason) -> Option<tokio::task::JoinHandle<()>> {
+    /// The incarnation of a session that can be resumed.
+    pub(crate) fn incarnation(&self) -> Option<&Incarnation> {
+        match &self.ownership {
+            Ownership::Ours { incarnation, .. } => Some(incarnation),
+            Ownership::Shared => None,
+        }
+    }
+
+    /// The client for writes.
+    pub(crate) fn fenced<'a>(&'a self, client: &'a Client) -> Fenced<'a> {
+        Fenced { client, fence: self.incarnation().map(|incarnation| (incarnation, &*self.liveness)) }
+    }
+
+    /// Ends the session here. A task that is spawned ends it at the service too, or, where the client is the application's,
+    /// removes what it has there.
+    pub(crate) fn retire(&self, reason: LossReason) {
         self.liveness.end(reason);
         let client = self.client.lock().unwrap_or_else(PoisonError::into_inner).take();
         let left = self.ledger.close();
         self.retired.cancel();
-        match (self.ownership, client) {
-            (Ownership::Shared, Some(client)) if !left.is_empty() => {
-                // Without a runtime there is no driver either, and the entries stay until the client's session ends.
-                let runtime = tokio::runtime::Handle::try_current().ok()?;
-                Some(runtime.spawn(cleanup::remove_entries(client, left)))
+        let Some(client) = client else { return };
+        let superseded = self.liveness.current() == Liveness::Lost(LossReason::Superseded);
+        let ended = self.ended.clone().drop_guard();
+        // Without a runtime there is no driver either: what is left goes when the session expires, or with the client's.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        match &self.ownership {
+            Ownership::Ours { incarnation, .. } if superseded => incarnation.leave(&client),
+            Ownership::Ours { incarnation, closer } => {
+                let end = ending::end(client, incarnation.clone(), closer.clone());
+                runtime.spawn(async move {
+                    let _ended = ended;
+                    end.await;
+                });
             }
-            _ => None,
+            Ownership::Shared if !left.is_empty() => {
+                runtime.spawn(async move {
+                    let _ended = ended;
+                    cleanup::remove_entries(client, left).await;
+                });
+            }
+            Ownership::Shared => {}
         }
     }
 
-    /// Resolves when the client's session has ended, which it does after the last handle has fallen. At once where the
-    /// client is the application's.
+    /// Resolves after a retirement, when nothing is left to do at the service.
     pub(crate) async fn ended(&self) {
-        if self.ownership == Ownership::Ours {
-            let mut states = self.states();
-            while !states.state().is_terminated() {
-                states.changed().await;
-            }
-        }
+        self.ended.cancelled().await;
     }
 }
 
@@ -181,6 +208,11 @@ pub(crate) struct Request<'a> {
 impl Request<'_> {
     pub(crate) fn client(&self) -> &Arc<Client> {
         &self.client
+    }
+
+    /// The client for writes that are the session's.
+    pub(crate) fn fenced(&self) -> Fenced<'_> {
+        self.link.fenced(&self.client)
     }
 
     /// Runs `work` within the request time-out.

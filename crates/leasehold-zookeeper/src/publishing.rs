@@ -8,7 +8,6 @@
 use leasehold_core::{BackendError, BackendErrorKind, Publish, Published};
 use zookeeper_client::{CreateMode, Error, MultiWriteResult, Stat};
 
-use crate::failure;
 use crate::link::Request;
 use crate::listing::as_unsigned;
 use crate::node_name::NodeName;
@@ -69,7 +68,7 @@ async fn set_value(
     data_version: Option<i32>,
 ) -> Result<Stat, Error> {
     let path = queue.path_of(name);
-    request.write(request.client().set_data(&path, &change.value, data_version)).await
+    request.write(request.fenced().set_data(&path, &change.value, data_version)).await
 }
 
 /// Replaces the node by one with the new mode in its name.
@@ -84,17 +83,16 @@ async fn replace(
     let origin = name.origin.unwrap_or(stat.czxid);
     let new = NodeName { mode: change.mode, origin: Some(origin), ..*name };
     let (old_path, new_path) = (queue.path_of(name), queue.path_of(&new));
-    let mut writer = request.client().new_multi_writer();
-    // Who watches the node is told of a change by this, and of a departure when a node is deleted without it.
-    writer.add_set_data(&old_path, &[], data_version)?;
-    writer.add_delete(&old_path, None)?;
-    writer.add_create(&new_path, &[], &queue.link.options(CreateMode::Ephemeral))?;
-    // The value goes in by a second step because servers before 3.9 leave the stat of a creation in a
-    // transaction out, and the version has to be the one of this very change.
-    writer.add_set_data(&new_path, &change.value, None)?;
-    let reply = writer.commit();
-    let committed = async { reply.await.map_err(|error| failure::split(error).1) };
-    let results = request.write(committed).await?;
+    let committed = request.fenced().commit(|writer| {
+        // Who watches the node is told of a change by this, and of a departure when a node is deleted without it.
+        writer.add_set_data(&old_path, &[], data_version)?;
+        writer.add_delete(&old_path, None)?;
+        writer.add_create(&new_path, &[], &queue.link.options(CreateMode::Ephemeral))?;
+        // The value goes in by a second step because servers before 3.9 leave the stat of a creation in a
+        // transaction out, and the version has to be the one of this very change.
+        writer.add_set_data(&new_path, &change.value, None)
+    });
+    let results = request.write(async { committed.await.map_err(|(_, error)| error) }).await?;
     queue.link.ledger.replaced(new, as_unsigned(origin));
     match results.last() {
         Some(MultiWriteResult::SetData { stat }) => Ok(*stat),

@@ -15,7 +15,7 @@ use leasehold_core::{
     AttemptId, BackendError, BackendErrorKind, Certainty, Enqueued, Entry, Interest, KeyPath, Look, NewEntry,
     Publish, Published, Queue, Withdrawn,
 };
-use zookeeper_client::{CreateMode, Error, Stat};
+use zookeeper_client::{CreateMode, Error};
 
 use crate::changes;
 use crate::cleanup;
@@ -96,7 +96,7 @@ impl ZooKeeperQueue {
         };
         let admitted = entry.mode.is_admitted_behind(&listing.ahead_of(entry.attempt));
         if !admitted {
-            let removed = cleanup::delete(request.client(), &self.directory, &name).await;
+            let removed = cleanup::delete(request.fenced(), &self.directory, &name).await;
             removed.map_err(|error| request.unwritten(error))?;
             ledger.settle(entry.attempt);
             self.view.mirror.departed(entry.attempt);
@@ -132,7 +132,7 @@ impl ZooKeeperQueue {
             }
             // Of another session, so not what this one created, and bound to go when that one ends.
             Some(_) => {
-                let removed = request.write(cleanup::delete(client, &self.directory, &name)).await;
+                let removed = request.write(cleanup::delete(request.fenced(), &self.directory, &name)).await;
                 removed.map_err(|error| request.unwritten(error))?;
                 self.link.ledger.settle(attempt);
                 Ok(None)
@@ -153,14 +153,12 @@ impl ZooKeeperQueue {
             // Both are handed to the client here, not when they are polled.
             let (created, listed) = ledger.send(entry.attempt, || {
                 request.doubt(true);
-                (client.create(&prefix, &entry.value, &options), self.view.list(client))
+                (request.fenced().create_entry(&prefix, &entry.value, &options), self.view.list(client))
             })?;
             match join!(created, listed) {
                 // It stays in doubt until the place is answered: who gives up before has to look for it.
-                (Ok((stat, sequence)), listed) => {
-                    let sequence = i32::try_from(sequence.into_i64()).map_err(|_| beyond_counter())?;
-                    let name = NodeName { attempt: entry.attempt, mode: entry.mode, origin: None, sequence };
-                    let order = as_unsigned(self.created_stat(request, &name, stat).await?.czxid);
+                (Ok((name, zxid)), listed) => {
+                    let order = as_unsigned(self.created_at(request, &name, zxid).await?);
                     ledger.placed(name, order)?;
                     if listed.is_err() {
                         self.view.mirror.distrust();
@@ -184,18 +182,18 @@ impl ZooKeeperQueue {
         }
     }
 
-    /// The stat of a node that was just created; servers before 3.5 do not send it along.
-    async fn created_stat(
+    /// The zxid that created a node; over the application's client, servers before 3.9 do not send it along.
+    async fn created_at(
         &self,
         request: &Request<'_>,
         name: &NodeName,
-        stat: Stat,
-    ) -> Result<Stat, BackendError> {
-        if !stat.is_invalid() {
-            return Ok(stat);
+        zxid: Option<i64>,
+    ) -> Result<i64, BackendError> {
+        if let Some(zxid) = zxid {
+            return Ok(zxid);
         }
         let now = request.read(request.client().check_stat(&self.path_of(name))).await?;
-        now.ok_or_else(|| {
+        now.map(|stat| stat.czxid).ok_or_else(|| {
             BackendError::new(BackendErrorKind::Indeterminate, "the entry vanished as it was created")
         })
     }
@@ -206,7 +204,7 @@ impl ZooKeeperQueue {
         attempt: AttemptId,
         certainty: Certainty,
     ) -> Result<bool, BackendError> {
-        let (client, trace) = (request.client(), self.link.ledger.trace(attempt));
+        let (client, trace) = (request.fenced(), self.link.ledger.trace(attempt));
         let removal = async {
             match (certainty, trace) {
                 // Also gone if a change of mode has replaced it; then the sweep finds the other one.
@@ -286,11 +284,6 @@ struct Place {
     name: NodeName,
     order: u64,
     listing: Option<Arc<Listing>>,
-}
-
-fn beyond_counter() -> BackendError {
-    let message = "the entry exists, but its sequence is beyond 32 bits";
-    BackendError::new(BackendErrorKind::Indeterminate, message)
 }
 
 #[async_trait]

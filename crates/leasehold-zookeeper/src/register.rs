@@ -10,7 +10,6 @@ use leasehold_core::{
 use zookeeper_client::{CreateMode, Error, MultiWriteResult};
 
 use crate::backend::MAX_VALUE_BYTES;
-use crate::failure;
 use crate::ledger::Trace;
 use crate::link::{Link, Request};
 use crate::node_name::NodeName;
@@ -192,7 +191,7 @@ impl Writing<'_> {
     }
 
     async fn alone(&self, form: Form) -> Result<u64, Error> {
-        let (client, value) = (self.request.client(), &self.write.value);
+        let (client, value) = (self.request.fenced(), &self.write.value);
         match form {
             Form::Create => {
                 let options = self.link.options(CreateMode::Persistent);
@@ -208,23 +207,21 @@ impl Writing<'_> {
 
     /// In one transaction with a check that the holder's node exists. An error comes with the operation it is of.
     async fn with_check(&self, form: Form, holder: &str) -> Result<u64, (Option<usize>, Error)> {
-        let whole = |error| (None, error);
-        let mut writer = self.request.client().new_multi_writer();
-        writer.add_check_version(holder, -1).map_err(whole)?;
-        match form {
-            Form::Create => {
-                let options = self.link.options(CreateMode::Persistent);
-                writer.add_create(&self.path, &self.write.value, &options).map_err(whole)?;
+        let committed = self.request.fenced().commit(|writer| {
+            writer.add_check_version(holder, -1)?;
+            match form {
+                Form::Create => {
+                    let options = self.link.options(CreateMode::Persistent);
+                    writer.add_create(&self.path, &self.write.value, &options)
+                }
+                Form::Set { data_version } => {
+                    writer.add_set_data(&self.path, &self.write.value, data_version)
+                }
             }
-            Form::Set { data_version } => {
-                writer.add_set_data(&self.path, &self.write.value, data_version).map_err(whole)?;
-            }
-        }
+        });
         let mut failed_at = None;
-        let reply = writer.commit();
         let committed = async {
-            reply.await.map_err(|error| {
-                let (index, error) = failure::split(error);
+            committed.await.map_err(|(index, error)| {
                 failed_at = index;
                 error
             })

@@ -24,12 +24,18 @@ pub(crate) struct ZooKeeperSession {
     link: Arc<Link>,
     namespace: Namespace,
     ttl: Duration,
+    credentials: Option<Credentials>,
     queues: Mutex<HashMap<KeyPath, Weak<ZooKeeperQueue>>>,
 }
 
 impl ZooKeeperSession {
-    pub(crate) fn new(link: Arc<Link>, namespace: Namespace, ttl: Duration) -> Self {
-        Self { link, namespace, ttl, queues: Mutex::default() }
+    pub(crate) fn new(
+        link: Arc<Link>,
+        namespace: Namespace,
+        ttl: Duration,
+        credentials: Option<Credentials>,
+    ) -> Self {
+        Self { link, namespace, ttl, credentials, queues: Mutex::default() }
     }
 }
 
@@ -48,7 +54,7 @@ impl Session for ZooKeeperSession {
     }
 
     fn credentials(&self) -> Option<Credentials> {
-        None
+        self.credentials.clone()
     }
 
     fn queue(&self, path: &KeyPath) -> Arc<dyn Queue> {
@@ -100,16 +106,9 @@ impl Session for ZooKeeperSession {
     }
 
     async fn close(&self) {
-        let removal = self.link.retire(LossReason::ShutDown);
-        let ended = async {
-            if let Some(removal) = removal {
-                // It fails only if the runtime is shut down.
-                let _ = removal.await;
-            }
-            self.link.ended().await;
-        };
+        self.link.retire(LossReason::ShutDown);
         // Longer than that is a service that is not reached; the session ends there within its TTL.
-        let _ = tokio::time::timeout(self.link.request_timeout(), ended).await;
+        let _ = tokio::time::timeout(self.link.request_timeout(), self.link.ended()).await;
     }
 }
 
@@ -130,7 +129,7 @@ async fn occupied(request: &Request<'_>, path: KeyPath) -> Result<Option<KeyPath
 
 impl Drop for ZooKeeperSession {
     fn drop(&mut self) {
-        // Where the client is the application's, the removal goes on by itself.
-        drop(self.link.retire(LossReason::ShutDown));
+        // What is to be done at the service goes on by itself.
+        self.link.retire(LossReason::ShutDown);
     }
 }

@@ -19,7 +19,7 @@
 //! ```
 //!
 //! Names, guarantees and errors are those of the types that it wraps; what their documentation says of cancel safety and of
-//! dropped futures has no meaning here. Sessions are renewed on the library's own thread, so a thread that blocks, here or
+//! dropped futures concerns [`wait_for`] alone. Sessions are renewed on the library's own thread, so a thread that blocks, here or
 //! anywhere, loses no lock for it.
 //!
 //! What cannot be the same: nobody stops a closure. [`Mutex::with`] tells that the lock was lost when the work is done, and
@@ -35,13 +35,51 @@
 //! A coordinator that is driven on a runtime of the application's ([`runtime`](crate::CoordinatorBuilder::runtime)) can be waited for only while
 //! that runtime runs on another thread.
 //!
+//! # What is here
+//!
+//! Every recipe but one, under its own name, with its guards: [`Mutex`], [`RwLock`], [`Semaphore`], [`MultiLock`], [`Election`], [`Group`],
+//! [`Register`], [`Counter`], [`Barrier`], [`DoubleBarrier`], [`CountDownLatch`] and [`Once`]; and [`Admin`]. Streams are iterators with a
+//! `next_for` beside `next`. Values, events and errors are the same types in both worlds, and so is [`fencing`](crate::fencing), which waits for nothing.
+//!
 //! # What is not here
 //!
-//! [`wait`] runs any of this crate's futures, so that a method that has no twin here is called as `wait(handle.as_async().method())`.
+//! [`wait`] runs any of this crate's futures, so that a method that has no twin here is called as `wait(handle.as_async().method())`, and
+//! [`wait_for`] does so with a time-out. So it is with
+//!
+//! * [`Partition`](crate::Partition), which works on many items at once: a closure that blocks has no place there. Its `work` hands each
+//!   item to a thread and waits for that one's word:
+//!
+//!   ```
+//!   use leasehold::blocking::{self, wait};
+//!   use tokio::sync::oneshot; // needs no runtime
+//!
+//!   # fn main() -> Result<(), leasehold::Error> {
+//!   let coordinator = blocking::connect("memory://")?;
+//!   let partition = coordinator.group("indexers").as_async().partition(["shard-0", "shard-1"])?;
+//!   let shutdown = async { /* such as the other end of a channel */ };
+//!   wait(partition.run(shutdown, |item| async move {
+//!       let (done, ended) = oneshot::channel::<()>();
+//!       std::thread::spawn(move || {
+//!           while !item.cancellation_token().is_cancelled() {
+//!               // One step of the work, under item.held().fencing_token().
+//!           }
+//!           drop(done);
+//!       });
+//!       let _ = ended.await; // the item is kept until then, or lost
+//!   }))?;
+//!   # Ok(()) }
+//!   ```
+//!
+//! * [`Register::watch`](crate::Register::watch): [`Register::changed`] waits for one change after another.
+//! * `release` of a [shared guard](crate::SharedGuard), and what a [`Held`](crate::Held) tells: `wait(held.lost())`.
 
+mod admin;
 mod barrier;
 mod coordinator;
 mod counter;
+mod double_barrier;
+mod election;
+mod group;
 mod latch;
 mod multi_lock;
 mod mutex;
@@ -52,9 +90,13 @@ mod semaphore;
 mod twin;
 mod wait;
 
+pub use admin::Admin;
 pub use barrier::Barrier;
 pub use coordinator::{Coordinator, connect, connect_lazy};
 pub use counter::Counter;
+pub use double_barrier::{DoubleBarrier, Inside};
+pub use election::{Election, LeaderStream, Leadership};
+pub use group::{Group, MemberEvents, MemberStream, Membership, Staying};
 pub use latch::CountDownLatch;
 pub use multi_lock::{MultiLock, MultiLockGuard};
 pub use mutex::{Mutex, MutexGuard};
@@ -62,4 +104,4 @@ pub use once::Once;
 pub use register::Register;
 pub use rw_lock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use semaphore::{Semaphore, SemaphorePermit};
-pub use wait::wait;
+pub use wait::{wait, wait_for};

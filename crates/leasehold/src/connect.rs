@@ -3,14 +3,17 @@
 use leasehold_core::{Coordinator, CoordinatorBuilder, Error, ErrorKind};
 
 use crate::service_url::ServiceUrl;
-#[cfg(any(feature = "memory", feature = "etcd", feature = "zookeeper"))]
+#[cfg(any(feature = "memory", feature = "etcd", feature = "zookeeper", feature = "redis"))]
 use crate::service_url::invalid;
 
 /// The schemes of this library and the features that bring their backends.
-const SCHEMES: [(&str, &str, bool); 3] = [
+const SCHEMES: [(&str, &str, bool); 5] = [
     ("memory", "memory", cfg!(feature = "memory")),
     ("etcd", "etcd", cfg!(feature = "etcd")),
     ("zookeeper", "zookeeper", cfg!(feature = "zookeeper")),
+    ("redis", "redis", cfg!(feature = "redis")),
+    // Known so that its feature is named, and never offered.
+    ("rediss", "redis", false),
 ];
 
 /// Connects to the service that the URL names, and fails at once, saying why, if that does not work.
@@ -20,10 +23,12 @@ const SCHEMES: [(&str, &str, bool); 3] = [
 /// | `memory://`, `memory://NAME/NAMESPACE` | in this process; equal names meet (feature `memory`) |
 /// | `etcd://HOST:PORT,HOST:PORT/NAMESPACE` | an etcd cluster (feature `etcd`) |
 /// | `zookeeper://HOST:PORT,HOST:PORT/NAMESPACE` | a ZooKeeper ensemble (feature `zookeeper`) |
+/// | `redis://HOST:PORT/NAMESPACE` | one Redis server, without TLS (feature `redis`) |
 ///
 /// A user and password go before the hosts, percent-encoded where needed: `etcd://me:pass%40word@host`. Options
-/// follow a `?`: `ttl=15s`, `connect_timeout=5s`, `request_timeout=5s`, `epoch=0`, and for ZooKeeper `tick=2s`, the
-/// ensemble's tickTime.
+/// follow a `?`: `ttl=15s`, `connect_timeout=5s`, `request_timeout=5s`, `epoch=0`, for ZooKeeper `tick=2s`, the
+/// ensemble's tickTime, and for Redis `accept_eviction=false`, whether to use a server that may evict the keys of locks. A password without
+/// a user, as `redis://:password@host`, is that of Redis's default user.
 ///
 /// ```
 /// # async fn example() -> Result<(), leasehold::Error> {
@@ -88,6 +93,10 @@ fn backend(url: &mut ServiceUrl) -> Result<CoordinatorBuilder, Error> {
         "etcd" => etcd(url),
         #[cfg(feature = "zookeeper")]
         "zookeeper" => zookeeper(url),
+        #[cfg(feature = "redis")]
+        "redis" => redis(url),
+        #[cfg(feature = "redis")]
+        "rediss" => Err(invalid("rediss:// takes TLS, which this build has not").with_backend("redis")),
         _ => Err(no_backend(&url.scheme)),
     }
 }
@@ -145,8 +154,27 @@ fn zookeeper(url: &mut ServiceUrl) -> Result<CoordinatorBuilder, Error> {
     backend.map(Coordinator::builder).map_err(|error| refused("zookeeper", error))
 }
 
+#[cfg(feature = "redis")]
+fn redis(url: &mut ServiceUrl) -> Result<CoordinatorBuilder, Error> {
+    let accept_eviction = url.take_flag("accept_eviction")?;
+    let hosts = url.hosts_with_port(6379)?;
+    let [host] = hosts.as_slice() else {
+        return Err(invalid("redis:// takes one host, the primary").with_backend("redis"));
+    };
+    let mut config =
+        leasehold_redis::RedisConfig::new(host).accept_eviction(accept_eviction.unwrap_or(false));
+    config = match (&url.user, &url.password) {
+        (Some(user), password) => config.user(user, password.as_deref().unwrap_or_default()),
+        (None, Some(password)) => config.password(password),
+        (None, None) => config,
+    };
+    leasehold_redis::RedisBackend::new(config)
+        .map(Coordinator::builder)
+        .map_err(|error| refused("redis", error))
+}
+
 /// A configuration that the backend does not take.
-#[cfg(any(feature = "etcd", feature = "zookeeper"))]
+#[cfg(any(feature = "etcd", feature = "zookeeper", feature = "redis"))]
 fn refused(backend: &'static str, error: leasehold_core::BackendError) -> Error {
     invalid(error.to_string()).with_backend(backend)
 }

@@ -1,4 +1,4 @@
-//! Distributed locks for Tokio over pluggable coordination services: etcd, ZooKeeper, or this process alone.
+//! Distributed locks for Tokio over pluggable coordination services: etcd, ZooKeeper, Redis, or this process alone.
 //!
 //! ```
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -29,6 +29,7 @@
 //! | `memory` (default) | `memory://`, [`memory`] | nothing |
 //! | `etcd` | `etcd://`, [`etcd`] | `protoc` to build |
 //! | `zookeeper` | `zookeeper://`, [`zookeeper`] | nothing |
+//! | `redis` | `redis://`, [`redis`] | nothing |
 
 pub mod blocking;
 mod connect;
@@ -43,9 +44,9 @@ pub use leasehold_core::{
     GroupEvent, Guard, Held, Histogram, HolderInfo, Inside, Leader, LeaderStream, Leadership,
     LeadershipTicket, LossReason, MAX_NAME_BYTES, Member, MemberEvents, MemberHeld, MemberId, MemberLost,
     MemberStream, Membership, Mode, MultiHeld, MultiLock, MultiLockGuard, MultiReleaseError, Mutex,
-    MutexGuard, NameError, Namespace, OwnedItem, ParseEntryIdError, ParseTicketError, ParseTokenError,
-    Partition, Recipe, ReleaseError, Released, RwLock, RwLockReadGuard, RwLockWriteGuard, Semaphore,
-    SemaphorePermit, SharedGuard, ShutdownError, Standing, State, Stats, Status, Staying,
+    MutexGuard, NameError, Namespace, OwnedItem, ParseEntryIdError, ParseModeError, ParseTicketError,
+    ParseTokenError, Partition, Recipe, ReleaseError, Released, RwLock, RwLockReadGuard, RwLockWriteGuard,
+    Semaphore, SemaphorePermit, SharedGuard, ShutdownError, Standing, State, Stats, Status, Staying,
 };
 pub use leasehold_core::{Barrier, Completion, CountDownLatch, Counter, Once, Register, Updated, Versioned};
 
@@ -65,4 +66,10 @@ pub mod etcd {
 #[cfg(feature = "zookeeper")]
 pub mod zookeeper {
     pub use leasehold_zookeeper::{ZooKeeperBackend, ZooKeeperConfig};
+}
+
+/// The Redis backend, for applications that build it themselves or ask the server what it promises.
+#[cfg(feature = "redis")]
+pub mod redis {
+    pub use leasehold_redis::{RedisBackend, RedisConfig, RedisReport};
 }

@@ -42,6 +42,10 @@ impl ServiceUrl {
             None => (None, authority),
         };
         let (user, password) = match user_info.map(|info| info.split_once(':').unwrap_or((info, ""))) {
+            // As everybody writes the password of Redis's default user.
+            Some(("", password)) if scheme.eq_ignore_ascii_case("redis") && !password.is_empty() => {
+                (None, Some(decode("password", password)?))
+            }
             Some(("", _)) => return Err(invalid("the URL has an @ but no user before it")),
             Some((user, "")) => (Some(decode("user", user)?), None),
             Some((user, password)) => (Some(decode("user", user)?), Some(decode("password", password)?)),
@@ -96,6 +100,18 @@ impl ServiceUrl {
         }
     }
 
+    /// Takes an option of the backend's own that says yes or no.
+    #[cfg(feature = "redis")]
+    pub(crate) fn take_flag(&mut self, name: &str) -> Result<Option<bool>, Error> {
+        match self.others.iter().position(|(other, _)| other == name) {
+            Some(at) => match self.others.swap_remove(at).1.parse() {
+                Ok(flag) => Ok(Some(flag)),
+                Err(_) => Err(invalid(format!("the URL's option {name} is true or false"))),
+            },
+            None => Ok(None),
+        }
+    }
+
     /// # Errors
     /// `InvalidConfig` if there are options that nobody took.
     pub(crate) fn finish(&self) -> Result<(), Error> {
@@ -109,7 +125,7 @@ impl ServiceUrl {
     ///
     /// # Errors
     /// `InvalidConfig` if there is none, or one that is not `host`, `host:port`, `[v6]` or `[v6]:port`.
-    #[cfg(any(feature = "etcd", feature = "zookeeper"))]
+    #[cfg(any(feature = "etcd", feature = "zookeeper", feature = "redis"))]
     pub(crate) fn hosts_with_port(&self, default: u16) -> Result<Vec<String>, Error> {
         if self.hosts.is_empty() {
             return Err(invalid(format!("the URL names no host; it reads {}://host:{default}", self.scheme)));
@@ -118,7 +134,7 @@ impl ServiceUrl {
     }
 }
 
-#[cfg(any(feature = "etcd", feature = "zookeeper"))]
+#[cfg(any(feature = "etcd", feature = "zookeeper", feature = "redis"))]
 fn with_port(host: &str, default: u16) -> Result<String, Error> {
     let wrong = || invalid(format!("the URL's host {host:?} is not host, host:port or [address]:port"));
     let (name, port) = match host.rsplit_once(':') {
@@ -226,7 +242,7 @@ mod tests {
         assert!(fails("etcd://a/x%00").contains("namespace"));
     }
 
-    #[cfg(any(feature = "etcd", feature = "zookeeper"))]
+    #[cfg(any(feature = "etcd", feature = "zookeeper", feature = "redis"))]
     #[test]
     fn hosts_get_their_port_or_an_error() {
         let hosts =

@@ -30,6 +30,38 @@ fn so_does_zookeeper() {
     assert_eq!(fails("zookeeper://localhost").kind(), ErrorKind::FeatureNotEnabled);
 }
 
+#[cfg(not(feature = "redis"))]
+#[test]
+fn so_does_redis() {
+    for url in ["redis://localhost", "rediss://localhost"] {
+        assert_eq!(fails(url).kind(), ErrorKind::FeatureNotEnabled, "{url}");
+    }
+}
+
+#[cfg(feature = "redis")]
+#[test]
+fn redis_refuses_what_it_has_not() {
+    for url in [
+        "redis://",
+        "redis://a,b",
+        "redis://a:0",
+        "redis://a?tls=on",
+        "redis://a?accept_eviction=perhaps",
+        "redis://:@a",
+        "rediss://me:secret@a",
+        "redis://me:secret@a?ttl=",
+    ] {
+        let error = fails(url);
+        assert_eq!(error.kind(), ErrorKind::InvalidConfig, "{url}");
+        assert!(!error.to_string().contains("secret"), "{error}");
+    }
+    for url in ["redis://a", "redis://:secret@[::1]:7/team/prod?accept_eviction=true", "REDIS://me:secret@a"]
+    {
+        let builder = leasehold::builder(url).expect(url);
+        assert!(!format!("{builder:?}").contains("secret"), "{url}");
+    }
+}
+
 #[cfg(feature = "memory")]
 #[tokio::test]
 async fn equal_names_of_memory_meet() {

@@ -105,9 +105,16 @@ pub(crate) async fn is_pending(future: &mut (impl Future + Unpin)) -> bool {
     tokio::time::timeout(Duration::from_millis(300), future).await.is_err()
 }
 
-/// How many watches the server has.
-pub(crate) async fn watches(server: &ZooKeeperServer) -> u64 {
-    let answer = server.four_letter("mntr").await;
-    let line = answer.lines().find_map(|line| line.strip_prefix("zk_watch_count\t"));
-    line.and_then(|count| count.trim().parse().ok()).unwrap_or_else(|| panic!("no watch count in {answer}"))
+/// How many watches there are, but for those by which sessions hear that another process resumed them.
+pub(crate) async fn watches(server: &ZooKeeperServer) -> usize {
+    let answer = server.four_letter("wchp").await;
+    let mut own = false;
+    let counted = answer.lines().filter(|line| {
+        // Each path is followed by the sessions that watch it, indented.
+        if line.starts_with('/') {
+            own = line.contains("/!sessions/");
+        }
+        line.starts_with('\t') && !own
+    });
+    counted.count()
 }

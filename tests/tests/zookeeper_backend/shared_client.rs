@@ -1,6 +1,8 @@
 //! Sessions over a client of the application's own.
 
-use leasehold_core::{AttemptIds, BackendErrorKind, Liveness, LockBackend, LossReason};
+use leasehold_core::{
+    AttemptIds, BackendErrorKind, Credentials, Liveness, LockBackend, LossReason, Mode, OpenSession,
+};
 use leasehold_zookeeper::ZooKeeperBackend;
 use zookeeper_client::{Acls, Client, CreateMode, SessionState};
 
@@ -15,6 +17,11 @@ async fn closing_removes_what_is_ours_and_leaves_the_rest() {
     client.create(&own_node, b"", &ephemeral).await.unwrap();
     let backend = ZooKeeperBackend::from_client(client.clone()).with_tick(TICK);
     let session = backend.open_session(options(&ns)).await.unwrap();
+    // It would be taken back by the client that lives on.
+    assert!(!backend.capabilities().resumable_sessions && session.credentials().is_none());
+    let resume = Some(Credentials::from_bytes(*b"anything"));
+    let refused = backend.open_session(OpenSession { resume, ..options(&ns) }).await;
+    assert_eq!(kind(refused.map(drop)), BackendErrorKind::Unsupported);
     assert_eq!(session.ttl(), TTL);
     assert_eq!(session.id(), client.session_id().to_string());
     let path = lock(&ns, "a");
@@ -48,6 +55,14 @@ async fn access_is_that_of_the_clients_user() {
         .unwrap();
     let path = lock(&ns, "a");
     enter(&*session.queue(&path), ids.next()).await;
-    let stranger = open(&endpoint, &ns).await;
-    assert_eq!(kind(stranger.queue(&path).contenders(&mut |_| {}).await), BackendErrorKind::PermissionDenied);
+    // Over a client of one's own there are no nodes beside those of the queues.
+    let stranger = Client::connector().connect(&endpoint).await.unwrap();
+    let stranger = ZooKeeperBackend::from_client(stranger).with_tick(TICK);
+    let stranger = stranger.open_session(options(&ns)).await.unwrap();
+    let (elsewhere, theirs) = (stranger.queue(&lock(&ns, "b")), stranger.queue(&path));
+    assert_eq!(kind(theirs.contenders(&mut |_| {}).await), BackendErrorKind::PermissionDenied);
+    for queue in [theirs, elsewhere] {
+        let entered = queue.enqueue(entry(ids.next(), Mode::Exclusive)).await;
+        assert_eq!(kind(entered), BackendErrorKind::PermissionDenied);
+    }
 }

@@ -35,6 +35,7 @@ use crate::mode::Mode;
 use crate::mutex::FirstInLine;
 use crate::name::Kind;
 use crate::named::{Acquire, Named};
+use crate::stats::Stats;
 
 /// A leader election.
 ///
@@ -84,6 +85,12 @@ impl Election {
     pub fn proclaiming(mut self, value: impl Into<Bytes>) -> Self {
         self.value = value.into();
         self
+    }
+
+    /// What became of the candidacies through this handle and its clones, and how long they waited and led. A leadership
+    /// that was [resumed](Election::resume) is among the holds alone: it was an earlier incarnation that waited for it.
+    pub fn stats(&self) -> Stats {
+        self.named.stats()
     }
 
     /// Stands for election with `value`, and waits as long as it takes to lead.

@@ -16,8 +16,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use futures_util::Stream;
-use tokio::sync::watch;
-use tokio_util::sync::ReusableBoxFuture;
 
 use super::Election;
 use crate::backend::Entry;
@@ -27,7 +25,7 @@ use crate::error::Error;
 #[cfg(doc)]
 use crate::error::ErrorKind;
 use crate::holder::HolderInfo;
-use crate::observation::{Focus, Observed, observe};
+use crate::observation::{Focus, States, observe};
 use crate::token::FencingToken;
 
 /// Somebody who stands for election.
@@ -140,7 +138,7 @@ impl Election {
         let coordinator = self.named.coordinator().clone();
         let states = observe(coordinator.engine(), path, Focus::First);
         let name = self.named.name().clone();
-        Ok(LeaderStream { name, coordinator, next: ReusableBoxFuture::new(next(states)), last: None })
+        Ok(LeaderStream { name, coordinator, states, last: None })
     }
 }
 
@@ -149,18 +147,17 @@ impl Election {
 pub struct LeaderStream {
     name: Arc<str>,
     coordinator: Coordinator,
-    next: ReusableBoxFuture<'static, (bool, watch::Receiver<Observed>)>,
+    states: States,
     /// What was delivered last.
     last: Option<Option<Leader>>,
 }
 
-/// Waits for the next state; whether there is one.
-async fn next(mut states: watch::Receiver<Observed>) -> (bool, watch::Receiver<Observed>) {
-    let changed = states.changed().await;
-    (changed.is_ok(), states)
-}
-
 impl LeaderStream {
+    /// The name of the election, as it was given.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The next state, as [`Election::observe`] describes it; `None` when the coordinator has been shut down.
     ///
     /// # Cancel safety
@@ -176,14 +173,7 @@ impl Stream for LeaderStream {
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Option<Leader>>> {
         let this = self.get_mut();
         loop {
-            let (changed, mut states) = ready!(this.next.poll(context));
-            let seen = states.borrow_and_update().clone();
-            this.next.set(next(states));
-            if !changed {
-                return Poll::Ready(None);
-            }
-            // Nothing has been read yet.
-            let Some(entries) = seen else { continue };
+            let Some(entries) = ready!(this.states.poll_next(context)) else { return Poll::Ready(None) };
             let epoch = this.coordinator.engine().epoch;
             let leader = entries.first().map(|entry| Leader::new(epoch, entry));
             if this.last.as_ref() != Some(&leader) {

@@ -15,41 +15,35 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use futures_util::stream::{self, BoxStream, Stream, StreamExt};
+use futures_util::stream::{Stream, StreamExt};
 
 use super::member::{Member, members};
 use crate::error::Error;
 use crate::named::Named;
-use crate::observation::{Focus, observe};
+use crate::observation::{Focus, States, observe};
 
 /// The members of a group as they are, again after every change; see [`Group::watch`](crate::Group::watch).
 ///
 /// It ends when its coordinator shuts down, and never before: while the service is not reached it is silent.
 #[must_use = "a stream does nothing unless it is polled"]
 pub struct MemberStream {
-    states: BoxStream<'static, Vec<Member>>,
+    states: States,
     /// Keeps the session alive, and says which group it is.
     named: Named,
+    /// What was delivered last.
+    last: Option<Vec<Member>>,
 }
 
 impl MemberStream {
     pub(super) fn new(named: Named, operation: &'static str) -> Result<Self, Error> {
         let path = named.path(operation)?;
-        let engine = named.coordinator().engine();
-        let (epoch, observed) = (engine.epoch, observe(engine, path, Focus::All));
-        let states = stream::unfold((observed, None), move |(mut observed, mut last)| async move {
-            loop {
-                observed.changed().await.ok()?;
-                let Some(entries) = observed.borrow_and_update().clone() else { continue };
-                let state = members(&entries, epoch);
-                // What changed may be nothing of a member's.
-                if last.as_ref() != Some(&state) {
-                    last = Some(state.clone());
-                    return Some((state, (observed, last)));
-                }
-            }
-        });
-        Ok(Self { states: states.boxed(), named })
+        let states = observe(named.coordinator().engine(), path, Focus::All);
+        Ok(Self { states, named, last: None })
+    }
+
+    /// The name of the group, as it was given.
+    pub fn name(&self) -> &str {
+        self.named.name()
     }
 
     /// The newest state, once there is one that was not seen yet; `None` when the coordinator is shut down.
@@ -57,7 +51,7 @@ impl MemberStream {
     /// # Cancel safety
     /// Nothing is lost.
     pub async fn next(&mut self) -> Option<Vec<Member>> {
-        self.states.next().await
+        StreamExt::next(self).await
     }
 }
 
@@ -65,7 +59,15 @@ impl Stream for MemberStream {
     type Item = Vec<Member>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Vec<Member>>> {
-        self.states.poll_next_unpin(context)
+        loop {
+            let Some(entries) = ready!(self.states.poll_next(context)) else { return Poll::Ready(None) };
+            let state = members(&entries, self.named.coordinator().engine().epoch);
+            // What changed may be nothing of a member's.
+            if self.last.as_ref() != Some(&state) {
+                self.last = Some(state.clone());
+                return Poll::Ready(Some(state));
+            }
+        }
     }
 }
 
@@ -100,6 +102,11 @@ pub struct MemberEvents {
 impl MemberEvents {
     pub(super) fn new(states: MemberStream) -> Self {
         Self { states, known: Vec::new(), pending: VecDeque::new() }
+    }
+
+    /// The name of the group, as it was given.
+    pub fn name(&self) -> &str {
+        self.states.name()
     }
 
     /// The next event; `None` when the coordinator is shut down.

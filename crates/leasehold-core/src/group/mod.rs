@@ -36,6 +36,7 @@ use crate::name::Kind;
 use crate::named::{Acquire, Named};
 use crate::partition::Partition;
 use crate::rule::{Rule, Verdict};
+use crate::stats::Stats;
 
 /// A group: who is there, with a value each, seen by everybody.
 ///
@@ -73,6 +74,12 @@ impl Group {
     /// The name, as it was given.
     pub fn name(&self) -> &str {
         self.named.name()
+    }
+
+    /// What became of the memberships through this handle and its clones: how long the service took, and how long they
+    /// lasted. One that is [stayed](Group::stay) in counts each time that it is taken.
+    pub fn stats(&self) -> Stats {
+        self.named.stats()
     }
 
     /// Joins, with a value that everybody sees. It waits for the service and for nobody else.

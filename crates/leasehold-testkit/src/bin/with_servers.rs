@@ -1,6 +1,6 @@
-//! Runs a command with one etcd and one ZooKeeper: `leasehold-with-servers [--tmpfs|--disk] COMMAND [ARGUMENT…]`.
+//! Runs a command with one etcd, one Redis and one ZooKeeper: `leasehold-with-servers [--tmpfs|--disk] COMMAND [ARGUMENT…]`.
 //!
-//! The command finds them by `LEASEHOLD_ETCD_URL` and `LEASEHOLD_ZOOKEEPER_URL`. Its exit status is passed on (128 + n
+//! The command finds them by `LEASEHOLD_ETCD_URL`, `LEASEHOLD_REDIS_URL` and `LEASEHOLD_ZOOKEEPER_URL`. Its exit status is passed on (128 + n
 //! if signal n ended it), and the servers are gone when it ends.
 
 use std::ffi::OsString;
@@ -8,7 +8,9 @@ use std::io::IsTerminal;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitCode, ExitStatus};
 
-use leasehold_testkit::servers::{EtcdServer, ServerOptions, StartError, Storage, ZooKeeperServer};
+use leasehold_testkit::servers::{
+    EtcdServer, RedisServer, ServerOptions, StartError, Storage, ZooKeeperServer,
+};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
@@ -53,7 +55,7 @@ async fn run(storage: Storage, program: OsString, arguments: Vec<OsString>) -> E
         _ = interrupts.recv() => return exit_code(ExitStatus::from_raw(Signal::INT.as_raw())),
         _ = terminations.recv() => return exit_code(ExitStatus::from_raw(Signal::TERM.as_raw())),
     };
-    let (etcd, zookeeper) = match servers {
+    let (etcd, redis, zookeeper) = match servers {
         Ok(servers) => servers,
         Err(error) => {
             let source = std::error::Error::source(&error).map(|s| format!(": {s}")).unwrap_or_default();
@@ -61,12 +63,14 @@ async fn run(storage: Storage, program: OsString, arguments: Vec<OsString>) -> E
         }
     };
     let etcd_url = format!("etcd://{}", etcd.endpoint());
+    let redis_url = format!("redis://{}", redis.endpoint());
     let zookeeper_url = format!("zookeeper://{}", zookeeper.endpoint());
     let medium = if etcd.storage() == Storage::Disk { "disk" } else { "tmpfs" };
-    eprintln!("with {etcd_url} and {zookeeper_url}, data on {medium}");
+    eprintln!("with {etcd_url}, {redis_url} and {zookeeper_url}, data on {medium}");
     let child = Command::new(&program)
         .args(arguments)
         .env("LEASEHOLD_ETCD_URL", etcd_url)
+        .env("LEASEHOLD_REDIS_URL", redis_url)
         .env("LEASEHOLD_ZOOKEEPER_URL", zookeeper_url)
         .spawn();
     match child {
@@ -78,9 +82,13 @@ async fn run(storage: Storage, program: OsString, arguments: Vec<OsString>) -> E
     }
 }
 
-async fn start(storage: Storage) -> Result<(EtcdServer, ZooKeeperServer), StartError> {
+async fn start(storage: Storage) -> Result<(EtcdServer, RedisServer, ZooKeeperServer), StartError> {
     let options = ServerOptions::default().storage(storage);
-    tokio::try_join!(EtcdServer::try_start(options.clone()), ZooKeeperServer::try_start(options))
+    tokio::try_join!(
+        EtcdServer::try_start(options.clone()),
+        RedisServer::try_start(options.clone()),
+        ZooKeeperServer::try_start(options)
+    )
 }
 
 /// Waits for the command and passes signals on to it.

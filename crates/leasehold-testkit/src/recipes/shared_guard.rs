@@ -76,7 +76,7 @@ async fn of_shares_that_end_together_one_is_the_last(world: Arc<dyn World>) {
     let mutex = scene.node().await.mutex("one");
     for _ in 0..20 {
         let shared = soon("the round before has ended", mutex.lock()).await.expect("locked").share();
-        let start = Arc::new(tokio::sync::Barrier::new(SHARES));
+        let start = Arc::new(tokio::sync::Barrier::new(SHARES + 1));
         let tasks: Vec<_> = (0..SHARES)
             .map(|_| {
                 let (shared, start) = (shared.clone(), start.clone());
@@ -86,7 +86,9 @@ async fn of_shares_that_end_together_one_is_the_last(world: Arc<dyn World>) {
                 })
             })
             .collect();
+        // Before any of them begins, or this share could be the last.
         drop(shared);
+        start.wait().await;
         let mut last = 0;
         for task in tasks {
             last += usize::from(task.await.expect("no panic"));

@@ -1,4 +1,4 @@
-//! Real servers for tests: etcd and ZooKeeper, from the packages of the distribution.
+//! Real servers for tests: etcd, Redis and ZooKeeper, from the packages of the distribution.
 //!
 //! Each server has ports of its own and a fresh data directory, and is gone with both when its fixture is dropped,
 //! and also when the test process is killed. Starting one answers when the server itself says that it serves.
@@ -18,6 +18,7 @@
 //! | variable | says | default |
 //! |---|---|---|
 //! | `LEASEHOLD_ETCD_BIN` | the etcd binary | `etcd` in `PATH` |
+//! | `LEASEHOLD_REDIS_BIN` | the Redis binary | `redis-server` in `PATH` |
 //! | `LEASEHOLD_JAVA_BIN` | the Java binary | `java` in `PATH` |
 //! | `LEASEHOLD_ZOOKEEPER_CLASSPATH` | ZooKeeper's jars | those of Debian's package |
 //! | `LEASEHOLD_DISK_DIR` | where [`Storage::Disk`] is | the first of the temporary directories that is on a disk |
@@ -29,6 +30,8 @@ mod http;
 mod metrics;
 mod options;
 mod ports;
+mod redis;
+mod resp;
 mod server;
 mod storage;
 mod watchdog;
@@ -39,6 +42,8 @@ pub use error::StartError;
 pub use etcd::{Etcd, EtcdCluster, EtcdServer};
 pub use metrics::Metrics;
 pub use options::{ServerOptions, Storage};
+pub use redis::{Redis, RedisServer};
+pub use resp::{RedisClient, RedisReply};
 pub use server::{Server, Service};
 pub use zookeeper::{ZooKeeper, ZooKeeperCluster, ZooKeeperServer};
 

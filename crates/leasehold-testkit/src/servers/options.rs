@@ -38,14 +38,14 @@ impl ServerOptions {
         self
     }
 
-    /// The program to run, instead of the one of the environment: `etcd` or `java`.
+    /// The program to run, instead of the one of the environment: `etcd`, `redis-server` or `java`.
     #[must_use]
     pub fn program(mut self, program: impl Into<PathBuf>) -> Self {
         self.program = Some(program.into());
         self
     }
 
-    /// One more argument: of etcd, or of the Java machine that ZooKeeper runs in. It wins over the fixture's own.
+    /// One more argument: of etcd, of Redis, or of the Java machine that ZooKeeper runs in. It wins over the fixture's own.
     #[must_use]
     pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
         self.args.push(arg.into());

@@ -30,7 +30,7 @@ const PORT_ATTEMPTS: usize = 5;
 /// How many of the last log lines an error shows.
 const LOG_LINES: usize = 20;
 
-/// A kind of server: [`Etcd`](super::Etcd) or [`ZooKeeper`](super::ZooKeeper).
+/// A kind of server: [`Etcd`](super::Etcd), [`Redis`](super::Redis) or [`ZooKeeper`](super::ZooKeeper).
 pub trait Service: kind::Kind {}
 
 impl<S: kind::Kind> Service for S {}
@@ -120,6 +120,10 @@ impl<S: Service> Server<S> {
     /// Where clients connect: `127.0.0.1:<port>`. It stays the same over restarts.
     pub fn endpoint(&self) -> String {
         self.client_port.endpoint()
+    }
+
+    pub(super) fn client_port(&self) -> &Port {
+        &self.client_port
     }
 
     /// Where the data really is: see [`Storage::Tmpfs`].

@@ -3,7 +3,9 @@
 //! Each takes a function that makes the backend for an endpoint, so that this crate needs none of them.
 
 mod etcd;
+mod redis;
 mod zookeeper;
 
 pub use etcd::EtcdWorld;
+pub use redis::RedisWorld;
 pub use zookeeper::ZooKeeperWorld;

@@ -2,11 +2,16 @@
 
 use std::time::Duration;
 
-use leasehold_core::{Capabilities, CoordinatorBuilder, Error, Namespace, ShutdownError, Status};
+use leasehold_core::{
+    Capabilities, CoordinatorBuilder, Credentials, Error, Namespace, ShutdownError, Status,
+};
 use tokio::sync::watch;
 
 use super::wait::wait;
-use super::{Barrier, CountDownLatch, Counter, Mutex, Once, Register, RwLock, Semaphore, twin};
+use super::{
+    Admin, Barrier, CountDownLatch, Counter, DoubleBarrier, Election, Group, Mutex, Once, Register, RwLock,
+    Semaphore, twin,
+};
 
 twin::handle! {
     /// The blocking twin of [`Coordinator`](crate::Coordinator): it shares its session with the one that it was made from, and with its
@@ -63,6 +68,11 @@ impl Coordinator {
         self.inner.semaphore(name, limit).into()
     }
 
+    /// The election of that name. It costs nothing; a name that cannot be used is reported when it is used.
+    pub fn election(&self, name: impl AsRef<str>) -> Election {
+        self.inner.election(name).into()
+    }
+
     /// The versioned register of that name. It costs nothing.
     pub fn register(&self, name: impl AsRef<str>) -> Register {
         self.inner.register(name).into()
@@ -88,6 +98,27 @@ impl Coordinator {
         self.inner.once(name).into()
     }
 
+    /// The group of that name. It costs nothing; a name that cannot be used is reported by the first operation.
+    pub fn group(&self, name: impl AsRef<str>) -> Group {
+        self.inner.group(name).into()
+    }
+
+    /// The double barrier of that name, for so many parties. It costs nothing; what cannot be used is reported when it is entered.
+    pub fn double_barrier(&self, name: impl AsRef<str>, parties: u32) -> DoubleBarrier {
+        self.inner.double_barrier(name, parties).into()
+    }
+
+    /// Administration of the namespace: who holds, who waits, asking for a release, breaking a lock.
+    pub fn admin(&self) -> Admin {
+        self.inner.admin().into()
+    }
+
+    /// Another coordinator over the same backend, with a session of its own, to be [opened](Coordinator::open); see
+    /// [`Coordinator::session`](crate::Coordinator::session).
+    pub fn session(&self) -> CoordinatorBuilder {
+        self.inner.session()
+    }
+
     /// What the backend promises.
     pub fn capabilities(&self) -> Capabilities {
         self.inner.capabilities()
@@ -106,6 +137,11 @@ impl Coordinator {
     /// How it is doing, now (`borrow`) and from now on.
     pub fn status(&self) -> watch::Receiver<Status> {
         self.inner.status()
+    }
+
+    /// What resumes the present session in another process; see [`Coordinator::credentials`](crate::Coordinator::credentials). A secret.
+    pub fn credentials(&self) -> Option<Credentials> {
+        self.inner.credentials()
     }
 
     /// Shuts down in order, as [`Coordinator::shutdown`](crate::Coordinator::shutdown).

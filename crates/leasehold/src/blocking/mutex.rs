@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leasehold_core::{Held, ReleaseError};
+use leasehold_core::{ContenderInfo, Held, ReleaseError, Released, Stats};
 
 use super::twin;
 
@@ -20,6 +20,11 @@ impl Mutex {
     /// The name, as it was given.
     pub fn name(&self) -> &str {
         self.inner.name()
+    }
+
+    /// What became of the acquisitions through it; see [`Mutex::stats`](crate::Mutex::stats).
+    pub fn stats(&self) -> Stats {
+        self.inner.stats()
     }
 
     /// The same mutex with a least time to hold; see [`Mutex::min_hold`](crate::Mutex::min_hold).
@@ -52,5 +57,20 @@ impl Mutex {
     twin::waits! {
         /// Locks, waiting at most `patience` in all; `Ok(None)` if others held the lock for that long.
         try_lock_for(patience: Duration) -> Option<MutexGuard>
+    }
+
+    twin::waits! {
+        /// Who holds and who waits, in the queue's order.
+        contenders() => Vec<ContenderInfo>
+    }
+
+    twin::waits! {
+        /// Asks the present holder to give up, in the words of `who`; whether there was one.
+        ask_to_release(who: impl AsRef<str>) => bool
+    }
+
+    twin::waits! {
+        /// Takes the lock from its present holder, which has a second to give it up by itself.
+        force_release(who: impl AsRef<str>) => Released
     }
 }

@@ -4,7 +4,7 @@ use std::future::ready;
 use std::time::Duration;
 
 use bytes::Bytes;
-use leasehold_core::{Completion, Error, Held};
+use leasehold_core::{Completion, Error, Held, Stats};
 
 use super::twin;
 use super::wait::wait;
@@ -18,6 +18,11 @@ impl Once {
     /// The name, as it was given.
     pub fn name(&self) -> &str {
         self.inner.name()
+    }
+
+    /// What became of the places in line through it; see [`Once::stats`](crate::Once::stats).
+    pub fn stats(&self) -> Stats {
+        self.inner.stats()
     }
 
     /// The same for one of many occurrences; see [`Once::occurrence`](crate::Once::occurrence).

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use leasehold_core::{Error, Held, ReleaseError};
+use leasehold_core::{Error, Held, ReleaseError, Stats};
 
 use super::twin;
 use super::wait::wait;
@@ -27,6 +27,11 @@ impl RwLock {
     /// The name, as it was given.
     pub fn name(&self) -> &str {
         self.inner.name()
+    }
+
+    /// What became of the acquisitions through it; see [`RwLock::stats`](crate::RwLock::stats).
+    pub fn stats(&self) -> Stats {
+        self.inner.stats()
     }
 
     twin::with! {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use leasehold_core::{Held, ReleaseError};
+use leasehold_core::{Held, ReleaseError, Stats};
 
 use super::twin;
 
@@ -27,6 +27,11 @@ impl Semaphore {
     /// The name, as it was given.
     pub fn name(&self) -> &str {
         self.inner.name()
+    }
+
+    /// What became of the acquisitions through it; see [`Semaphore::stats`](crate::Semaphore::stats).
+    pub fn stats(&self) -> Stats {
+        self.inner.stats()
     }
 
     /// How many permits there are.

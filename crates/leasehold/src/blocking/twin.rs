@@ -154,4 +154,70 @@ macro_rules! with {
     };
 }
 
-pub(super) use {guard, handle, waits, with};
+/// What follows something: the blocking twin of the stream of the same name, with what comes next.
+macro_rules! stream {
+    ($(#[$attribute:meta])* $name:ident of $item:ty) => {
+        $(#[$attribute])*
+        ///
+        /// As an iterator it waits for what comes next, and ends when the coordinator is shut down.
+        ///
+        /// # Panics
+        /// `next` panics when it is called from asynchronous code; see [the module](crate::blocking#panics).
+        #[derive(Debug)]
+        #[must_use = "it tells nothing unless it is asked"]
+        pub struct $name {
+            inner: leasehold_core::$name,
+        }
+
+        impl $name {
+            /// The name of what is followed, as it was given.
+            pub fn name(&self) -> &str {
+                self.inner.name()
+            }
+
+            /// What comes next, waiting for at most `patience`; `Ok(None)` if nothing came. Nothing is lost by that.
+            ///
+            /// # Errors
+            /// [`ErrorKind::Closed`](crate::ErrorKind::Closed) if it has ended.
+            ///
+            /// # Panics
+            /// When called from asynchronous code; see [the module](crate::blocking#panics).
+            #[track_caller]
+            pub fn next_for(&mut self, patience: std::time::Duration) -> Result<Option<$item>, leasehold_core::Error> {
+                match $crate::blocking::wait_for(self.inner.next(), patience) {
+                    Some(Some(item)) => Ok(Some(item)),
+                    Some(None) => {
+                        let kind = leasehold_core::ErrorKind::Closed;
+                        let error = leasehold_core::Error::new(kind, "next_for", "the coordinator is shut down");
+                        Err(error.with_name(self.name()))
+                    }
+                    None => Ok(None),
+                }
+            }
+
+            /// The asynchronous twin.
+            pub fn into_async(self) -> leasehold_core::$name {
+                self.inner
+            }
+        }
+
+        impl From<leasehold_core::$name> for $name {
+            fn from(inner: leasehold_core::$name) -> Self {
+                Self { inner }
+            }
+        }
+
+        impl Iterator for $name {
+            type Item = $item;
+
+            #[track_caller]
+            fn next(&mut self) -> Option<$item> {
+                $crate::blocking::wait(self.inner.next())
+            }
+        }
+
+        impl std::iter::FusedIterator for $name {}
+    };
+}
+
+pub(super) use {guard, handle, stream, waits, with};

@@ -137,6 +137,9 @@ impl World for ZooKeeperWorld {
         let mut keys = Vec::new();
         while let Some(node) = unread.pop() {
             for child in children(&mut wire, &format!("/{node}")).await {
+                if child == "!sessions" {
+                    continue;
+                }
                 let key = if node.is_empty() { child } else { format!("{node}/{child}") };
                 if key.starts_with(prefix) {
                     keys.push(key.clone());

@@ -1,6 +1,4 @@
-//! Locks for programs without async. No test has a runtime but where it says so.
-
-#![cfg(feature = "memory")]
+//! The locks: mutex, read/write lock, semaphore, several at once.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex as StdMutex;
@@ -13,25 +11,7 @@ use leasehold::blocking::{self, Coordinator, MultiLock, wait};
 use leasehold::memory::MemoryService;
 use leasehold::{ErrorKind, FencingToken, LossReason};
 
-const PATIENCE: Duration = Duration::from_secs(20);
-
-fn open(service: &MemoryService) -> Coordinator {
-    Coordinator::open(leasehold::Coordinator::builder(service.backend())).unwrap()
-}
-
-fn expire(service: &MemoryService, coordinator: &Coordinator) {
-    let session = coordinator.status().borrow().session.clone().unwrap();
-    assert!(service.expire_session(&session));
-}
-
-/// Waits until the service keeps nothing, which is what happens in the background after a drop.
-fn nothing_is_left(service: &MemoryService) {
-    let deadline = Instant::now() + PATIENCE;
-    while !service.keys("").is_empty() {
-        assert!(Instant::now() < deadline, "{:?}", service.keys(""));
-        thread::yield_now();
-    }
-}
+use crate::{BRIEFLY, PATIENCE, expire, nothing_is_left, open};
 
 #[test]
 fn threads_exclude_each_other() {
@@ -213,89 +193,12 @@ fn a_semaphore_has_its_permits() {
     assert_eq!((permits.count(), one.limit(), one.name()), (2, 3, "one"));
     let last = two.try_acquire().unwrap().unwrap();
     assert!(two.try_acquire().unwrap().is_none());
-    assert!(two.try_acquire_many_for(2, Duration::from_millis(20)).unwrap().is_none());
+    assert!(two.try_acquire_many_for(2, BRIEFLY).unwrap().is_none());
     permits.release().unwrap();
     assert!(two.with(|held| held.is_held()).unwrap());
     last.release().unwrap();
     assert_eq!(two.try_acquire_many(3).unwrap().unwrap().count(), 3);
     assert_eq!(two.acquire_many(4).unwrap_err().kind(), ErrorKind::InvalidArgument);
-}
-
-#[test]
-fn registers_and_counters_of_several_threads() {
-    let service = MemoryService::new();
-    let (register, counter) = (open(&service).register("one"), open(&service).counter("two"));
-    assert_eq!(register.read().unwrap(), None);
-    let version = register.write("a").unwrap();
-    assert_eq!(register.compare_and_set(version + 1, "b").unwrap(), None);
-    let changed = thread::spawn({
-        let register = register.clone();
-        move || register.changed(version).unwrap().unwrap()
-    });
-    assert!(register.compare_and_set(version, "b").unwrap().unwrap() > version);
-    assert_eq!(&changed.join().unwrap().value[..], b"b");
-    thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| (0..10).for_each(|_| assert!(counter.add(1).unwrap() > 0)));
-        }
-    });
-    assert_eq!(counter.get().unwrap(), 40);
-    assert!(counter.compare_and_set(40, 7).unwrap() && !counter.compare_and_set(40, 8).unwrap());
-    let coordinator = open(&service);
-    let held = coordinator.mutex("one").lock().unwrap();
-    coordinator.register("one").write_held(&held, "in time").unwrap();
-    expire(&service, &coordinator);
-    let late = coordinator.register("one").write_held(&held, "late");
-    assert_eq!(late.unwrap_err().kind(), ErrorKind::Lost);
-    assert_eq!(&register.read().unwrap().unwrap().value[..], b"in time");
-}
-
-#[test]
-fn threads_meet_at_barriers_and_latches() {
-    let service = MemoryService::new();
-    let coordinator = open(&service);
-    let (barrier, latch) = (coordinator.barrier("one"), coordinator.latch("two", 2));
-    barrier.set().unwrap();
-    assert!(barrier.is_set().unwrap() && !barrier.wait_for(Duration::from_millis(20)).unwrap());
-    assert!(!latch.wait_for(Duration::from_millis(20)).unwrap());
-    thread::scope(|scope| {
-        for _ in 0..2 {
-            scope.spawn(|| {
-                barrier.wait().unwrap();
-                latch.count_down().unwrap();
-            });
-        }
-        assert_eq!(latch.count().unwrap(), 2);
-        barrier.lift().unwrap();
-        latch.wait().unwrap();
-    });
-    assert_eq!(latch.count().unwrap(), 0);
-    assert!(latch.reset().unwrap());
-}
-
-#[test]
-fn something_is_done_once() {
-    let service = MemoryService::new();
-    let runs = AtomicU64::new(0);
-    thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                let once = open(&service).once("one").occurrence("today");
-                let run = once.run(|held| {
-                    assert!(held.is_held());
-                    runs.fetch_add(1, Ordering::SeqCst);
-                    Ok::<_, ()>("done")
-                });
-                assert_eq!(&run.unwrap().unwrap().result()[..], b"done");
-            });
-        }
-    });
-    assert_eq!(runs.into_inner(), 1);
-    let once = open(&service).once("one");
-    assert!(once.wait_for(Duration::from_millis(20)).unwrap().is_none(), "that was another occurrence");
-    assert_eq!(once.try_run(|_| Err::<&str, _>("failed")).unwrap().unwrap().unwrap_err(), "failed");
-    assert!(once.completion().unwrap().is_none());
-    assert!(once.occurrence("today").wait().is_ok());
 }
 
 #[test]
@@ -308,7 +211,7 @@ fn a_multi_lock_of_two_services() {
     let guard = both.lock().unwrap();
     assert!(old.mutex("x").try_lock().unwrap().is_none() && new.mutex("x").try_lock().unwrap().is_none());
     assert!(both.try_lock().unwrap().is_none());
-    assert!(both.try_lock_for(Duration::from_millis(20)).unwrap().is_none());
+    assert!(both.try_lock_for(BRIEFLY).unwrap().is_none());
     guard.release().unwrap();
     services.iter().for_each(nothing_is_left);
     let error = MultiLock::new().lock().unwrap_err();
@@ -333,81 +236,4 @@ fn a_guard_is_shared_by_threads() {
     assert!(shared.is_held() && mutex.try_lock().unwrap().is_none());
     assert!(wait(shared.release()).unwrap());
     assert!(mutex.try_lock().unwrap().is_some());
-}
-
-#[test]
-fn handles_of_both_worlds_share_a_session() {
-    let service = MemoryService::new();
-    let coordinator = open(&service);
-    let asynchronous = coordinator.as_async().clone();
-    let guard = wait(asynchronous.mutex("one").lock()).unwrap();
-    assert!(coordinator.mutex("one").try_lock().unwrap().is_none());
-    assert_eq!(service.sessions().len(), 1);
-    let guard = blocking::MutexGuard::from(guard);
-    wait(guard.into_async().release()).unwrap();
-    assert_eq!(coordinator.mutex("\0").lock().unwrap_err().kind(), ErrorKind::InvalidName);
-    assert_eq!(blocking::connect("nonsense").unwrap_err().kind(), ErrorKind::InvalidConfig);
-    blocking::connect_lazy("memory://").unwrap().mutex("lazy").with(|_| ()).unwrap();
-}
-
-fn message(panic: Box<dyn std::any::Any + Send>) -> String {
-    match panic.downcast::<String>() {
-        Ok(text) => *text,
-        Err(panic) => panic.downcast_ref::<&str>().copied().unwrap_or_default().to_owned(),
-    }
-}
-
-/// What would stop a runtime's thread panics at once instead, on runtimes of both kinds, and nothing is left behind.
-#[test]
-fn waiting_in_asynchronous_code_panics() {
-    let service = MemoryService::new();
-    let coordinator = open(&service);
-    let runtimes = [
-        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap(),
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap(),
-    ];
-    for runtime in runtimes {
-        let says = |panic| assert!(message(panic).contains("Cannot block the current thread"));
-        let refused = |call: &dyn Fn()| says(catch_unwind(AssertUnwindSafe(call)).unwrap_err());
-        runtime.block_on(async {
-            refused(&|| drop(blocking::connect("memory://")));
-            refused(&|| drop(coordinator.mutex("one").lock()));
-            refused(&|| drop(coordinator.mutex("one").try_lock()));
-            refused(&|| drop(coordinator.mutex("one").with(|_| unreachable!())));
-            refused(&|| drop(coordinator.rw_lock("one").read()));
-            refused(&|| drop(coordinator.shutdown(PATIENCE)));
-            let mutex = coordinator.mutex("one");
-            let task = tokio::spawn(async move { drop(mutex.lock()) });
-            says(task.await.unwrap_err().into_panic());
-        });
-        assert!(service.keys("").is_empty(), "nothing was asked of the service");
-    }
-    assert!(coordinator.mutex("one").try_lock().unwrap().is_some(), "the coordinator is as it was");
-}
-
-#[test]
-fn a_guard_is_given_up_in_asynchronous_code_too() {
-    let service = MemoryService::new();
-    let mutex = open(&service).mutex("one");
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let (dropped, released) = (mutex.lock().unwrap(), open(&service).mutex("two").lock().unwrap());
-    runtime.block_on(async {
-        drop(dropped);
-        catch_unwind(AssertUnwindSafe(|| released.release())).unwrap_err();
-    });
-    nothing_is_left(&service);
-}
-
-#[test]
-fn threads_for_blocking_work_may_wait() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
-    let sums = runtime.block_on(async {
-        let work = || blocking::connect("memory://").unwrap().mutex("may wait").with(|_| 1).unwrap();
-        let (spawned, in_place) = (
-            tokio::task::spawn_blocking(work),
-            tokio::spawn(async move { tokio::task::block_in_place(work) }),
-        );
-        spawned.await.unwrap() + in_place.await.unwrap()
-    });
-    assert_eq!(sums, 2);
 }

@@ -1,0 +1,134 @@
+//! What scripts answer and publish, read back.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use leasehold_core::{AttemptId, Contender, Contenders, Entry, Mode};
+
+/// An entry without its value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Row {
+    pub(crate) attempt: AttemptId,
+    pub(crate) order: u64,
+    pub(crate) version: u64,
+    pub(crate) mode: Mode,
+}
+
+/// A change of a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// The entry is new, or has changed.
+    Put(Row),
+    Removed(AttemptId),
+}
+
+/// A number of a shard's counter.
+pub(crate) fn number(digits: &[u8]) -> Option<u64> {
+    text(digits)?.parse().ok()
+}
+
+/// A version as the scripts compare it.
+pub(crate) fn version(version: u64) -> String {
+    format!("{version:016}")
+}
+
+/// A time in milliseconds; negative is none.
+pub(crate) fn wait(millis: &[u8]) -> Option<Duration> {
+    number(millis).map(Duration::from_millis)
+}
+
+/// Rows of four fields each. Entries that no client of ours can have made are left out.
+pub(crate) fn rows(fields: &[Vec<u8>]) -> Option<Vec<Row>> {
+    let mut rows = Vec::with_capacity(fields.len() / 4);
+    for row in fields.chunks(4) {
+        let [attempt, order, version, mode] = row else { return None };
+        rows.extend(read_row(attempt, order, version, mode));
+    }
+    Some(rows)
+}
+
+/// Rows of five fields each: with values.
+pub(crate) fn entries(fields: &[Vec<u8>]) -> Option<Vec<Entry>> {
+    let mut entries = Vec::with_capacity(fields.len() / 5);
+    for row in fields.chunks(5) {
+        let [attempt, order, version, mode, value] = row else { return None };
+        entries.extend(read_row(attempt, order, version, mode).map(|row| {
+            let Row { attempt, order, version, mode } = row;
+            Entry { attempt, order, mode, value: Bytes::copy_from_slice(value), version }
+        }));
+    }
+    Some(entries)
+}
+
+fn read_row(attempt: &[u8], order: &[u8], version: &[u8], mode: &[u8]) -> Option<Row> {
+    Some(Row {
+        attempt: text(attempt)?.parse().ok()?,
+        order: number(order)?,
+        version: number(version)?,
+        mode: text(mode)?.parse().ok()?,
+    })
+}
+
+/// A published change and its number; `None` for what a stranger has published.
+pub(crate) fn change(message: &[u8]) -> Option<(u64, Change)> {
+    let words: Vec<&str> = text(message)?.split(' ').collect();
+    match words.as_slice() {
+        ["+", version, attempt, order, mode] => {
+            let (attempt, order) = (attempt.parse().ok()?, order.parse().ok()?);
+            let (version, mode) = (version.parse().ok()?, mode.parse().ok()?);
+            Some((version, Change::Put(Row { attempt, order, version, mode })))
+        }
+        ["-", revision, attempt] => Some((revision.parse().ok()?, Change::Removed(attempt.parse().ok()?))),
+        _ => None,
+    }
+}
+
+/// The contenders of a queue that was listed whole, as of its newest change.
+pub(crate) fn contenders(rows: &[Row]) -> Contenders {
+    let contender = |row: &Row| Contender { attempt: row.attempt, position: row.order, mode: row.mode };
+    let mut contenders: Contenders = rows.iter().map(contender).collect();
+    contenders.set_revision(rows.iter().map(|row| row.version).max().unwrap_or(0));
+    contenders
+}
+
+fn text(bytes: &[u8]) -> Option<&str> {
+    std::str::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use leasehold_core::AttemptIds;
+
+    use super::*;
+
+    #[test]
+    fn changes_are_read_and_strangers_are_not() {
+        let attempt = AttemptIds::new().unwrap().next();
+        let put = format!("+ 0000000000000012 {attempt} 0000000000000007 p1of2");
+        let mode = Mode::Permits { count: 1, limit: 2, granted: false };
+        let row = Row { attempt, order: 7, version: 12, mode };
+        assert_eq!(change(put.as_bytes()), Some((12, Change::Put(row))));
+        let removed = format!("- 0000000000000013 {attempt}");
+        assert_eq!(change(removed.as_bytes()), Some((13, Change::Removed(attempt))));
+        for strange in [&b"\xff"[..], b"", b"hello", b"- 1 2", b"+ 1 2 3 4", b"- x"] {
+            assert_eq!(change(strange), None);
+        }
+    }
+
+    #[test]
+    fn rows_are_whole_or_the_answer_is_not_ours() {
+        let attempt = AttemptIds::new().unwrap().next();
+        let fields = |last: &[&str]| -> Vec<Vec<u8>> {
+            let words = [&attempt.to_string(), "0000000000000007", "0000000000000008"];
+            words.iter().chain(last).map(|word| word.as_bytes().to_vec()).collect()
+        };
+        let row = Row { attempt, order: 7, version: 8, mode: Mode::Shared };
+        assert_eq!(rows(&fields(&["s"])), Some(vec![row]));
+        assert_eq!(rows(&fields(&["y"])), Some(vec![]), "an entry that we cannot have made");
+        assert_eq!(rows(&fields(&[])), None);
+        assert_eq!(entries(&fields(&["s", "v"])).unwrap()[0].value, "v");
+        assert_eq!(wait(b"-1"), None);
+        assert_eq!(wait(b"20"), Some(Duration::from_millis(20)));
+        assert_eq!(version(7), "0000000000000007");
+    }
+}

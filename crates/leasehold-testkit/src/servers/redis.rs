@@ -1,0 +1,120 @@
+use std::ffi::OsString;
+use std::fs;
+
+use super::error::StartError;
+use super::options::ServerOptions;
+use super::ports::Port;
+use super::resp::{RedisClient, RedisReply};
+use super::server::kind::Kind;
+use super::server::{Package, Server};
+use super::storage;
+use super::watchdog::CommandLine;
+
+const PACKAGE: Package = Package { what: "Redis", package: "redis-server", variable: "LEASEHOLD_REDIS_BIN" };
+
+/// Redis, as a [`Service`](super::Service).
+#[derive(Debug, Clone, Copy)]
+pub enum Redis {}
+
+/// One Redis server. It keeps an append-only file and syncs it at every write, so that it loses nothing when it is
+/// killed.
+pub type RedisServer = Server<Redis>;
+
+impl Kind for Redis {
+    const NAME: &'static str = "redis";
+
+    /// The first member is the primary, the others are its replicas.
+    async fn launch(options: &ServerOptions, members: usize) -> Result<Vec<Server<Self>>, StartError> {
+        let program = PACKAGE.program(options.program.as_deref(), "redis-server")?;
+        let mut nodes: Vec<Server<Self>> = Vec::with_capacity(members);
+        for _ in 0..members {
+            let port = Port::reserve()?;
+            let placed = storage::fresh_dir(options.storage, Redis::NAME)?;
+            let data = placed.0.join("data");
+            fs::create_dir(&data).map_err(StartError::io(format!("cannot create {}", data.display())))?;
+            let settings: [(&str, OsString); 7] = [
+                ("--port", port.number().to_string().into()),
+                ("--bind", "127.0.0.1".into()),
+                ("--dir", data.into_os_string()),
+                ("--save", "".into()),
+                ("--appendonly", "yes".into()),
+                ("--appendfsync", "always".into()),
+                ("--daemonize", "no".into()),
+            ];
+            let mut args: Vec<OsString> =
+                settings.into_iter().flat_map(|(name, value)| [OsString::from(name), value]).collect();
+            if let Some(primary) = nodes.first() {
+                let port = primary.client_port().number().to_string();
+                args.extend(["--replicaof".into(), "127.0.0.1".into(), port.into()]);
+            }
+            args.extend(options.args.iter().cloned());
+            let env = options.env.clone();
+            let line = CommandLine { program: program.clone(), args, env, foreign_env_prefix: "REDIS_" };
+            nodes.push(Server::launch(line, placed, port, Vec::new()).await?);
+        }
+        Ok(nodes)
+    }
+
+    /// It serves once it has loaded its data; whoever must say a password first is served too.
+    async fn serves(endpoint: &str) -> bool {
+        match ask(endpoint, &["PING"]).await {
+            Some(RedisReply::Error(error)) => error.starts_with("NOAUTH"),
+            answer => answer.is_some(),
+        }
+    }
+
+    async fn leads(endpoint: &str) -> bool {
+        let role = ask(endpoint, &["ROLE"]).await;
+        matches!(role, Some(RedisReply::List(role)) if role.first() == Some(&RedisReply::Value(b"master".to_vec())))
+    }
+}
+
+async fn ask(endpoint: &str, words: &[&str]) -> Option<RedisReply> {
+    RedisClient::connect(endpoint).await.ok()?.command(words).await.ok()
+}
+
+impl Server<Redis> {
+    /// Sends a command over a connection of its own: what an administrator does behind a client's back.
+    ///
+    /// # Panics
+    /// If the server refuses.
+    pub async fn command(&self, words: &[impl AsRef<[u8]>]) -> RedisReply {
+        let answer = match RedisClient::connect(&self.endpoint()).await {
+            Ok(mut client) => client.command(words).await,
+            Err(error) => Err(error),
+        };
+        match answer {
+            Ok(RedisReply::Error(error)) => panic!("{} refused: {error}", self.what()),
+            Ok(reply) => reply,
+            Err(error) => panic!("{} does not answer: {error}", self.what()),
+        }
+    }
+
+    /// The keys that match a pattern of Redis's.
+    pub async fn keys(&self, pattern: &str) -> Vec<String> {
+        let mut keys = Vec::new();
+        let mut cursor = "0".to_owned();
+        loop {
+            let RedisReply::List(page) =
+                self.command(&["SCAN", &cursor, "MATCH", pattern, "COUNT", "1000"]).await
+            else {
+                panic!("no page of {}", self.what());
+            };
+            let [next, found] = page.as_slice() else { panic!("no page of {}", self.what()) };
+            keys.extend(found.texts());
+            cursor = next.text();
+            if cursor == "0" {
+                keys.sort_unstable();
+                keys.dedup();
+                return keys;
+            }
+        }
+    }
+
+    /// How often a command was called, those that scripts call included.
+    pub async fn calls(&self, command: &str) -> u64 {
+        let stats = self.command(&["INFO", "commandstats"]).await.text();
+        let line = stats.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
+        line.and_then(|line| line.split(',').next()?.parse().ok()).unwrap_or(0)
+    }
+}

@@ -1,0 +1,209 @@
+//! The world of Redis.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use leasehold_core::{KeyPath, LockBackend};
+
+use crate::contract::World;
+use crate::proxy::Proxy;
+use crate::servers::{RedisServer, ServerOptions};
+
+/// Into how many shards a namespace is divided.
+const SHARDS: usize = 16;
+
+/// Removes what begins with a queue's name from a shard, as an administrator might: without telling anybody.
+const REMOVE_QUEUE: &str = r"
+local members = redis.call('ZRANGEBYLEX', KEYS[1], '[' .. ARGV[1] .. '/', '(' .. ARGV[1] .. '0')
+for _, member in ipairs(members) do
+    local attempt = string.match(member, '[^/]*$')
+    local owner = string.match(redis.call('HGET', KEYS[2], attempt) or '', '^%d+ %d+ (%x+) ')
+    if owner then
+        redis.call('ZREM', KEYS[1], '!' .. owner .. '/e/' .. attempt)
+    end
+    redis.call('HDEL', KEYS[2], attempt)
+    redis.call('HDEL', KEYS[3], attempt)
+    redis.call('ZREM', KEYS[1], member)
+end
+";
+
+/// A Redis server of its own, behind a proxy.
+pub struct RedisWorld {
+    server: RedisServer,
+    proxy: Proxy,
+    connect: fn(&str) -> Arc<dyn LockBackend>,
+}
+
+impl RedisWorld {
+    /// Starts the server. `connect` makes the backend for a server at `host:port`.
+    pub async fn start(connect: fn(&str) -> Arc<dyn LockBackend>) -> Self {
+        let server = RedisServer::start(ServerOptions::default()).await;
+        let proxy = Proxy::start(&server.endpoint()).await;
+        Self { server, proxy, connect }
+    }
+
+    /// The server, for what a test wants beyond [`World`].
+    pub fn server(&self) -> &RedisServer {
+        &self.server
+    }
+
+    /// The network, likewise.
+    pub fn proxy(&self) -> &Proxy {
+        &self.proxy
+    }
+
+    /// What stands in a shard, as paths below the namespace: an entry, whatever there is of it, is one line;
+    /// tombstones have a `!`. What belongs to the sessions themselves is left out, as it is for services that keep it
+    /// elsewhere.
+    async fn shard(&self, tag: &str, namespace: &str) -> Vec<String> {
+        let key = |name: &str| format!("{{{tag}}}:{name}");
+        let mut members = self.server.command(&["ZRANGE", &key("index"), "0", "-1"]).await.texts();
+        for hash in ["entries", "values"] {
+            members.extend(self.server.command(&["HKEYS", &key(hash)]).await.texts());
+        }
+        members
+            .retain(|member| !(member.starts_with('!') && member.ends_with('/') || member.starts_with('.')));
+        let attempt = |member: &str| member.rsplit(['/', '!']).next().unwrap_or_default().to_owned();
+        let queued: HashSet<String> =
+            members.iter().filter(|m| !m.starts_with('!') && m.contains('/')).map(|m| attempt(m)).collect();
+        let lines = members.iter().filter_map(|member| {
+            let is_tombstone = member.starts_with('!') && !member.contains("/e/");
+            let is_queued = !member.starts_with('!') && member.contains('/');
+            match (is_tombstone, is_queued) {
+                (true, _) => Some(format!("{namespace}/!{}", attempt(member))),
+                (_, true) => Some(format!("{namespace}/{member}")),
+                // A trace of an entry that is listed, or of one that is not whole.
+                _ => (!queued.contains(&attempt(member))).then(|| format!("{tag}/traces/{member}")),
+            }
+        });
+        lines.collect::<BTreeSet<String>>().into_iter().collect()
+    }
+}
+
+/// The namespace of a path, and what is below it.
+fn split(path: &KeyPath) -> (&str, &str) {
+    let (kind, _) = path.as_str().rsplit_once('/').expect("a path has a name");
+    let (namespace, _) = kind.rsplit_once('/').expect("a path has a kind");
+    (namespace, &path.as_str()[namespace.len() + 1..])
+}
+
+#[async_trait]
+impl World for RedisWorld {
+    fn service(&self) -> &'static str {
+        "redis"
+    }
+
+    fn backend(&self) -> Arc<dyn LockBackend> {
+        (self.connect)(&self.proxy.endpoint())
+    }
+
+    fn direct(&self) -> Arc<dyn LockBackend> {
+        (self.connect)(&self.server.endpoint())
+    }
+
+    fn ttl(&self) -> Duration {
+        Duration::from_secs(2)
+    }
+
+    /// All keys of a session expire at one moment.
+    async fn expire_session(&self, id: &str) {
+        let mut command = self.server.keys(&format!("{{*}}:session:{id}")).await;
+        if !command.is_empty() {
+            command.insert(0, "DEL".to_owned());
+            self.server.command(&command).await;
+        }
+    }
+
+    async fn remove_queue(&self, path: &KeyPath) {
+        let (namespace, queue) = split(path);
+        for shard in 0..SHARDS {
+            let key = |name| format!("{{{namespace}/{shard:x}}}:{name}");
+            let (index, entries, values) = (key("index"), key("entries"), key("values"));
+            self.server.command(&["EVAL", REMOVE_QUEUE, "3", &index, &entries, &values, queue]).await;
+        }
+    }
+
+    async fn plant_foreign(&self, path: &KeyPath) {
+        let (namespace, queue) = split(path);
+        let attempt = "0123456789abcdef0123456789abcdef";
+        let order = "0000000000000001";
+        for shard in 0..SHARDS {
+            let key = |name: &str| format!("{{{namespace}/{shard:x}}}:{name}");
+            for member in [
+                format!("{queue}/").as_bytes(),
+                format!("{queue}/694d7f0d8ac2a31e").as_bytes(),
+                format!("{queue}/{order}/{attempt}").as_bytes(),
+                format!("{queue}/{order}/{}", attempt.to_uppercase()).as_bytes(),
+                format!("{queue}/{order}/{attempt}/x").as_bytes(),
+                &[queue.as_bytes(), b"/\xff\0\n"].concat(),
+                b"\xff",
+            ] {
+                self.server.command(&[b"ZADD", key("index").as_bytes(), b"0", member]).await;
+            }
+            for (field, value) in [
+                (attempt, &b"\xff\0\n"[..]),
+                (&attempt.to_uppercase(), b"x"),
+                ("fedcba9876543210fedcba9876543210", b"1 1 00 x elsewhere"),
+                ("", b""),
+            ] {
+                let (entries, values) = (key("entries"), key("values"));
+                self.server.command(&[b"HSET", entries.as_bytes(), field.as_bytes(), value]).await;
+                self.server.command(&[b"HSET", values.as_bytes(), field.as_bytes(), value]).await;
+            }
+            self.server.command(&["ZADD", &key("sessions"), "0", "no session", "+inf", "none either"]).await;
+            self.server.command(&["SET", &key(queue), "a stranger's"]).await;
+            for message in [&b"\xff"[..], b"hello", b"- 1 2", b""] {
+                let channel = key(&format!("queue:{queue}"));
+                self.server.command(&[b"PUBLISH", channel.as_bytes(), message]).await;
+            }
+        }
+    }
+
+    async fn listing(&self, prefix: &str) -> Vec<String> {
+        let mut lines = Vec::new();
+        let mut shards = BTreeSet::new();
+        for key in self.server.keys(&format!("{{{prefix}*")).await {
+            let Some((tag, name)) = key.strip_prefix('{').and_then(|key| key.split_once("}:")) else {
+                lines.push(key);
+                continue;
+            };
+            let namespace = tag.rsplit_once('/').map_or(tag, |(namespace, _)| namespace);
+            match name.split_once(':').unwrap_or((name, "")) {
+                ("seq" | "sessions" | "session", _) => {}
+                ("index" | "entries" | "values", _) => {
+                    shards.insert((tag.to_owned(), namespace.to_owned()));
+                }
+                ("register", register) => lines.push(format!("{namespace}/{register}")),
+                _ => lines.push(format!("{namespace}/{name}")),
+            }
+        }
+        for (tag, namespace) in shards {
+            lines.extend(self.shard(&tag, &namespace).await);
+        }
+        lines
+    }
+
+    async fn cut(&self) {
+        self.proxy.cut();
+    }
+
+    async fn heal(&self) {
+        self.proxy.heal();
+    }
+
+    /// Whoever connects anew hears as little.
+    async fn cut_replies(&self) {
+        self.proxy.cut_after_reply_bytes(0);
+        self.proxy.drop_replies();
+    }
+
+    async fn restart(&self) {
+        self.server.kill().await;
+        self.server.restart().await;
+    }
+
+    /// There is no history: after a gap in the messages the present state is read again.
+    async fn compact(&self) {}
+}

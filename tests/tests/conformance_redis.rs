@@ -1,0 +1,34 @@
+//! The conformance suites of the contract, the mutex and the other recipes, on a real Redis.
+
+use std::sync::Arc;
+
+use leasehold_core::LockBackend;
+use leasehold_redis::{RedisBackend, RedisConfig};
+use leasehold_testkit::contract::World;
+use leasehold_testkit::worlds::RedisWorld;
+
+fn connect(endpoint: &str) -> Arc<dyn LockBackend> {
+    Arc::new(RedisBackend::new(RedisConfig::new(endpoint)).expect("an endpoint"))
+}
+
+async fn redis() -> Arc<dyn World> {
+    Arc::new(RedisWorld::start(connect).await)
+}
+
+mod contract {
+    use super::redis;
+
+    leasehold_testkit::contract_suite!(redis);
+}
+
+mod mutex {
+    use super::redis;
+
+    leasehold_testkit::mutex_suite!(redis);
+}
+
+mod recipes {
+    use super::redis;
+
+    leasehold_testkit::recipe_suites!(redis);
+}

@@ -1,0 +1,11 @@
+//! The Redis backend against real servers: what the conformance suites, which know no service, cannot see.
+
+#![cfg(target_os = "linux")]
+
+mod access;
+mod costs;
+mod fairness;
+mod faults;
+mod fixture;
+mod leftovers;
+mod oddities;
