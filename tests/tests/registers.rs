@@ -225,6 +225,41 @@ async fn an_unconditional_write_is_looked_for_and_not_repeated() {
     }
 }
 
+/// What another one writes on top leaves all of the history, or what is its own: then nobody knows who wrote before.
+#[tokio::test(start_paused = true)]
+async fn what_is_written_unread_hides_who_wrote_before() {
+    for (other, found) in [("update", true), ("compare_and_set", false), ("write", false)] {
+        let service = MemoryService::with_tokio_time();
+        let (mine, theirs) = (node(&service).await, node(&service).await);
+        let version = theirs.register("one").write("before").await.unwrap();
+        let session = mine.status().borrow().session.clone();
+        let calls = AtomicU64::new(0);
+        service.on_call(move |call| match call.operation {
+            Operation::Renew => Fault::None,
+            _ if call.session != session => Fault::None,
+            _ if calls.fetch_add(1, Ordering::SeqCst) == 0 => Fault::LoseReply,
+            _ => Fault::Delay(Duration::from_millis(500)),
+        });
+        let register = mine.register("one");
+        let (outcome, after) = tokio::join!(register.compare_and_set(version, "mine"), async {
+            sleep(Duration::from_millis(100)).await;
+            let register = theirs.register("one");
+            let seen = register.read().await.unwrap().unwrap();
+            assert_eq!(seen.value, "mine");
+            match other {
+                "update" => drop(register.update(|_| Some("theirs".into())).await.unwrap()),
+                "write" => drop(register.write("theirs").await.unwrap()),
+                _ => drop(register.compare_and_set(seen.version, "theirs").await.unwrap()),
+            }
+            seen.version
+        });
+        match outcome {
+            Ok(written) => assert_eq!((written, found), (Some(after), true), "{other}"),
+            Err(error) => assert_eq!((error.kind(), found), (ErrorKind::Indeterminate, false), "{other}"),
+        }
+    }
+}
+
 /// A write on condition of a lock whose reply is lost, while the lock is lost.
 #[tokio::test(start_paused = true)]
 async fn a_conditional_write_of_a_lost_lock_is_told_rightly() {
@@ -342,6 +377,57 @@ async fn a_run_is_completed_once_whatever_is_lost() {
             }
         }
     }
+}
+
+/// A runner that has lost its place and cannot know finds the completion of the next one, which looks just like its own.
+#[tokio::test(start_paused = true)]
+async fn who_completed_is_told_whatever_the_results() {
+    let runs = (0..20).map(async |_| {
+        let service = MemoryService::with_tokio_time();
+        let (mine, theirs) = (node(&service).await, node(&service).await);
+        let session = mine.status().borrow().session.clone();
+        service.on_call(move |call| match call.operation {
+            Operation::Write if call.session == session => Fault::Refuse,
+            Operation::Changed if call.session == session => Fault::Delay(Duration::from_secs(60)),
+            _ => Fault::None,
+        });
+        let runs = leasehold_core::KeyPath::new(mine.namespace(), leasehold_core::Kind::OnceRun, "billing/");
+        let run = async |node: &Coordinator| {
+            let once = node.once("billing");
+            let ran = once.run(|_held| async { Ok::<_, Infallible>("done") });
+            ran.await.unwrap().unwrap().ran_here()
+        };
+        let next = async {
+            sleep(Duration::from_millis(1)).await;
+            let runs = runs.unwrap();
+            service.remove_entry(&runs, service.entries(&runs)[0].attempt);
+            // In the same moment by the wall clock, which is not the paused one.
+            run(&theirs).await
+        };
+        tokio::join!(run(&mine), next)
+    });
+    for run in runs {
+        assert_eq!(run.await, (false, true));
+    }
+}
+
+/// A shutdown gives up what cannot be recorded, and then nobody says that nothing was run.
+#[tokio::test(start_paused = true)]
+async fn a_run_that_a_shutdown_cuts_off_is_lost() {
+    let service = MemoryService::with_tokio_time();
+    let mine = node(&service).await;
+    service.on_call(|call| match call.operation {
+        Operation::Write => Fault::Refuse,
+        _ => Fault::None,
+    });
+    let running = tokio::spawn({
+        let once = mine.once("billing");
+        async move { once.run(|_held| async { Ok::<_, Infallible>("done") }).await }
+    });
+    sleep(Duration::from_secs(1)).await;
+    mine.shutdown(Duration::from_secs(1)).await.unwrap_err();
+    let error = running.await.unwrap().unwrap_err();
+    assert_eq!((error.kind(), error.name()), (ErrorKind::Lost, Some("billing")), "{error}");
 }
 
 /// Whoever comes first after the runner looks once more: what it saw before, and what its watch tells it, may be late.

@@ -132,7 +132,8 @@ impl std::fmt::Debug for Credentials {
 /// 3. One session uses one connection (and one watch stream where there are such) for any number of queues and waiters.
 /// 4. When `close` returns, everything of the session is gone from the service, or the service was not
 ///    reached and removes it within the TTL. A session that is dropped stops renewing; it may end at once.
-/// 5. A register's version is 0 while it is absent and never returns to an earlier value while it exists.
+/// 5. A register's version is 0 while it is absent and never returns to an earlier value while it exists. What a `read` shows is at least
+///    as new as all that any session was told before it was asked.
 /// 6. `write` decides its conditions and writes in one transaction of the service. A write whose reply was lost is
 ///    `Indeterminate` and is never repeated by the backend.
 /// 7. Who opens a session with [`OpenSession::resume`] takes it over, where the service can: entries, their order, tombstones
@@ -165,8 +166,8 @@ pub trait Session: Send + Sync + 'static {
     /// The paths of one kind in the session's namespace whose queues have contenders, in the order of their text.
     async fn queues(&self, kind: Kind) -> Result<Vec<KeyPath>, BackendError>;
 
-    /// The value of a register, at least as new as this session's last write, applied or refused, and as all that this session has
-    /// been shown of its queues.
+    /// The value of a register, at least as new as all that any session was told before, of registers and of queues. Recipes decide by it
+    /// that there is nothing to write.
     async fn read(&self, register: &KeyPath) -> Result<Option<Versioned>, BackendError>;
 
     /// Writes a register, if the conditions are met.

@@ -17,7 +17,7 @@ use bytes::Bytes;
 
 use crate::acquisition::Patience;
 use crate::backend::Versioned;
-use crate::commit::Step;
+use crate::commit::Amendment;
 use crate::coordinator::Coordinator;
 use crate::error::Error;
 use crate::name::Kind;
@@ -44,8 +44,8 @@ const LIFTED: &[u8] = b"lifted";
 ///
 /// # What it promises, and what it cannot
 ///
-/// [`Barrier::wait`] returns if the service showed the barrier lifted at some time after the call. It may have been set again since; on ZooKeeper,
-/// what it was shown may be older than what others have been told already.
+/// [`Barrier::wait`] returns if the service showed the barrier lifted at some time after the call. It may have been set again since. Reads are as new as
+/// those of a [`Register`](crate::Register).
 #[derive(Clone)]
 pub struct Barrier {
     named: Named,
@@ -137,8 +137,8 @@ impl Barrier {
     async fn change(&self, operation: &'static str, set: bool) -> Result<(), Error> {
         self.named
             .amend_patiently(operation, None, |record| match is_set(record) {
-                Some(is_set) if is_set == set => Ok(Step::Keep(())),
-                Some(_) => Ok(Step::Write(Bytes::from_static(if set { SET } else { LIFTED }), ())),
+                Some(is_set) if is_set == set => Ok(Amendment::Keep(())),
+                Some(_) => Ok(Amendment::Write(Bytes::from_static(if set { SET } else { LIFTED }), ())),
                 None => Err(self.named.foreign(operation)),
             })
             .await

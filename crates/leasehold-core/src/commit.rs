@@ -21,7 +21,7 @@
 //! All this is tried for one request time-out from the first lost reply on, then the write is [`ErrorKind::Indeterminate`].
 //!
 //! **A change** ([`Named::amend`]) reads, computes, and commits on the version that it read; who loses a race computes again from what the winner
-//! wrote. The delay between tries doubles and is jittered, so that many writers get apart. Somebody always wins: a
+//! wrote. One that writes nothing ends at the read, which is as new as all that anybody was told before it (contract, `read`). The delay between tries doubles and is jittered, so that many writers get apart. Somebody always wins: a
 //! write is refused only because another one was applied.
 //!
 //! **At each await.** These run in the caller's future. Dropped, they send nothing more; a write that was sent is decided by the service, and whoever
@@ -65,7 +65,7 @@ pub(crate) enum Committed {
 }
 
 /// What to make of a register that was read.
-pub(crate) enum Step<T> {
+pub(crate) enum Amendment<T> {
     /// It is well as it is.
     Keep(T),
     /// It shall have this value.
@@ -190,17 +190,17 @@ impl Named {
         }
     }
 
-    /// Changes the register of this name to what `step` makes of it, as often as that takes and the patience goes. `step` is called
+    /// Changes the register of this name to what `amend` makes of it, as often as that takes and the patience goes. `amend` is called
     /// anew after each lost race.
     ///
     /// # Errors
-    /// As [`Named::commit`] and [`Named::load`], and those of `step`.
+    /// As [`Named::commit`] and [`Named::load`], and those of `amend`.
     pub(crate) async fn amend<T>(
         &self,
         operation: &'static str,
         patience: Patience,
         held: Option<&Held>,
-        mut step: impl FnMut(&Record) -> Result<Step<T>, Error>,
+        mut amend: impl FnMut(&Record) -> Result<Amendment<T>, Error>,
     ) -> Result<Amended<T>, Error> {
         let deadline = match patience {
             Patience::Try => Some(Instant::now()),
@@ -210,9 +210,9 @@ impl Named {
         let mut backoff = Backoff::new(Duration::from_millis(2), Duration::from_millis(200));
         loop {
             let seen = self.load(operation).await?;
-            let (value, output) = match step(&seen)? {
-                Step::Keep(output) => return Ok(Amended::Kept(output)),
-                Step::Write(value, output) => (value, output),
+            let (value, output) = match amend(&seen)? {
+                Amendment::Keep(output) => return Ok(Amended::Kept(output)),
+                Amendment::Write(value, output) => (value, output),
             };
             match self.commit(operation, Base::Seen(&seen), &value, held).await? {
                 Committed::Written { version } => return Ok(Amended::Written(version, output)),
@@ -231,9 +231,9 @@ impl Named {
         &self,
         operation: &'static str,
         held: Option<&Held>,
-        step: impl FnMut(&Record) -> Result<Step<T>, Error>,
+        amend: impl FnMut(&Record) -> Result<Amendment<T>, Error>,
     ) -> Result<T, Error> {
-        match self.amend(operation, Patience::Forever, held, step).await? {
+        match self.amend(operation, Patience::Forever, held, amend).await? {
             Amended::Kept(output) | Amended::Written(_, output) => Ok(output),
             Amended::OutOfTime => {
                 Err(self.error(ErrorKind::Unavailable, operation, "others were faster each time"))

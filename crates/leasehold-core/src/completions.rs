@@ -1,13 +1,17 @@
 //! What a register remembers of things that were done once.
 //!
-//! One line for each: `occurrence=<text>&at=<milliseconds since 1970>&result=<bytes>`, percent-encoded, so that people can read it with any
-//! tool of the service. The empty occurrence stands for the thing itself, done once and for all. Fields that a later version adds are
-//! ignored.
+//! One line for each: `occurrence=<text>&at=<milliseconds since 1970>&by=<attempt>&result=<bytes>`, percent-encoded, so that people can read
+//! it with any tool of the service. The empty occurrence stands for the thing itself, done once and for all. Fields that a later version adds
+//! are ignored.
+//!
+//! Who did it is known by the attempt alone: two runners may come to the same result in the same millisecond.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, percent_encode};
+
+use crate::attempt::AttemptId;
 
 /// So many of the newest completed occurrences are kept whatever the retention: a clock that is far ahead must not make a job
 /// forget what it has just done.
@@ -20,6 +24,8 @@ pub(crate) struct Done {
     pub(crate) occurrence: String,
     /// When, by the wall clock of the one who did it.
     pub(crate) at: SystemTime,
+    /// Whose place in line it was done in.
+    pub(crate) by: AttemptId,
     /// What came of it.
     pub(crate) result: Bytes,
 }
@@ -67,7 +73,7 @@ impl Done {
     fn encode(&self) -> String {
         let millis = self.at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         let (occurrence, result) = (encoded(self.occurrence.as_bytes()), encoded(&self.result));
-        format!("occurrence={occurrence}&at={millis}&result={result}\n")
+        format!("occurrence={occurrence}&at={millis}&by={}&result={result}\n", self.by)
     }
 
     fn decode(line: &str) -> Option<Self> {
@@ -75,6 +81,7 @@ impl Done {
         Some(Self {
             occurrence: percent_decode_str(field("occurrence")?).decode_utf8().ok()?.into_owned(),
             at: UNIX_EPOCH.checked_add(Duration::from_millis(field("at")?.parse().ok()?))?,
+            by: field("by")?.parse().ok()?,
             result: percent_decode_str(field("result")?).collect::<Vec<u8>>().into(),
         })
     }
@@ -88,6 +95,7 @@ fn encoded(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
 
+    const BY: &str = "00000000000000070000000000000001";
     const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
     fn day(number: u32) -> SystemTime {
@@ -95,7 +103,8 @@ mod tests {
     }
 
     fn done(occurrence: impl ToString, at: SystemTime) -> Done {
-        Done { occurrence: occurrence.to_string(), at, result: Bytes::from_static(b"\xff\n&=done") }
+        let (by, result) = (BY.parse().unwrap(), Bytes::from_static(b"\xff\n&=done"));
+        Done { occurrence: occurrence.to_string(), at, by, result }
     }
 
     fn days(completions: &Completions) -> Vec<String> {
@@ -113,19 +122,23 @@ mod tests {
         ]);
         assert_eq!(Completions::decode(Some(&completions.encode())), Some(completions));
         assert_eq!(Completions::decode(None), Some(Completions::default()));
+        let decode = |value: &[u8]| Completions::decode(Some(&Bytes::copy_from_slice(value)));
+        let line = |occurrence: &str, at: &str, by: &str| {
+            format!("occurrence={occurrence}&at={at}&by={by}&result=&later=x\n")
+        };
         for foreign in [
-            &b"\n"[..],
-            b"x",
-            b"\xff",
-            b"occurrence=a&at=x&result=",
-            b"occurrence=a&at=1",
-            b"occurrence=%FF&at=1&result=",
+            "\n".to_owned(),
+            "x".to_owned(),
+            format!("occurrence=a&at=1&by={BY}"),
+            "occurrence=a&at=1&result=".to_owned(),
+            line("a", "x", BY),
+            line("a", "1", "x"),
+            line("%FF", "1", BY),
         ] {
-            assert_eq!(Completions::decode(Some(&Bytes::copy_from_slice(foreign))), None, "{foreign:?}");
+            assert_eq!(decode(foreign.as_bytes()), None, "{foreign:?}");
         }
-        assert!(
-            Completions::decode(Some(&Bytes::from_static(b"occurrence=a&at=1&result=&later=x\n"))).is_some()
-        );
+        assert_eq!(decode(b"\xff"), None);
+        assert!(decode(line("a", "1", BY).as_bytes()).is_some());
     }
 
     #[test]

@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use crate::commit::Step;
+use crate::commit::Amendment;
 use crate::coordinator::Coordinator;
 use crate::error::{Error, ErrorKind};
 use crate::name::Kind;
@@ -75,7 +75,11 @@ impl Counter {
                     let detail = format!("{number} + {amount} is no 64-bit number");
                     self.named.error(ErrorKind::InvalidArgument, OPERATION, &detail)
                 })?;
-                Ok(if sum == number { Step::Keep(sum) } else { Step::Write(sum.to_string().into(), sum) })
+                Ok(if sum == number {
+                    Amendment::Keep(sum)
+                } else {
+                    Amendment::Write(sum.to_string().into(), sum)
+                })
             })
             .await
     }
@@ -93,9 +97,9 @@ impl Counter {
             .amend_patiently(OPERATION, None, |record| {
                 let number = self.number(OPERATION, record)?;
                 Ok(match number == expected {
-                    false => Step::Keep(false),
-                    true if new == number => Step::Keep(true),
-                    true => Step::Write(new.to_string().into(), true),
+                    false => Amendment::Keep(false),
+                    true if new == number => Amendment::Keep(true),
+                    true => Amendment::Write(new.to_string().into(), true),
                 })
             })
             .await

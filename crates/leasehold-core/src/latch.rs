@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use crate::acquisition::Patience;
 use crate::backend::Versioned;
-use crate::commit::Step;
+use crate::commit::Amendment;
 use crate::coordinator::Coordinator;
 use crate::error::{Error, ErrorKind};
 use crate::name::Kind;
@@ -108,8 +108,8 @@ impl CountDownLatch {
         self.named
             .amend_patiently(OPERATION, None, |record| {
                 let round = self.round(OPERATION, record)?;
-                let Some(left) = round.left.checked_sub(1) else { return Ok(Step::Keep(0)) };
-                Ok(Step::Write(Round { left, ..round }.encode().into(), left))
+                let Some(left) = round.left.checked_sub(1) else { return Ok(Amendment::Keep(0)) };
+                Ok(Amendment::Write(Round { left, ..round }.encode().into(), left))
             })
             .await
     }
@@ -155,11 +155,10 @@ impl CountDownLatch {
             .amend_patiently(OPERATION, None, |record| {
                 let round = self.round(OPERATION, record)?;
                 if round.left > 0 {
-                    return Ok(Step::Keep(false));
+                    return Ok(Amendment::Keep(false));
                 }
-                let next =
-                    Round { number: round.number.saturating_add(1), count: self.count, left: self.count };
-                Ok(Step::Write(next.encode().into(), true))
+                let next = Round { number: round.number + 1, count: self.count, left: self.count };
+                Ok(Amendment::Write(next.encode().into(), true))
             })
             .await
     }
@@ -172,8 +171,8 @@ impl CountDownLatch {
             .amend_patiently(operation, None, |record| {
                 let round = self.round(operation, record)?;
                 Ok(match record.value {
-                    Some(_) => Step::Keep(round),
-                    None => Step::Write(round.encode().into(), round),
+                    Some(_) => Amendment::Keep(round),
+                    None => Amendment::Write(round.encode().into(), round),
                 })
             })
             .await?;
@@ -239,7 +238,8 @@ impl Round {
     fn decode(value: &[u8]) -> Option<Self> {
         let mut fields = std::str::from_utf8(value).ok()?.split('&');
         let mut field = |name: &str| fields.next()?.strip_prefix(name)?.strip_prefix('=');
-        let number = field("round")?.parse().ok()?;
+        // None of ours has a number that no other can follow.
+        let number = field("round")?.parse().ok().filter(|number| *number < u64::MAX)?;
         let count = field("count")?.parse().ok()?;
         let left = field("left")?.parse().ok()?;
         (left <= count && count > 0).then_some(Self { number, count, left })
@@ -262,7 +262,7 @@ mod tests {
     #[test]
     fn rounds_read_back_and_nothing_else_is_accepted() {
         for round in
-            [Round { number: 1, count: 3, left: 3 }, Round { number: u64::MAX, count: u32::MAX, left: 0 }]
+            [Round { number: 1, count: 3, left: 3 }, Round { number: u64::MAX - 1, count: u32::MAX, left: 0 }]
         {
             assert_eq!(Round::decode(round.encode().as_bytes()), Some(round));
         }
@@ -274,6 +274,7 @@ mod tests {
             "round=1&count=0&left=0",
             "count=3&left=1",
             "round=1&count=3&left=-1",
+            "round=18446744073709551615&count=3&left=3",
         ] {
             assert_eq!(Round::decode(foreign.as_bytes()), None, "{foreign}");
         }

@@ -14,7 +14,8 @@
 //! *Recorded at most once.* The record is a write on condition of the place in line (`if_held`) and of the version that was read, decided by the service in
 //! one transaction. A runner that was paused until its place was lost has its record refused; two occurrences that are recorded at the same time
 //! are written one after the other, each on top of the other. What is done is not thrown away for a service that does not answer: the record is tried
-//! for as long as the place lasts, and repeating it is harmless, since what was recorded meanwhile is found and left as it is.
+//! for as long as the place lasts, and repeating it is harmless, since what was recorded meanwhile is found and left as it is. Whose it
+//! is says the attempt that is recorded with it, and nothing else: the next runner may have come to the same result in the same moment.
 //!
 //! *Run at least once.* If the runner dies, its place goes with its session, and the next in line looks, finds nothing, and runs. What the dead
 //! one had done by then has happened.
@@ -37,8 +38,9 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 
 use crate::acquisition::Patience;
+use crate::attempt::AttemptId;
 use crate::backend::Versioned;
-use crate::commit::Step;
+use crate::commit::Amendment;
 use crate::completions::{Completions, Done};
 use crate::coordinator::Coordinator;
 use crate::error::{Error, ErrorKind};
@@ -122,6 +124,11 @@ impl Completion {
     fn of(done: &Done) -> Self {
         Self { result: done.result.clone(), at: done.at, ran_here: false }
     }
+
+    /// The same for the one that had this place in line.
+    fn seen_by(attempt: AttemptId, done: &Done) -> Self {
+        Self { ran_here: done.by == attempt, ..Self::of(done) }
+    }
 }
 
 impl Once {
@@ -143,7 +150,8 @@ impl Once {
 
     /// One occurrence of it, such as a date.
     ///
-    /// The names of the occurrence and of what it occurs of may have 254 bytes together, where `/` and `%` in the latter count for three.
+    /// The names of the occurrence and of what it occurs of may have 254 bytes together, where `/` and `%` in the latter count for three. So may the
+    /// latter alone, where it has no occurrences.
     #[must_use]
     pub fn occurrence(&self, occurrence: impl AsRef<str>) -> Self {
         let (coordinator, occurrence) = (self.named.coordinator().clone(), occurrence.as_ref());
@@ -191,7 +199,7 @@ impl Once {
     /// occurrences are remembered that no other fits; [`ErrorKind::Unavailable`] and the service's refusals.
     ///
     /// With these it may have run, and will be run again by the next who comes: [`ErrorKind::Lost`] if the place was lost before the completion was recorded,
-    /// also because the service could not be reached; [`ErrorKind::TooLarge`] if the result is too large; the service's refusals again. With
+    /// also because the service could not be reached, or not within the grace of a shutdown; [`ErrorKind::TooLarge`] if the result is too large; the service's refusals again. With
     /// [`ErrorKind::Indeterminate`] it has run, and was recorded or not.
     ///
     /// # Cancel safety
@@ -267,7 +275,8 @@ impl Once {
 
     /// Waits until it is done, without doing it.
     ///
-    /// It outlasts disconnections, restarts of the service and the loss of the session.
+    /// It outlasts disconnections, restarts of the service and the loss of the session. An occurrence that is completed and forgotten while the service is not
+    /// reached is waited for until somebody completes it again: see [what the retention has to be longer than](Once#occurrences).
     ///
     /// # Errors
     /// As [`Register::changed`](crate::Register::changed).
@@ -320,8 +329,8 @@ impl Once {
             let detail = format!("a result of {} bytes; {} are kept", result.len(), Self::MAX_RESULT_BYTES);
             return Err(self.named.error(ErrorKind::TooLarge, operation, &detail));
         }
-        let done =
-            Done { occurrence: self.occurrence.to_string(), at: whole_millis(SystemTime::now()), result };
+        let (occurrence, at) = (self.occurrence.to_string(), whole_millis(SystemTime::now()));
+        let done = Done { occurrence, at, by: held.state().entry().1, result };
         self.record(operation, held, &done).await.map(Ok)
     }
 
@@ -333,14 +342,11 @@ impl Once {
             let recorded = self.named.amend_patiently(operation, Some(held), |record| {
                 let mut completions = self.completions(operation, record)?;
                 if let Some(recorded) = completions.of(&self.occurrence) {
-                    return Ok(Step::Keep(Completion {
-                        ran_here: recorded == done,
-                        ..Completion::of(recorded)
-                    }));
+                    return Ok(Amendment::Keep(Completion::seen_by(done.by, recorded)));
                 }
                 completions.prune(done.at, self.retention);
                 completions.add(done.clone());
-                Ok(Step::Write(completions.encode(), Completion { ran_here: true, ..Completion::of(done) }))
+                Ok(Amendment::Write(completions.encode(), Completion::seen_by(done.by, done)))
             });
             match recorded.await {
                 Ok(completion) => return Ok(completion),
@@ -349,6 +355,8 @@ impl Once {
                         in_doubt = Some(error);
                     }
                 }
+                // The shutdown was not waiting any longer, and took the place along.
+                Err(error) if error.kind() == ErrorKind::Closed => break self.named.lost(operation, held),
                 Err(error) => break error,
             }
             if !held.is_held() {
@@ -358,11 +366,8 @@ impl Once {
         };
         // The error is that of the last try; an earlier one may have been applied.
         let Some(in_doubt) = in_doubt else { return Err(error) };
-        match self.look(operation).await {
-            Ok(Some(recorded)) => {
-                let ran_here = recorded.at == done.at && recorded.result == done.result;
-                Ok(Completion { ran_here, ..recorded })
-            }
+        match self.find(operation).await {
+            Ok(Some(recorded)) => Ok(Completion::seen_by(done.by, &recorded)),
             // Not yet, as far as anybody can tell.
             Ok(None) | Err(_) => Err(in_doubt),
         }
@@ -375,8 +380,12 @@ impl Once {
     }
 
     async fn look(&self, operation: &'static str) -> Result<Option<Completion>, Error> {
+        Ok(self.find(operation).await?.as_ref().map(Completion::of))
+    }
+
+    async fn find(&self, operation: &'static str) -> Result<Option<Done>, Error> {
         let record = self.named.load(operation).await?;
-        Ok(self.completions(operation, &record)?.of(&self.occurrence).map(Completion::of))
+        Ok(self.completions(operation, &record)?.of(&self.occurrence).cloned())
     }
 
     async fn until_done(
@@ -409,16 +418,20 @@ impl Once {
         self.named.check_conditional_writes(operation)
     }
 
-    /// An occurrence is a name like any other. What it is joined with is checked when it is used.
+    /// A name and an occurrence are names like any other, and so is what they are joined to. Where nobody can run, nobody may wait.
     fn check_name(&self, operation: &'static str) -> Result<(), Error> {
-        if !self.recurs {
-            return Ok(());
-        }
+        self.named.path(operation)?;
         let namespace = self.named.coordinator().namespace();
-        KeyPath::new(namespace, Kind::OnceRun, &self.occurrence).map(drop).map_err(|error| {
-            let detail = format!("the occurrence {:?}: {error}", self.occurrence);
-            self.named.error(ErrorKind::InvalidName, operation, &detail).with_source(error)
-        })
+        let check = |name: &str, what: &str| {
+            KeyPath::new(namespace, Kind::OnceRun, name).map(drop).map_err(|error| {
+                let detail = format!("{what}: {error}");
+                self.named.error(ErrorKind::InvalidName, operation, &detail).with_source(error)
+            })
+        };
+        if self.recurs {
+            check(&self.occurrence, "its occurrence")?;
+        }
+        check(self.runs.name(), "together with its occurrence, and with slashes as %2F")
     }
 
     /// Work whose completion cannot be recorded must not begin: it would be done again and again.

@@ -13,7 +13,7 @@ use futures_util::Stream;
 
 use crate::acquisition::Patience;
 use crate::backend::Versioned;
-use crate::commit::{Amended, Base, Committed, Step};
+use crate::commit::{Amended, Amendment, Base, Committed};
 use crate::coordinator::Coordinator;
 use crate::error::{Error, ErrorKind};
 use crate::held::Held;
@@ -50,11 +50,12 @@ use crate::record::Record;
 ///
 /// Of all writes on condition of one version at most one is applied. A write whose reply was lost is looked for: each carries a number
 /// of its own in the header, which keeps the newest 16. If that does not tell whether it was applied, the error is
-/// [`ErrorKind::Indeterminate`], and never "failed" for a write that was applied or may still be. Unconditional writes
-/// ([`Register::write`]) cut that history off; where several write, prefer the conditional ones.
+/// [`ErrorKind::Indeterminate`], and never "failed" for a write that was applied or may still be. Writes that do
+/// not read what is there cut that history off: [`Register::write`], and [`Register::compare_and_set`] but for the writes on its own version.
+/// Where several write, prefer [`Register::update`].
 ///
-/// A read is at least as new as what this coordinator wrote; on ZooKeeper it may be behind what others wrote. What was computed from an old value is not
-/// written by the conditional writes.
+/// A read is at least as new as all that anybody was answered before it began; on ZooKeeper but for the moment in which a leader that was deposed does
+/// not know it yet. What was computed from an old value is not written by the conditional writes.
 ///
 /// All this holds as long as nobody deletes the register by other means: versions may begin anew then.
 #[derive(Clone)]
@@ -140,8 +141,8 @@ impl Register {
     /// written.
     ///
     /// # Errors
-    /// As [`Register::write`]. [`ErrorKind::Indeterminate`] if the service's answer was lost and so many others have written since that the header does
-    /// not tell who wrote on this version, or if the service does not answer at all.
+    /// As [`Register::write`]. [`ErrorKind::Indeterminate`] if the service's answer was lost and the header does not tell any more who wrote on this
+    /// version, because of what others have written since, or if the service does not answer at all.
     ///
     /// # Cancel safety
     /// As [`Register::write`].
@@ -281,8 +282,8 @@ impl Register {
             .named
             .amend(operation, patience, None, |seen| {
                 Ok(match compute(seen.versioned()) {
-                    Some(value) => Step::Write(value.clone(), value),
-                    None => Step::Keep(Bytes::new()),
+                    Some(value) => Amendment::Write(value.clone(), value),
+                    None => Amendment::Keep(Bytes::new()),
                 })
             })
             .await?;

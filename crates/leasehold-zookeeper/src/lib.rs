@@ -29,6 +29,8 @@
 //! * **Liveness.** The local deadline counts from a `sync` that provably reached the leader, and never from pings, which a
 //!   follower answers although its leader has given up on it. It relies on the servers' tick being no longer than
 //!   [believed](ZooKeeperConfig::tick). Without an outage, a deadline is about a tick and a sixth of the TTL nearer than the TTL.
+//! * **Registers.** A read is at least as new as all that anybody was answered before it began, but for the moment in which a leader
+//!   that was deposed does not know it yet.
 //! * **What is asked of the servers.** ZooKeeper 3.5 or later, with containers.
 //!
 //! * **Resumption.** Another process takes a session over by its credentials, in the same namespace. That takes ZooKeeper 3.6, and a
@@ -45,6 +47,7 @@
 //! transaction, which checks that nobody has resumed the session. Who
 //! waits has one one-shot watch, on the entry that it waits for, shared with whoever waits for the same in this
 //! process. A handoff is the deletion and its event; the queue is listed again only if it was not listed within the last 50 ms.
+//! Reading a register is a `sync` and a read, sent in the same way.
 //! A session is one connection, which sends a `sync` a sixth of the TTL or a tick after the other, whichever is shorter, and
 //! with it a look whether somebody has resumed the session. Closing a session takes one more connection.
 //!

@@ -1,4 +1,8 @@
 //! Registers: persistent nodes, whose version is that of their data.
+//!
+//! A server answers reads from what it has, which may be behind what others were told. So a read has a `sync` ahead of it: sent one behind the
+//! other without waiting, the server answers the second from no older state than the first led it to. What is left is ZooKeeper's own limit: a
+//! leader that was deposed and does not know it yet answers a `sync` too.
 
 use leasehold_core::{
     AttemptId, BackendError, BackendErrorKind, KeyPath, RegisterWrite, RegisterWritten, Versioned,
@@ -18,7 +22,10 @@ pub(crate) async fn read(link: &Link, register: &KeyPath) -> Result<Option<Versi
     let path = format!("/{register}");
     request
         .run(async {
-            match request.client().get_data(&path).await {
+            let client = request.client();
+            let (synced, data) = (client.sync(&path), client.get_data(&path));
+            request.read(synced).await?;
+            match data.await {
                 Ok((value, stat)) => {
                     Ok(Some(Versioned { value: value.into(), version: version::of_data(stat.version) }))
                 }

@@ -1,10 +1,13 @@
 //! Registers.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use leasehold_core::{
     AttemptIds, BackendErrorKind, Certainty, KeyPath, Kind, Mode, Publish, RegisterWrite, RegisterWritten,
     Versioned,
 };
+use leasehold_testkit::servers::{ServerOptions, ZooKeeperCluster};
 
 use crate::fixture::*;
 
@@ -94,4 +97,31 @@ async fn changes_are_told() {
     observer(&server.endpoint()).await.delete(&format!("/{register}"), None).await.unwrap();
     soon(deleted).await.unwrap();
     soon(b.register_changed(&register, 2)).await.unwrap();
+}
+
+/// A server that lags behind does not answer from what it has: it was paused while others wrote, and is asked before it has caught up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_is_as_new_as_what_others_were_told() {
+    let cluster = ZooKeeperCluster::start(ServerOptions::default()).await;
+    let (leader, ns) = (cluster.leader().await, namespace());
+    let lagging = cluster.node((leader + 1) % 3);
+    let writer = open(&cluster.node(leader).endpoint(), &ns).await;
+    let reader = open(&lagging.endpoint(), &ns).await;
+    let register = KeyPath::new(&ns, Kind::Register, "r").unwrap();
+    for round in 0..30_u8 {
+        lagging.pause();
+        let write =
+            RegisterWrite { value: Bytes::copy_from_slice(&[round]), if_version: None, if_held: None };
+        let written = writer.write(&register, write).await.unwrap();
+        let reading = tokio::spawn({
+            let (reader, register) = (reader.clone(), register.clone());
+            async move { reader.read(&register).await }
+        });
+        // It is on its way to the server.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        lagging.resume();
+        let seen = reading.await.unwrap().unwrap().expect("it was written");
+        assert_eq!(seen.value, [round][..]);
+        assert_eq!(written, RegisterWritten::Written { version: seen.version });
+    }
 }

@@ -105,6 +105,8 @@ use crate::named::{Acquire, Named};
 /// It cannot tell that the *work* of a party failed: that is for the parties to say. Nor does it keep a party from
 /// working on after its session was lost; see [`Held::lost`].
 ///
+/// What it leaves at the service is one small register for each name, which says how it stands with the newest round.
+///
 /// A round costs the service of the order of *n*² requests for *n* parties, since each observes all.
 ///
 /// ```

@@ -70,7 +70,9 @@ impl Round {
             "" => Vec::new(),
             parties => parties.split(',').map(|party| party.parse().ok()).collect::<Option<_>>()?,
         };
-        Some(Self { number: field("round")?.parse().ok()?, phase, parties })
+        // None of ours has a number that no other can follow.
+        let number = field("round")?.parse().ok().filter(|number| *number < u64::MAX)?;
+        Some(Self { number, phase, parties })
     }
 }
 
@@ -85,12 +87,19 @@ mod tests {
         let register = |value: Bytes| Versioned { value, version: 1 };
         for phase in [Phase::Open, Phase::Done, Phase::Broken] {
             for parties in [vec![], vec![ids.next()], vec![ids.next(), ids.next()]] {
-                let round = Round { number: u64::MAX, phase, parties };
+                let round = Round { number: u64::MAX - 1, phase, parties };
                 assert_eq!(Round::read(Some(&register(round.encode()))).unwrap(), round);
             }
         }
         assert_eq!(Round::read(None).unwrap(), Round::default());
-        for foreign in ["", "7", "round=1&phase=ajar&parties=", "round=-1&phase=open&parties=", "\u{0}"] {
+        for foreign in [
+            "",
+            "7",
+            "round=1&phase=ajar&parties=",
+            "round=-1&phase=open&parties=",
+            "round=18446744073709551615&phase=done&parties=",
+            "\u{0}",
+        ] {
             let error = Round::read(Some(&register(foreign.into()))).unwrap_err();
             assert_eq!(error.kind(), BackendErrorKind::Corrupt, "{foreign}");
         }

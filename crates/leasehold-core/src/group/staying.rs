@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! member → (lost) → between → (joined again) → member …
-//!    └────────────────┴→ ended: asked to leave, coordinator draining, or refused for good
+//!    └────────────────┴→ ended: left, coordinator draining, or refused for good
 //! ```
 //!
 //! It publishes them in a `watch` channel and is its only writer. It is woken by the loss of the membership, by a
@@ -85,13 +85,15 @@ impl Staying {
         self.standing.borrow().id()
     }
 
-    /// Publishes another value, as soon as the service is reached; also in every later membership.
+    /// Publishes another value, as soon as the service is reached; also in every later membership. One that the service
+    /// refuses, since it is too large, [ends](Staying::ended) the stay.
     pub fn set_value(&self, value: impl Into<Bytes>) {
         self.value.send_replace(value.into());
     }
 
-    /// Resolves when the place is given up for good though nobody asked for it: the coordinator was shut down
-    /// ([`ErrorKind::Closed`]), or the service refuses the value or the place.
+    /// Resolves when the place is given up for good: it was left or dropped ([`ErrorKind::Lost`] by
+    /// [`Released`](LossReason::Released)), the coordinator was shut down ([`ErrorKind::Closed`]), or the service refuses the
+    /// value or the place.
     ///
     /// # Cancel safety
     /// Dropping it changes nothing.
@@ -164,10 +166,7 @@ impl Stay {
                 End::Lost => {}
                 End::Leave(reply) => {
                     let left = membership.release().await;
-                    if let Some(reply) = reply {
-                        let _ = reply.send(left);
-                    }
-                    return;
+                    return self.left(reply, left);
                 }
                 End::Error(error) => return self.end(error),
             }
@@ -175,12 +174,7 @@ impl Stay {
             let value = self.values.borrow_and_update().clone();
             let joined = tokio::select! {
                 biased;
-                reply = &mut asked => {
-                    if let Ok(reply) = reply {
-                        let _ = reply.send(Ok(()));
-                    }
-                    return;
-                }
+                reply = &mut asked => return self.left(reply.ok(), Ok(())),
                 joined = self.group.join_as(self.operation, self.mode, value) => joined,
             };
             membership = match joined {
@@ -217,6 +211,15 @@ impl Stay {
                 // The sender goes with the handle, which `asked` tells first.
                 Ok(()) = self.values.changed() => change = Some(self.values.borrow_and_update().clone()),
             }
+        }
+    }
+
+    /// Tells those who listen, and then the one who asked for it, if somebody did.
+    fn left(&self, reply: Option<Leave>, outcome: Result<(), ReleaseError>) {
+        self.end(self.group.named.with_name(Error::lost("stay", LossReason::Released)));
+        if let Some(reply) = reply {
+            // Whoever asked may be gone.
+            let _ = reply.send(outcome);
         }
     }
 

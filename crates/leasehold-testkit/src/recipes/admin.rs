@@ -5,14 +5,14 @@
 //! | `contenders_are_listed_with_what_they_say` | order, standing, token, holder, time |
 //! | `readers_and_writers_stand_by_their_rule` | standing by the recipe's own rule; all holders of a lock are asked and broken |
 //! | `names_are_listed_by_recipe_and_prefix` | hostile names too |
-//! | `entries_of_strangers_are_shown_as_such` | 13: neither dropped nor a crash, and can be broken |
+//! | `entries_of_strangers_are_shown_as_such` | neither dropped nor a crash, and can be broken |
 //! | `an_asked_holder_hears_it_once_and_may_go_on` | asking is a request and no more |
 //! | `asked_in_the_moment_of_the_grant`, `asked_while_waiting` | not missed before the watch of the entry is armed |
 //! | `marks_and_other_writers_merge` | compare-and-set merge: nobody's write is lost |
 //! | `a_mark_leaves_the_entry_to_its_owner` | the entry stays tied to its owner's session |
 //! | `what_cannot_be_asked_for_is_refused` | bad names and arguments; nobody there |
 //! | `a_live_holder_is_released_by_force` | the holder hears why, and gives up itself |
-//! | `a_dead_holder_is_released_by_force`, `a_cut_holder_is_released_by_force` | the entry is removed; 5: the old holder harms nobody |
+//! | `a_dead_holder_is_released_by_force`, `a_cut_holder_is_released_by_force` | the entry is removed; the old holder harms nobody |
 //! | `force_races_the_release` | the next holder's entry is never touched |
 //! | `a_waiter_is_removed_and_queues_again` | at the end |
 
@@ -40,7 +40,7 @@ macro_rules! __admin_cases {
             contenders_are_listed_with_what_they_say
             readers_and_writers_stand_by_their_rule
             names_are_listed_by_recipe_and_prefix
-            entries_of_strangers_are_shown_as_such
+            entries_of_strangers_are_shown_as_such [13]
             an_asked_holder_hears_it_once_and_may_go_on
             asked_in_the_moment_of_the_grant
             asked_while_waiting
@@ -48,8 +48,8 @@ macro_rules! __admin_cases {
             a_mark_leaves_the_entry_to_its_owner
             what_cannot_be_asked_for_is_refused
             a_live_holder_is_released_by_force
-            a_dead_holder_is_released_by_force
-            a_cut_holder_is_released_by_force
+            a_dead_holder_is_released_by_force [5]
+            a_cut_holder_is_released_by_force [5]
             force_races_the_release
             a_waiter_is_removed_and_queues_again
         }

@@ -1,13 +1,13 @@
 //! The conformance suite of the barrier and the count-down latch.
 //!
-//! | case | behaviours |
+//! | case | what it proves |
 //! |---|---|
-//! | `a_barrier_that_was_never_set`, `a_latch_that_nobody_has_used` | 60: waiting on one that does not exist |
-//! | `a_restart_while_waiting_at_a_barrier`, `a_restart_while_waiting_for_a_latch` | 61: the server crashes while clients wait |
-//! | `many_wait_at_a_barrier`, `many_count_a_latch_down` | 62: many clients |
-//! | `spurious_wake_ups_at_a_barrier`, `spurious_wake_ups_at_a_latch` | 64: waiters are woken and have to look |
+//! | `a_barrier_that_was_never_set`, `a_latch_that_nobody_has_used` | waiting on one that does not exist |
+//! | `a_restart_while_waiting_at_a_barrier`, `a_restart_while_waiting_for_a_latch` | the server crashes while clients wait |
+//! | `many_wait_at_a_barrier`, `many_count_a_latch_down` | many clients |
+//! | `spurious_wake_ups_at_a_barrier`, `spurious_wake_ups_at_a_latch` | waiters are woken and have to look |
 //!
-//! Beyond the numbers: `a_barrier_is_set_and_lifted`, `waits_outlast_cuts_and_lost_sessions`, `disagreeing_counts_are_refused`,
+//! Beyond those of the table: `a_barrier_is_set_and_lifted`, `waits_outlast_cuts_and_lost_sessions`, `disagreeing_counts_are_refused`,
 //! `a_latch_is_used_again` (a reset misses no waiter), `a_dropped_count_is_counted_at_most_once` (dropped at every poll),
 //! `a_latch_is_exact_over_lost_replies`, `a_shutdown_ends_the_waits`, `strangers_and_bad_names`.
 
@@ -34,15 +34,15 @@ macro_rules! __barriers_cases {
     ($callback:path $(, $argument:tt)*) => {
         $callback! {
             $($argument)*
-            a_barrier_that_was_never_set
+            a_barrier_that_was_never_set [60]
             a_barrier_is_set_and_lifted
-            a_restart_while_waiting_at_a_barrier
-            many_wait_at_a_barrier
-            spurious_wake_ups_at_a_barrier
-            a_latch_that_nobody_has_used
-            a_restart_while_waiting_for_a_latch
-            many_count_a_latch_down
-            spurious_wake_ups_at_a_latch
+            a_restart_while_waiting_at_a_barrier [61]
+            many_wait_at_a_barrier [62]
+            spurious_wake_ups_at_a_barrier [64]
+            a_latch_that_nobody_has_used [60]
+            a_restart_while_waiting_for_a_latch [61]
+            many_count_a_latch_down [62]
+            spurious_wake_ups_at_a_latch [64]
             waits_outlast_cuts_and_lost_sessions
             disagreeing_counts_are_refused
             a_latch_is_used_again

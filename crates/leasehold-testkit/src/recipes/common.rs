@@ -1,5 +1,4 @@
-//! What the suites of the locks with several holders share: who is inside, what a resource lets pass, entries of
-//! strangers, and the proof of cancel safety.
+//! What the suites of the locks with several holders share: who is inside, entries of strangers, and the proof of cancel safety.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -7,8 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use leasehold_core::{
-    AttemptId, AttemptIds, Certainty, Coordinator, Enqueued, FencingToken, Held, Mode, NewEntry, Queue,
-    Withdrawn,
+    AttemptId, AttemptIds, Certainty, Coordinator, Enqueued, Held, Mode, NewEntry, Queue, Withdrawn,
 };
 use tokio::task::JoinHandle;
 
@@ -57,40 +55,6 @@ impl Gauge {
 impl Drop for Inside {
     fn drop(&mut self) {
         self.gauge.counts.lock().unwrap_or_else(PoisonError::into_inner).0 -= self.weight;
-    }
-}
-
-/// A resource that keeps two marks, as the read/write lock's documentation says.
-#[derive(Clone, Default)]
-pub(super) struct TwoMarks {
-    marks: Arc<Mutex<Marks>>,
-}
-
-#[derive(Default)]
-struct Marks {
-    exclusive: Option<FencingToken>,
-    shared: Option<FencingToken>,
-}
-
-impl TwoMarks {
-    /// Whether a reader's operation passes.
-    pub(super) fn read(&self, token: FencingToken) -> bool {
-        let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
-        let passes = Some(token) >= marks.exclusive;
-        if passes {
-            marks.shared = marks.shared.max(Some(token));
-        }
-        passes
-    }
-
-    /// Whether a writer's operation passes.
-    pub(super) fn write(&self, token: FencingToken) -> bool {
-        let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
-        let passes = Some(token) >= marks.exclusive && Some(token) >= marks.shared;
-        if passes {
-            marks.exclusive = Some(token);
-        }
-        passes
     }
 }
 

@@ -1,16 +1,17 @@
 //! The conformance suite of the double barrier.
 //!
-//! | case | behaviours |
+//! | case | what it proves |
 //! |---|---|
 //! | `all_come_and_all_leave_round_after_round` | nobody is let in before all have come, nobody is out before all leave; a quick party leaves a slow one nothing to miss |
-//! | `a_restart_while_waiting` | 61: server crash |
-//! | `too_many_pass_in_turn` | 62, 65: exactly n pass, in order, the others in the next round |
-//! | `a_party_that_dies_inside` | 63: told to those that leave |
-//! | `a_party_that_dies_while_it_waits` | 63: told to those that wait, and who enters again is not disturbed by it |
-//! | `a_party_that_gives_up` | 63: dropping the way in, or what is inside, is as dying; leaving goes on |
-//! | `all_die_inside` | 63: the next parties find the barrier usable |
+//! | `a_restart_while_waiting` | server crash |
+//! | `too_many_pass_in_turn` | exactly n pass, in order, the others in the next round |
+//! | `a_party_that_dies_inside` | told to those that leave |
+//! | `a_party_that_dies_while_it_waits` | told to those that wait, and who enters again is not disturbed by it |
+//! | `a_party_that_gives_up` | dropping the way in, or what is inside, is as dying; leaving goes on |
+//! | `all_die_inside` | the next parties find the barrier usable |
 //! | `its_own_loss_is_told` | a party whose session ends is told so, on both ways, and the others as well |
-//! | `strangers_and_changes_wake_nobody_through` | 64: spurious wake-ups, foreign data |
+//! | `strangers_and_changes_wake_nobody_through` | spurious wake-ups, foreign data |
+//! | `what_strangers_wrote_is_told` | hostile data in the register of the rounds: `Corrupt`, on both ways |
 //! | `parties_that_disagree` | other numbers are refused, none at all too |
 //! | `dropped_at_every_poll` | what is left behind, and that the barrier can be used afterwards |
 
@@ -18,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use leasehold_core::{Coordinator, Error, ErrorKind, Inside, Kind};
+use leasehold_core::{Coordinator, Error, ErrorKind, Inside, Kind, RegisterWrite};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
@@ -36,14 +37,15 @@ macro_rules! __double_barrier_cases {
         $callback! {
             $($argument)*
             all_come_and_all_leave_round_after_round
-            a_restart_while_waiting
-            too_many_pass_in_turn
-            a_party_that_dies_inside
-            a_party_that_dies_while_it_waits
-            a_party_that_gives_up
-            all_die_inside
+            a_restart_while_waiting [61]
+            too_many_pass_in_turn [62, 65]
+            a_party_that_dies_inside [63]
+            a_party_that_dies_while_it_waits [63]
+            a_party_that_gives_up [63]
+            all_die_inside [63]
             its_own_loss_is_told
-            strangers_and_changes_wake_nobody_through
+            strangers_and_changes_wake_nobody_through [64]
+            what_strangers_wrote_is_told
             parties_that_disagree
             dropped_at_every_poll
         }
@@ -387,6 +389,30 @@ async fn strangers_and_changes_wake_nobody_through(world: Arc<dyn World>) {
         }
     })
     .await;
+}
+
+async fn what_strangers_wrote_is_told(world: Arc<dyn World>) {
+    let scene = Scene::new(&world);
+    let (node, stranger) = (scene.node().await, scene.stranger().await);
+    let write = async |value: &'static str| {
+        let write = RegisterWrite { value: value.into(), if_version: None, if_held: None };
+        stranger.write(&scene.path_of(Kind::DoubleBarrierRound, "one"), write).await.expect("written");
+    };
+    let refused = |error: Error| {
+        assert_eq!((error.kind(), error.name()), (ErrorKind::Corrupt, Some("one")), "{error}");
+    };
+    // The number of the second is one that no other follows.
+    for foreign in ["x", "round=18446744073709551615&phase=done&parties=", "round=1&phase=open&parties=me"] {
+        write(foreign).await;
+        refused(done("it is told", entering(&node, 1)).await.expect_err("not a round"));
+        nothing_is_left(&scene).await;
+    }
+    write("round=7&phase=done&parties=").await;
+    let [inside] = inside([&node]).await;
+    assert_eq!(inside.round(), 8);
+    write("x").await;
+    refused(done("it is told", leaving(inside)).await.expect_err("not a round"));
+    nothing_is_left(&scene).await;
 }
 
 async fn parties_that_disagree(world: Arc<dyn World>) {

@@ -3,12 +3,12 @@
 //! | case | what it proves |
 //! |---|---|
 //! | `who_joins_changes_and_leaves_is_seen_by_everybody` | all observers end up with the same members, in the order of joining |
-//! | `a_member_that_dies_is_seen_to_go` | 63: an entry goes with its session, and all hear of it |
+//! | `a_member_that_dies_is_seen_to_go` | an entry goes with its session, and all hear of it |
 //! | `the_sum_of_the_events_is_the_state` | events are the differences between states, over many changes at once |
-//! | `entries_of_strangers_are_no_members` | 13: data beside the entries, and entries whose value is not of our making |
+//! | `entries_of_strangers_are_no_members` | data beside the entries, and entries whose value is not of our making |
 //! | `a_lost_membership_says_so` | a membership ends with its session, and stays ended |
 //! | `who_stays_is_a_member_again` | `stay` takes the place again, with its newest value, and leaves when it is told to or dropped |
-//! | `following_goes_on_over_cuts_and_restarts` | 61: streams are silent meanwhile, and end up with the newest state |
+//! | `following_goes_on_over_cuts_and_restarts` | streams are silent meanwhile, and end up with the newest state |
 //! | `what_cannot_work_is_refused` | bad names, values that are too large, a coordinator that is shut down |
 //! | `dropped_at_every_poll` | a join that is given up leaves nothing, a change and a release go on |
 
@@ -17,8 +17,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use leasehold_core::{
-    AttemptIds, Clock, ErrorKind, Group, GroupEvent, Kind, Member, MemberEvents, MemberId, MemberStream,
-    Mode, NewEntry, OpenSession,
+    AttemptIds, Clock, ErrorKind, Group, GroupEvent, Kind, LossReason, Member, MemberEvents, MemberId,
+    MemberStream, Mode, NewEntry, OpenSession,
 };
 use tokio::time::sleep;
 
@@ -36,12 +36,12 @@ macro_rules! __group_cases {
         $callback! {
             $($argument)*
             who_joins_changes_and_leaves_is_seen_by_everybody
-            a_member_that_dies_is_seen_to_go
+            a_member_that_dies_is_seen_to_go [63]
             the_sum_of_the_events_is_the_state
-            entries_of_strangers_are_no_members
+            entries_of_strangers_are_no_members [13]
             a_lost_membership_says_so
             who_stays_is_a_member_again
-            following_goes_on_over_cuts_and_restarts
+            following_goes_on_over_cuts_and_restarts [61]
             what_cannot_work_is_refused
             dropped_at_every_poll
         }
@@ -285,7 +285,10 @@ async fn who_stays_is_a_member_again(world: Arc<dyn World>) {
     let dropped = node.group("one").stay("dropped").await.expect("joined");
     let first = shows(&mut watch, &["a", "dropped"]).await[0].id;
     assert_eq!(staying.id(), Some(first));
+    let (left, given_up) = (staying.ended(), dropped.ended());
     drop(dropped);
+    let told = soon("the end is told", given_up).await;
+    assert_eq!((told.kind(), told.loss_reason()), (ErrorKind::Lost, Some(LossReason::Released)), "{told}");
     staying.set_value("b");
     shows(&mut watch, &["b"]).await;
     scene.expire(&node).await;
@@ -304,6 +307,8 @@ async fn who_stays_is_a_member_again(world: Arc<dyn World>) {
     shows(&mut watch, &["c"]).await;
     assert_eq!(staying.id(), Some(second.id));
     staying.leave().await.expect("released");
+    let told = soon("the end is told", left).await;
+    assert_eq!((told.kind(), told.loss_reason()), (ErrorKind::Lost, Some(LossReason::Released)), "{told}");
     shows(&mut watch, &[]).await;
     // A shutdown does not wait for it, and tells it.
     let last = node.group("one").stay("last").await.expect("joined");

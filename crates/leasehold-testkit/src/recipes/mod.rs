@@ -1,7 +1,14 @@
 //! The conformance suites of the recipes beside the mutex: what an application may rely on, over any backend.
 //!
-//! Each recipe has a module here with the table of its cases and the behaviours that they prove; a case is a plain async function over a
+//! Each recipe has a module here with the table of its cases and what they prove; a case is a plain async function over a
 //! [`World`], which returns or panics. [`recipe_suites!`](crate::recipe_suites) makes a test of each case, in a module a recipe.
+//!
+//! # Behaviours
+//!
+//! A case cites by number the behaviours that it proves ([`Case::behaviours`]); those below 35 are the mutex's, and its
+//! [suite](crate::mutex) has their table. This one is held to what the cases cite by a test.
+//!
+#![doc = include_str!("behaviours.md")]
 
 pub mod admin;
 pub mod barriers;
@@ -32,9 +39,28 @@ const LIMIT: Duration = Duration::from_secs(300);
 pub struct Case {
     /// What it is called.
     pub name: &'static str,
+    /// The numbers of the behaviours that it proves, where it proves such.
+    pub behaviours: &'static [u32],
     /// Runs it; a failure is a panic.
     pub run: fn(Arc<dyn World>) -> BoxFuture<'static, ()>,
 }
+
+/// The suites by name.
+pub static SUITES: [(&str, &[Case]); 13] = [
+    ("admin", admin::CASES),
+    ("barriers", barriers::CASES),
+    ("double_barrier", double_barrier::CASES),
+    ("election", election::CASES),
+    ("group", group::CASES),
+    ("hold_limits", hold_limits::CASES),
+    ("multi_lock", multi_lock::CASES),
+    ("once", once::CASES),
+    ("partition", partition::CASES),
+    ("register", register::CASES),
+    ("rw_lock", rw_lock::CASES),
+    ("semaphore", semaphore::CASES),
+    ("shared_guard", shared_guard::CASES),
+];
 
 /// Runs the case of that name.
 ///
@@ -47,12 +73,15 @@ pub async fn run(cases: &[Case], name: &str, world: Arc<dyn World>) {
     assert!(ended.is_ok(), "{name} has not ended within {LIMIT:?}");
 }
 
-/// Defines a recipe's `CASES`, from the list that its macro holds.
+/// Defines a recipe's `CASES`, from the list that its macro holds: names, with the behaviours that they prove in brackets.
 macro_rules! table {
-    ($($case:ident)*) => {
+    ($($case:ident $([$($behaviour:literal),*])?)*) => {
         /// All cases.
-        pub static CASES: &[$crate::recipes::Case] =
-            &[$($crate::recipes::Case { name: stringify!($case), run: |world| Box::pin($case(world)) }),*];
+        pub const CASES: &[$crate::recipes::Case] = &[$($crate::recipes::Case {
+            name: stringify!($case),
+            behaviours: &[$($($behaviour),*)?],
+            run: |world| Box::pin($case(world)),
+        }),*];
     };
 }
 
@@ -122,7 +151,7 @@ macro_rules! recipe_suites {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __recipe_tests {
-    ($recipe:ident $world:ident $($case:ident)*) => {
+    ($recipe:ident $world:ident $($case:ident $([$($behaviour:literal),*])?)*) => {
         $(
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $case() {
@@ -131,4 +160,38 @@ macro_rules! __recipe_tests {
             }
         )*
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SUITES;
+
+    /// The behaviours of the recipes; those before them are the mutex's.
+    const OURS: std::ops::RangeInclusive<u32> = 35..=65;
+
+    /// The cases that cite a behaviour, as the table names them.
+    fn citing(behaviour: u32) -> String {
+        let cases = SUITES.iter().flat_map(|(suite, cases)| cases.iter().map(move |case| (suite, case)));
+        let citing = cases.filter(|(_, case)| case.behaviours.contains(&behaviour));
+        citing.map(|(suite, case)| format!("`{suite}::{}`", case.name)).collect::<Vec<_>>().join(", ")
+    }
+
+    #[test]
+    fn the_table_of_behaviours_says_what_the_cases_cite_and_leaves_out_none() {
+        let rows = include_str!("behaviours.md").lines().skip(2).map(|row| {
+            let cells: Vec<_> = row.split('|').map(str::trim).collect();
+            let [_, number, what, cases, _] = cells[..] else { panic!("no row: {row}") };
+            assert!(!what.is_empty(), "{row}");
+            (number.parse::<u32>().expect("a number"), cases.to_owned())
+        });
+        let cited = OURS.map(|behaviour| (behaviour, citing(behaviour)));
+        assert!(cited.clone().all(|(_, cases)| !cases.is_empty()), "a behaviour that no case proves");
+        for (row, cited) in rows.clone().zip(cited.clone()) {
+            assert_eq!(row, cited);
+        }
+        assert_eq!(rows.count(), cited.count());
+        let known = |behaviour: &u32| (1..=*OURS.end()).contains(behaviour);
+        let mut all = SUITES.iter().flat_map(|(_, cases)| cases.iter()).flat_map(|case| case.behaviours);
+        assert!(all.all(known), "a behaviour that nobody knows");
+    }
 }

@@ -540,12 +540,18 @@ async fn bad_names_and_results_are_refused(world: Arc<dyn World>) {
         node.once(""),
         node.once("a\0"),
         node.once("x".repeat(256)),
+        // It needs a byte for what it is joined with, and a slash counts for three.
+        node.once(&long),
+        node.once("/".repeat(85)),
         node.once("").occurrence("x"),
         node.once("a").occurrence(""),
         node.once("a").occurrence("\n"),
         node.once("a").occurrence(&long),
     ] {
         let error = run::<Bytes>(&once, async { panic!("it cannot run") }).await.expect_err("refused");
+        assert_eq!((error.kind(), error.name()), (ErrorKind::InvalidName, Some(once.name())), "{error}");
+        // Nobody can complete it, so nobody may wait for it.
+        let error = once.wait_for(PATIENCE).await.expect_err("refused");
         assert_eq!((error.kind(), error.name()), (ErrorKind::InvalidName, Some(once.name())), "{error}");
     }
     let once = node.once("large");

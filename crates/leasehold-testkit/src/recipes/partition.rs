@@ -2,7 +2,7 @@
 //!
 //! | case | what it proves |
 //! |---|---|
-//! | `every_item_has_one_owner` | never two at once, and one in the end, while members join, leave and die (63) |
+//! | `every_item_has_one_owner` | never two at once, and one in the end, while members join, leave and die |
 //! | `only_the_share_of_the_newcomer_moves` | a member that comes takes about its share, and nothing else moves |
 //! | `a_handover_waits_for_the_work` | an item goes on only when the work on it has ended |
 //! | `items_come_and_go` | the set can be changed while it is divided; bad items are refused |
@@ -32,7 +32,7 @@ macro_rules! __partition_cases {
     ($callback:path $(, $argument:tt)*) => {
         $callback! {
             $($argument)*
-            every_item_has_one_owner
+            every_item_has_one_owner [63]
             only_the_share_of_the_newcomer_moves
             a_handover_waits_for_the_work
             items_come_and_go

@@ -1,19 +1,19 @@
 //! The conformance suite of the election.
 //!
-//! | case | behaviours |
+//! | case | what it proves |
 //! |---|---|
-//! | `the_next_leads_when_the_leader_is_gone` | 50: failover |
-//! | `observers_bear_a_compaction` | 51: observing across a compaction of the service's history |
-//! | `observers_bear_the_loss_of_their_session`, `a_session_lost_while_standing_is_no_leadership` | 52: the session starts anew |
-//! | `a_campaign_that_fails_leaves_nothing`, `campaigns_dropped_at_every_poll` | 53: nothing is left of a campaign that failed or was cancelled |
-//! | `a_resignation_after_an_error_is_a_resignation` | 54: an error does not make a leader forget its leadership |
-//! | `an_entry_removed_by_hand_is_stood_for_again` | 55: the entry is deleted, and the next campaign is on the same session |
-//! | `never_two_that_believe` | 56: suspended and reconnected |
-//! | `candidates_that_vanish_while_they_are_read` | 57: between listing and reading |
-//! | `a_leader_that_goes_during_a_cut` | 58: the watched entry is deleted during a reconnection |
-//! | `an_election_that_nobody_entered` | 59 |
+//! | `the_next_leads_when_the_leader_is_gone` | failover |
+//! | `observers_bear_a_compaction` | observing across a compaction of the service's history |
+//! | `observers_bear_the_loss_of_their_session`, `a_session_lost_while_standing_is_no_leadership` | the session starts anew |
+//! | `a_campaign_that_fails_leaves_nothing`, `campaigns_dropped_at_every_poll` | nothing is left of a campaign that failed or was cancelled |
+//! | `a_resignation_after_an_error_is_a_resignation` | an error does not make a leader forget its leadership |
+//! | `an_entry_removed_by_hand_is_stood_for_again` | the entry is deleted, and the next campaign is on the same session |
+//! | `never_two_that_believe` | suspended and reconnected |
+//! | `candidates_that_vanish_while_they_are_read` | between listing and reading |
+//! | `a_leader_that_goes_during_a_cut` | the watched entry is deleted during a reconnection |
+//! | `an_election_that_nobody_entered` | an election without candidates |
 //!
-//! Beyond the numbers: proclamations (`a_proclamation_keeps_leadership_and_token`, `proclamations_are_ordered`,
+//! Beyond those of the table: proclamations (`a_proclamation_keeps_leadership_and_token`, `proclamations_are_ordered`,
 //! `proclamations_bear_cuts_and_lost_replies`, `a_proclamation_does_not_keep_a_resignation_waiting`,
 //! `proclamations_and_resignations_dropped_at_every_poll`), observers (`the_newest_of_a_burst_is_delivered`,
 //! `observers_bear_a_restart_of_the_service`, `a_stream_ends_with_its_coordinator`), the loop around a leader's work
@@ -48,25 +48,25 @@ macro_rules! __election_cases {
     ($callback:path $(, $argument:tt)*) => {
         $callback! {
             $($argument)*
-            the_next_leads_when_the_leader_is_gone
-            a_session_lost_while_standing_is_no_leadership
-            a_campaign_that_fails_leaves_nothing
-            campaigns_dropped_at_every_poll
-            a_resignation_after_an_error_is_a_resignation
-            an_entry_removed_by_hand_is_stood_for_again
-            never_two_that_believe
+            the_next_leads_when_the_leader_is_gone [50]
+            a_session_lost_while_standing_is_no_leadership [52]
+            a_campaign_that_fails_leaves_nothing [53]
+            campaigns_dropped_at_every_poll [53]
+            a_resignation_after_an_error_is_a_resignation [54]
+            an_entry_removed_by_hand_is_stood_for_again [55]
+            never_two_that_believe [56]
             a_proclamation_keeps_leadership_and_token
             proclamations_are_ordered
             proclamations_bear_cuts_and_lost_replies
             a_proclamation_does_not_keep_a_resignation_waiting
             proclamations_and_resignations_dropped_at_every_poll
-            an_election_that_nobody_entered
+            an_election_that_nobody_entered [59]
             the_newest_of_a_burst_is_delivered
-            observers_bear_a_compaction
-            observers_bear_the_loss_of_their_session
+            observers_bear_a_compaction [51]
+            observers_bear_the_loss_of_their_session [52]
             observers_bear_a_restart_of_the_service
-            a_leader_that_goes_during_a_cut
-            candidates_that_vanish_while_they_are_read
+            a_leader_that_goes_during_a_cut [58]
+            candidates_that_vanish_while_they_are_read [57]
             a_stream_ends_with_its_coordinator
             lead_stands_again_after_a_loss
             lead_waits_for_the_work_at_its_shutdown

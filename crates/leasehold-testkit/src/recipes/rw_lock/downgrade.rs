@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use leasehold_core::fencing::Fence;
 use leasehold_core::{ErrorKind, Kind, LossReason};
 
 use super::sharing::{granted, reading, writing};
 use crate::contract::World;
-use crate::recipes::common::{TwoMarks, still_waits};
+use crate::recipes::common::still_waits;
 use crate::scene::{Scene, soon};
 
 pub(super) async fn a_downgrade_keeps_the_hold(world: Arc<dyn World>) {
@@ -131,32 +132,41 @@ pub(super) async fn an_upgrade_is_refused(world: Arc<dyn World>) {
 pub(super) async fn readers_and_writers_pass_a_resource_with_two_marks(world: Arc<dyn World>) {
     let scene = Scene::new(&world);
     let (node, other, observer) = (scene.node().await, scene.node().await, scene.observer().await);
-    let resource = TwoMarks::default();
+    let mut resource = Fence::new();
     let early = node.rw_lock("one").read().await.expect("locked");
     let late = other.rw_lock("one").read().await.expect("locked");
     assert!(late.fencing_token() > early.fencing_token());
     // Side by side, in whatever order.
-    assert!(resource.read(late.fencing_token()) && resource.read(early.fencing_token()));
+    assert!(
+        resource.check_shared(late.fencing_token()).is_ok()
+            && resource.check_shared(early.fencing_token()).is_ok()
+    );
     // Both lose their sessions, and do not notice.
     for node in [&node, &other] {
         scene.expire(node).await;
     }
     let writer = soon("granted", scene.node().await.rw_lock("one").write()).await.expect("locked");
     let written = writer.fencing_token();
-    assert!(resource.write(written));
+    assert!(resource.check_exclusive(written).is_ok());
     for stale in [early.fencing_token(), late.fencing_token()] {
-        assert!(!resource.read(stale), "a writer was there");
+        assert!(resource.check_shared(stale).is_err(), "a writer was there");
     }
     let behind = reading(node.rw_lock("one"));
     observer.contenders_of(Kind::RwLock, "one", 2).await;
     let downgraded = writer.downgrade().await.expect("still held");
     let behind = granted("the reader comes in", behind).await;
-    assert!(resource.read(behind.fencing_token()) && resource.read(downgraded.fencing_token()));
-    assert!(!resource.write(written), "it is a writer's no more, and a reader has come since");
+    assert!(
+        resource.check_shared(behind.fencing_token()).is_ok()
+            && resource.check_shared(downgraded.fencing_token()).is_ok()
+    );
+    assert!(
+        resource.check_exclusive(written).is_err(),
+        "it is a writer's no more, and a reader has come since"
+    );
     behind.release().await.expect("released");
     downgraded.release().await.expect("released");
     let last = soon("granted", other.rw_lock("one").write()).await.expect("locked");
-    assert!(resource.write(last.fencing_token()));
+    assert!(resource.check_exclusive(last.fencing_token()).is_ok());
     last.release().await.expect("released");
     scene.nothing_is_left().await;
 }
