@@ -78,7 +78,7 @@ impl Queue for RedisQueue {
                 };
                 Ok(Enqueued::Placed { order, contenders })
             }
-            Some(b"busy") => Ok(Enqueued::Busy),
+            Some(b"busy") => Ok(Enqueued::Busy { contenders: None }),
             Some(b"withdrawn") => {
                 let message = format!("{WHAT}: attempt {attempt} was withdrawn");
                 Err(BackendError::new(BackendErrorKind::Withdrawn, message))

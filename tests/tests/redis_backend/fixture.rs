@@ -69,7 +69,7 @@ pub(crate) fn entry(attempt: AttemptId) -> NewEntry {
 pub(crate) async fn try_enter(queue: &dyn Queue, attempt: AttemptId) -> Result<u64, BackendError> {
     match queue.enqueue(entry(attempt)).await? {
         Enqueued::Placed { order, .. } => Ok(order),
-        Enqueued::Busy => panic!("busy without being asked"),
+        Enqueued::Busy { .. } => panic!("busy without being asked"),
     }
 }
 
