@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use leasehold::FencingToken;
 use leasehold_testkit::process::Worker;
-use leasehold_testkit::servers::{EtcdServer, ServerOptions, ZooKeeperServer};
+use leasehold_testkit::servers::{EtcdServer, RedisServer, ServerOptions, ZooKeeperServer};
 use tokio::time::{Instant, timeout};
 
 /// The TTL, in seconds, of processes that are killed or stopped.
@@ -24,27 +24,32 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) struct Service {
     /// Without the TTL.
     url: String,
-    /// Whether a session can be taken over there by another process.
-    pub(crate) resumes_sessions: bool,
     _server: Running,
 }
 
 enum Running {
     Etcd { _server: EtcdServer },
     ZooKeeper { _server: ZooKeeperServer },
+    Redis { _server: RedisServer },
 }
 
 impl Service {
     pub(crate) async fn etcd() -> Self {
         let server = EtcdServer::start(ServerOptions::default()).await;
         let url = format!("etcd://{}?", server.endpoint());
-        Self { url, resumes_sessions: true, _server: Running::Etcd { _server: server } }
+        Self { url, _server: Running::Etcd { _server: server } }
     }
 
     pub(crate) async fn zookeeper() -> Self {
         let server = ZooKeeperServer::start(ServerOptions::default()).await;
         let url = format!("zookeeper://{}?tick=500ms&", server.endpoint());
-        Self { url, resumes_sessions: false, _server: Running::ZooKeeper { _server: server } }
+        Self { url, _server: Running::ZooKeeper { _server: server } }
+    }
+
+    pub(crate) async fn redis() -> Self {
+        let server = RedisServer::start(ServerOptions::default()).await;
+        let url = format!("redis://{}?", server.endpoint());
+        Self { url, _server: Running::Redis { _server: server } }
     }
 
     /// The URL with a TTL of so many seconds.
@@ -215,6 +220,15 @@ macro_rules! on_every_service {
                 #[tokio::test]
                 async fn $case() {
                     super::$case($crate::process::Service::zookeeper().await).await;
+                }
+            )+
+        }
+
+        mod redis {
+            $(
+                #[tokio::test]
+                async fn $case() {
+                    super::$case($crate::process::Service::redis().await).await;
                 }
             )+
         }
