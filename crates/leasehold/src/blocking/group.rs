@@ -119,7 +119,7 @@ impl Staying {
         self.inner.set_value(value);
     }
 
-    /// Resolves when the place is given up for good though nobody asked for it; see [`Staying::ended`](crate::Staying::ended).
+    /// Resolves when the place is given up for good; see [`Staying::ended`](crate::Staying::ended).
     /// A thread [waits](crate::blocking::wait) for it.
     pub fn ended(&self) -> impl Future<Output = Error> + Send + 'static {
         self.inner.ended()
