@@ -8,7 +8,7 @@ use etcd_support::*;
 use leasehold_core::{AttemptIds, Certainty, Enqueued, Kind, NewEntry};
 use leasehold_testkit::proxy::Proxy;
 use leasehold_testkit::servers::{EtcdServer, Metrics, ServerOptions};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 /// Each renewal reads the session's key beside.
 fn renewals(metrics: &Metrics) -> f64 {
@@ -73,7 +73,9 @@ async fn a_thousand_waiters_share_one_connection_one_stream_and_one_watch() {
     }
     let after = server.metrics().await;
     let ranges = after.with("grpc_server_msg_received_total", &[("grpc_method", "Range")]);
-    assert_eq!(ranges, WATCHES + renewals(&after), "one listing for all of it");
+    // A renewal that is under way may have been counted, and the read beside it not yet, or the other way round.
+    let others = ranges - renewals(&after);
+    assert!((others - WATCHES).abs() <= 1.0, "one listing for all of it: {others}");
     assert!(grants.try_recv().is_err(), "nobody was woken twice");
 }
 
@@ -114,21 +116,34 @@ async fn a_busy_try_lists_the_queue_and_watches_nothing() {
     let server = EtcdServer::start(ServerOptions::default()).await;
     let (holder, other) = (coordinator(&server.endpoint()).await, coordinator(&server.endpoint()).await);
     let _permit = holder.semaphore("a", 1).acquire().await.unwrap();
-    let before = server.metrics().await;
+    let count = |metrics: &Metrics, method| {
+        metrics.with("grpc_server_msg_received_total", &[("grpc_method", method)]) as usize
+    };
+    let listings = |metrics: &Metrics| count(metrics, "Range").saturating_sub(renewals(metrics) as usize);
+    // Each session watches its own key, and the holder its entry when it has held for a while; each is listed once.
+    let watched = 3;
+    let settled = async {
+        loop {
+            let metrics = server.metrics().await;
+            if count(&metrics, "Watch") == watched && listings(&metrics) >= watched {
+                return metrics;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let before = timeout(Duration::from_secs(30), settled).await.expect("three watches");
     for _ in 0..TRIES {
         assert!(other.semaphore("a", 1).try_acquire().await.unwrap().is_none());
     }
     let mismatch = other.semaphore("a", 2).try_acquire().await.unwrap_err();
     assert_eq!(mismatch.kind(), leasehold::ErrorKind::Mismatch);
     let after = server.metrics().await;
-    let counted = |method| {
-        let count =
-            |metrics: &Metrics| metrics.with("grpc_server_msg_received_total", &[("grpc_method", method)]);
-        (count(&after) - count(&before)) as usize
-    };
-    assert_eq!((counted("Watch"), counted("Txn")), (0, 0));
-    let looks_of_renewals = (renewals(&after) - renewals(&before)) as usize;
-    assert_eq!(counted("Range") - looks_of_renewals, TRIES + 1);
+    for method in ["Watch", "Txn"] {
+        assert_eq!(count(&after, method), count(&before, method), "{method}");
+    }
+    // A renewal that is under way may have been counted, and the read beside it not yet, or the other way round.
+    let listed = listings(&after) - listings(&before);
+    assert!(listed.abs_diff(TRIES + 1) <= 1, "{listed} listings");
 }
 
 #[tokio::test]
