@@ -42,8 +42,10 @@ pub(super) async fn a_release_wakes_two_at_most(world: Arc<dyn World>) {
     }
     let woken = counts.wake_ups() - before;
     assert!(woken >= HANDOFFS, "each that was granted: {woken}");
-    // The contract lets a wait end early now and then; a herd would be WAITERS a handoff.
-    assert!(woken <= 3 * HANDOFFS, "each that was granted, and the next in line: {woken}");
+    // An announcement replaces a node of ZooKeeper. On a busy machine the next in line hears of it while its own copy of the queue
+    // still has the old one, and is woken once more: a wait may end early (Queue 4). Elsewhere nothing is replaced.
+    let early = if world.service() == "zookeeper" { HANDOFFS } else { 0 };
+    assert!(woken <= 2 * HANDOFFS + early, "each that was granted, and the next in line: {woken}");
     drop((holders, permits));
     scene.nothing_is_left().await;
 }
