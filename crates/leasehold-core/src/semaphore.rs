@@ -31,6 +31,7 @@
 //!   is the first in line from then on.
 //!
 //! A release thus wakes the first in line and each announcement the next one: as many as are granted, and one more.
+//! (A wait may also end early: on a busy ZooKeeper the next one was counted to be woken up to twice for an announcement.)
 //! Announcements decide nothing; whether an entry fits follows from the queue alone.
 //!
 //! *No lost wake-up.* Let P be the first entry that fits and was not granted yet. Everybody ahead of P fits too, and so
