@@ -178,6 +178,8 @@ fn arguments(classpath: &OsString, config: PathBuf, options: &ServerOptions) -> 
         "-Xmx96m",
         "-XX:+UseSerialGC",
         "-XX:-UsePerfData",
+        // A server of a test lives for seconds: compiling it well costs more processor than it saves.
+        "-XX:TieredStopAtLevel=1",
         "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
         "-Dorg.slf4j.simpleLogger.showDateTime=true",
     ]
