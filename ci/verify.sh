@@ -117,5 +117,6 @@ step 'features one by one' features_one_by_one
 step 'documentation' env RUSTDOCFLAGS='--deny warnings' cargo doc --locked --workspace --all-features --no-deps
 step 'tests' tests
 step 'examples' ci/examples.sh
+step 'model' ci/model.sh
 
 printf '\nOK: %d steps in %d s\n' "$steps" "$SECONDS"
