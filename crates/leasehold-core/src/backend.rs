@@ -225,7 +225,7 @@ pub enum RegisterWritten {
 /// 2. `enqueue` with `only_if_free` answers [`Enqueued::Busy`] and leaves nothing unless the mode
 ///    [is admitted](Mode::is_admitted_behind) behind everybody who is there. Where the service can decide it in a transaction, a busy queue is not written to.
 /// 3. `contenders` shows a state at least as new as every `enqueue`, `withdraw` and `publish` of this session that has
-///    returned and every `changed` that has resolved. It costs no request where a mirror of the queue is kept.
+///    returned and every `changed` that has resolved. It costs no request where a [mirror](crate::mirror) of the queue is kept.
 /// 4. `changed` never misses a change (it registers, then checks), may resolve early, survives disconnections,
 ///    compaction and one-shot watches, and fails only when waiting on is in vain. A change wakes only those who are
 ///    interested in it, and costs the service O(1) events a process.

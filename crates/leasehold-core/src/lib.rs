@@ -34,6 +34,7 @@ mod hold;
 mod holder;
 mod latch;
 mod liveness;
+pub mod mirror;
 mod mode;
 mod multi_lock;
 mod mutex;

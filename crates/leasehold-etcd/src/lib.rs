@@ -42,7 +42,6 @@ mod backend;
 mod config;
 mod enqueue;
 mod error;
-mod followed;
 mod hub;
 mod incarnation;
 mod keys;
@@ -53,7 +52,6 @@ mod mirror;
 mod queue;
 mod register;
 mod session;
-mod waiters;
 
 pub use backend::EtcdBackend;
 pub use config::EtcdConfig;

@@ -11,12 +11,13 @@
 //! Every transaction of a session checks that the session lives and that the caller is its newest incarnation. A
 //! letter that arrives late meets the same check, and the tombstone of its attempt.
 //!
-//! A wait ([`Client::until_changed`]) is woken by its [topic](crate::watches), by the end of the session or not at all. It
+//! A wait ([`Client::until_changed`]) is woken by its [topic](Topic), by the end of the session or not at all. It
 //! reports nothing while the link or the service is down. Dropped, it takes its registration back.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use leasehold_core::mirror::Registration;
 use leasehold_core::{AttemptId, BackendError, BackendErrorKind, KeyPath, LivenessCell, Timestamp};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -25,8 +26,7 @@ use crate::error::{indeterminate, session_lost, unavailable};
 use crate::fault::{Call, Fault, Operation};
 use crate::link::Link;
 use crate::service::Service;
-use crate::state::{SessionRef, State};
-use crate::watches::{Registration, Topic};
+use crate::state::{SessionRef, State, Topic};
 
 /// What a call is about, for the hook and for errors.
 #[derive(Debug, Clone, Copy)]
@@ -257,7 +257,7 @@ impl Client {
         loop {
             let registered = self.service.transact(|state, _| {
                 (!differs(state)).then(|| {
-                    let (registration, notified) = state.watches.register(topic.clone());
+                    let (registration, notified) = state.waiters.register(topic.clone());
                     (Watching { service: &self.service, registration }, notified)
                 })
             });
@@ -285,11 +285,11 @@ impl Client {
 /// Takes the registration back when the wait ends or is dropped.
 struct Watching<'a> {
     service: &'a Service,
-    registration: Registration,
+    registration: Registration<Topic>,
 }
 
 impl Drop for Watching<'_> {
     fn drop(&mut self) {
-        self.service.lock().watches.unregister(&self.registration);
+        self.service.lock().waiters.unregister(&self.registration);
     }
 }

@@ -76,7 +76,6 @@ mod register_table;
 mod service;
 mod session;
 mod state;
-mod watches;
 
 pub use backend::MemoryBackend;
 pub use fault::{Call, Fault, Operation};

@@ -43,7 +43,7 @@ impl Service {
             let answer = transaction(&mut state, now);
             (answer, std::mem::take(&mut state.wakes))
         };
-        wakes.into_iter().for_each(crate::state::Wake::fire);
+        wakes.fire();
         answer
     }
 

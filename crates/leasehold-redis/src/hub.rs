@@ -16,11 +16,13 @@
 //! The task is dropped at an await only with its session or its runtime; then the feeds end.
 
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 use leasehold_core::{BackendError, Backoff};
 use redis::Value;
 use redis::aio::{PubSub, PubSubSink, PubSubStream};
@@ -32,14 +34,8 @@ use crate::link::Link;
 
 const WHAT: &str = "subscription";
 
-/// What a feed tells.
-pub(crate) enum FeedEvent {
-    /// From now on every message comes.
-    Opened,
-    Message(Vec<u8>),
-    /// It will never open.
-    Refused(BackendError),
-}
+/// What a feed tells: messages, in their order.
+type FeedEvent = leasehold_core::mirror::FeedEvent<Vec<u8>>;
 
 /// One subscription.
 pub(crate) struct Feed {
@@ -48,10 +44,12 @@ pub(crate) struct Feed {
     orders: mpsc::UnboundedSender<Order>,
 }
 
-impl Feed {
-    /// The next event; `None` when the session is over.
-    pub(crate) async fn next(&mut self) -> Option<FeedEvent> {
-        self.events.recv().await
+/// It ends when the session is over.
+impl Stream for Feed {
+    type Item = FeedEvent;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<FeedEvent>> {
+        self.events.poll_recv(cx)
     }
 }
 
@@ -187,7 +185,7 @@ impl HubTask {
                 message = stream.next() => match message {
                     Some(message) => {
                         for reader in self.readers.get(message.get_channel_name()).into_iter().flatten() {
-                            let _ = reader.events.send(FeedEvent::Message(message.get_payload_bytes().to_vec()));
+                            let _ = reader.events.send(FeedEvent::Changed(message.get_payload_bytes().to_vec()));
                         }
                     }
                     None => return End::Broken,
@@ -262,8 +260,7 @@ impl HubTask {
 
     fn refuse(&mut self, channel: &str, error: &BackendError) {
         for reader in self.readers.remove(channel).into_iter().flatten() {
-            let _ =
-                reader.events.send(FeedEvent::Refused(BackendError::new(error.kind(), error.to_string())));
+            let _ = reader.events.send(FeedEvent::Refused(error.duplicate()));
         }
     }
 

@@ -64,9 +64,7 @@
 
 mod backend;
 mod config;
-mod copies;
 mod error;
-mod followed;
 mod hub;
 mod identity;
 mod keys;
@@ -79,7 +77,6 @@ mod renewal;
 mod report;
 mod scripts;
 mod session;
-mod waiters;
 mod watchman;
 
 pub use backend::RedisBackend;

@@ -31,6 +31,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use leasehold_core::mirror::ByPath;
 use leasehold_core::{
     BackendError, BackendErrorKind, Backoff, Credentials, KeyPath, Kind, LivenessCell, LossReason, Namespace,
     Queue, RegisterWrite, RegisterWritten, Session, Versioned,
@@ -39,16 +40,14 @@ use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::copies::Copies;
 use crate::error::{Effect, session_over};
-use crate::followed::Means;
 use crate::hub::Hub;
 use crate::identity::Identity;
 use crate::keys::Keyspace;
 use crate::link::{Call, Link, Reply};
-use crate::mirror::Mirror;
+use crate::mirror::{Means, QueueMirror, RegisterMirror};
 use crate::queue::RedisQueue;
-use crate::register::{self, RegisterCopy};
+use crate::register;
 use crate::renewal;
 use crate::scripts;
 use crate::watchman::Watchman;
@@ -119,8 +118,8 @@ pub(crate) struct RedisSession {
     core: Arc<Core>,
     namespace: Namespace,
     means: Means,
-    queues: Arc<Copies<Mirror>>,
-    registers: Arc<Copies<RegisterCopy>>,
+    queues: Arc<ByPath<QueueMirror>>,
+    registers: Arc<ByPath<RegisterMirror>>,
     _stop: DropGuard,
 }
 
@@ -171,12 +170,7 @@ impl Session for RedisSession {
     }
 
     fn queue(&self, path: &KeyPath) -> Arc<dyn Queue> {
-        let keyspace = &self.core.keyspace;
-        let mirror = self.queues.get(path, &self.means, || {
-            let place = keyspace.place(path);
-            let channel = keyspace.queue_channel(&place);
-            Mirror::new(place, channel)
-        });
+        let mirror = self.queues.get(path, || self.means.queue(path));
         Arc::new(RedisQueue::new(self.core.clone(), mirror))
     }
 
@@ -203,14 +197,8 @@ impl Session for RedisSession {
     }
 
     async fn register_changed(&self, register: &KeyPath, seen: u64) -> Result<(), BackendError> {
-        let keyspace = &self.core.keyspace;
-        let copy = self.registers.get(register, &self.means, || {
-            let place = keyspace.place(register);
-            let (key, channel) = (keyspace.register(&place), keyspace.register_channel(&place));
-            RegisterCopy::new(place, key, channel)
-        });
-        let _using = copy.using();
-        copy.replica.changed(seen).await
+        let copy = self.registers.get(register, || self.means.register(register));
+        copy.using().changed(seen).await.map(drop)
     }
 
     async fn close(&self) {
