@@ -52,8 +52,10 @@ mod listing;
 mod mirror;
 mod queue;
 mod register;
+mod scheme;
 mod session;
 mod waiters;
 
 pub use backend::EtcdBackend;
 pub use config::EtcdConfig;
+pub use scheme::EtcdScheme;
