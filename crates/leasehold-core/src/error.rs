@@ -25,6 +25,8 @@ pub enum ErrorKind {
     Indeterminate,
     /// No backend has the URL's scheme.
     UnknownScheme,
+    /// Two backends would have the same scheme.
+    SchemeTaken,
     /// The backend of the URL's scheme was not compiled in.
     FeatureNotEnabled,
     /// The service was not reached in time. Nothing is held.
@@ -67,8 +69,8 @@ impl Error {
         Self { kind, operation, detail: detail.into(), name: None, backend: None, loss: None, source: None }
     }
 
-    /// An error with a backend's error behind it.
-    pub(crate) fn from_backend(operation: &'static str, error: Arc<BackendError>) -> Self {
+    /// An error with a backend's error behind it, whose kind and message it has.
+    pub fn from_backend(operation: &'static str, error: Arc<BackendError>) -> Self {
         let kind = match error.kind() {
             BackendErrorKind::Unavailable => ErrorKind::Unavailable,
             // The engine resolves it for entries; a write of a register it cannot.

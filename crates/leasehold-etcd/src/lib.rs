@@ -51,7 +51,9 @@ mod listing;
 mod mirror;
 mod queue;
 mod register;
+mod scheme;
 mod session;
 
 pub use backend::EtcdBackend;
 pub use config::EtcdConfig;
+pub use scheme::EtcdScheme;

@@ -81,6 +81,7 @@ mod queue;
 mod register;
 mod renewal;
 mod renewal_window;
+mod scheme;
 mod session;
 mod version;
 mod view;
@@ -89,3 +90,4 @@ mod watches;
 
 pub use backend::ZooKeeperBackend;
 pub use config::ZooKeeperConfig;
+pub use scheme::ZooKeeperScheme;

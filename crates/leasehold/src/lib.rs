@@ -20,7 +20,7 @@
 //! A lock alone cannot stop a holder that was paused and does not know that it has lost it; the resource can, by the
 //! holder's token. How, in a database, an object store or a service: [`fencing`].
 //!
-//! A program without async uses [`blocking`].
+//! A program without async uses [`blocking`]. A service that is none of these takes a backend and a [`Connector`].
 //!
 //! # Features
 //!
@@ -33,9 +33,10 @@
 
 pub mod blocking;
 mod connect;
-mod service_url;
+mod connector;
 
 pub use connect::{builder, connect, connect_lazy};
+pub use connector::Connector;
 #[doc(inline)]
 pub use leasehold_core::fencing;
 pub use leasehold_core::{

@@ -1,7 +1,6 @@
 //! The conformance suite of the mutex: what an application may rely on, over any backend.
 //!
-//! A case is a plain async function over a [`World`]; it returns or panics. [`mutex_suite!`](crate::mutex_suite) makes a
-//! test of each.
+//! A case is a plain async function over a [`World`]; it returns or panics. [`conformance`](crate::conformance) runs them.
 //!
 //! | case | behaviours |
 //! |---|---|
@@ -63,100 +62,58 @@ pub struct Case {
     pub run: fn(Arc<dyn World>) -> BoxFuture<'static, ()>,
 }
 
-/// Calls the macro `$callback` with the arguments given and the list of all cases: the one place where they are listed.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __mutex_cases {
-    ($callback:path $(, $argument:tt)*) => {
-        $callback! {
-            $($argument)*
-            exclusion::many_contenders_one_holder
-            exclusion::a_waiter_waits_for_all_ahead
-            exclusion::first_come_first_served
-            exclusion::tasks_of_one_session_exclude_each_other
-            exclusion::a_hundred_tasks
-            exclusion::a_release_wakes_one_waiter
-            exclusion::try_lock_from_several_nodes
-            exclusion::try_lock_does_not_overtake
-            exclusion::a_release_is_reported_and_final
-            exclusion::tokens_rise_over_every_handover
-            loss::a_lost_session_is_told_and_hands_over
-            loss::a_lost_guard_says_so_for_ever
-            loss::a_stale_release_harms_nobody
-            loss::an_entry_removed_by_hand_is_told_at_once
-            loss::a_waiters_lost_session_is_no_grant
-            loss::a_cut_holder_is_told_before_the_lock_is_given_away
-            loss::a_dead_holder_frees_its_lock
-            loss::a_dead_waiter_does_not_stall_the_queue
-            loss::a_holder_outlives_many_ttls
-            loss::a_blocked_application_keeps_its_locks
-            cancel::cancelled_while_waiting
-            cancel::out_of_time_while_waiting
-            cancel::out_of_time_racing_the_grant
-            cancel::cancelled_before_it_began
-            cancel::dropped_at_every_poll
-            cancel::work_is_dropped_with_its_caller
-            faults::a_short_cut_while_waiting
-            faults::a_long_cut_loses_and_recovers
-            faults::a_restart_while_waiting
-            faults::a_release_into_a_cut
-            faults::an_enqueue_whose_reply_is_lost
-            faults::a_cancelled_enqueue_whose_reply_is_lost
-            faults::a_ghost_of_a_lost_session_is_not_adopted
-            faults::data_of_strangers_is_ignored
-            faults::a_queue_removed_while_waiting
-            names::bad_names_are_refused
-            names::hostile_names_are_kept_apart
-            lifecycle::a_shutdown_waits_for_the_work_and_hands_over
-            lifecycle::a_shutdown_does_not_take_locks_from_work_that_goes_on
-            lifecycle::the_last_handle_closes_the_session
-            lifecycle::dropped_outside_a_runtime
-            lifecycle::one_coordinator_serves_several_runtimes
-            lifecycle::the_status_follows_the_session
-            lifecycle::a_lazy_coordinator_waits_for_its_service
-            lifecycle::another_ttl_is_another_session
-        }
-    };
-}
-
 macro_rules! table {
     ($($module:ident::$name:ident)*) => {
         /// All cases.
         pub static CASES: &[Case] =
-            &[$(Case { name: stringify!($name), run: |world| Box::pin($module::$name(world)) }),*];
+            &[$(Case { name: concat!(stringify!($module), "::", stringify!($name)), run: |world| Box::pin($module::$name(world)) }),*];
     };
 }
 
-__mutex_cases!(table);
-
-/// Runs the case of that name.
-///
-/// # Panics
-/// If there is none, or if it fails.
-pub async fn run(name: &str, world: Arc<dyn World>) {
-    let case =
-        CASES.iter().find(|case| case.name == name).unwrap_or_else(|| panic!("no case is called {name}"));
-    (case.run)(world).await;
-}
-
-/// Makes a test of every case. The argument is the name of an async function that answers an
-/// `Arc<dyn leasehold_testkit::contract::World>`; it is called once a test.
-#[macro_export]
-macro_rules! mutex_suite {
-    ($world:ident) => {
-        $crate::__mutex_cases!($crate::__mutex_tests, $world);
-    };
-}
-
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __mutex_tests {
-    ($world:ident $($module:ident::$name:ident)*) => {
-        $(
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
-                $crate::mutex::run(stringify!($name), $world().await).await;
-            }
-        )*
-    };
+table! {
+    exclusion::many_contenders_one_holder
+    exclusion::a_waiter_waits_for_all_ahead
+    exclusion::first_come_first_served
+    exclusion::tasks_of_one_session_exclude_each_other
+    exclusion::a_hundred_tasks
+    exclusion::a_release_wakes_one_waiter
+    exclusion::try_lock_from_several_nodes
+    exclusion::try_lock_does_not_overtake
+    exclusion::a_release_is_reported_and_final
+    exclusion::tokens_rise_over_every_handover
+    loss::a_lost_session_is_told_and_hands_over
+    loss::a_lost_guard_says_so_for_ever
+    loss::a_stale_release_harms_nobody
+    loss::an_entry_removed_by_hand_is_told_at_once
+    loss::a_waiters_lost_session_is_no_grant
+    loss::a_cut_holder_is_told_before_the_lock_is_given_away
+    loss::a_dead_holder_frees_its_lock
+    loss::a_dead_waiter_does_not_stall_the_queue
+    loss::a_holder_outlives_many_ttls
+    loss::a_blocked_application_keeps_its_locks
+    cancel::cancelled_while_waiting
+    cancel::out_of_time_while_waiting
+    cancel::out_of_time_racing_the_grant
+    cancel::cancelled_before_it_began
+    cancel::dropped_at_every_poll
+    cancel::work_is_dropped_with_its_caller
+    faults::a_short_cut_while_waiting
+    faults::a_long_cut_loses_and_recovers
+    faults::a_restart_while_waiting
+    faults::a_release_into_a_cut
+    faults::an_enqueue_whose_reply_is_lost
+    faults::a_cancelled_enqueue_whose_reply_is_lost
+    faults::a_ghost_of_a_lost_session_is_not_adopted
+    faults::data_of_strangers_is_ignored
+    faults::a_queue_removed_while_waiting
+    names::bad_names_are_refused
+    names::hostile_names_are_kept_apart
+    lifecycle::a_shutdown_waits_for_the_work_and_hands_over
+    lifecycle::a_shutdown_does_not_take_locks_from_work_that_goes_on
+    lifecycle::the_last_handle_closes_the_session
+    lifecycle::dropped_outside_a_runtime
+    lifecycle::one_coordinator_serves_several_runtimes
+    lifecycle::the_status_follows_the_session
+    lifecycle::a_lazy_coordinator_waits_for_its_service
+    lifecycle::another_ttl_is_another_session
 }

@@ -1,4 +1,4 @@
-//! Real servers for tests: etcd, Redis and ZooKeeper, from the packages of the distribution.
+//! Real servers for tests: etcd, Redis and ZooKeeper, from the packages of the distribution, and any other [`Program`].
 //!
 //! Each server has ports of its own and a fresh data directory, and is gone with both when its fixture is dropped,
 //! and also when the test process is killed. Starting one answers when the server itself says that it serves.
@@ -30,6 +30,7 @@ mod http;
 mod metrics;
 mod options;
 mod ports;
+mod program;
 mod redis;
 mod resp;
 mod server;
@@ -42,6 +43,7 @@ pub use error::StartError;
 pub use etcd::{Etcd, EtcdCluster, EtcdServer};
 pub use metrics::Metrics;
 pub use options::{ServerOptions, Storage};
+pub use program::{Place, Program, ProgramServer, Programmed, find_program};
 pub use redis::{Redis, RedisServer};
 pub use resp::{RedisClient, RedisReply};
 pub use server::{Server, Service};

@@ -49,7 +49,13 @@ impl Kind for Redis {
             }
             args.extend(options.args.iter().cloned());
             let env = options.env.clone();
-            let line = CommandLine { program: program.clone(), args, env, foreign_env_prefix: "REDIS_" };
+            let line = CommandLine {
+                program: program.clone(),
+                args,
+                env,
+                foreign_env_prefix: Some("REDIS_"),
+                stop_signal: "KILL",
+            };
             nodes.push(Server::launch(line, placed, port, Vec::new()).await?);
         }
         Ok(nodes)

@@ -30,7 +30,8 @@ const PORT_ATTEMPTS: usize = 5;
 /// How many of the last log lines an error shows.
 const LOG_LINES: usize = 20;
 
-/// A kind of server: [`Etcd`](super::Etcd), [`Redis`](super::Redis) or [`ZooKeeper`](super::ZooKeeper).
+/// A kind of server: [`Etcd`](super::Etcd), [`Redis`](super::Redis), [`ZooKeeper`](super::ZooKeeper), or a
+/// [`Program`](super::Program).
 pub trait Service: kind::Kind {}
 
 impl<S: kind::Kind> Service for S {}
@@ -146,7 +147,8 @@ impl<S: Service> Server<S> {
         self.pid().is_some_and(signals::runs)
     }
 
-    /// Kills the process with SIGKILL; returns when it is gone and its port refuses connections. The data stays.
+    /// Kills the process with SIGKILL, or what comes nearest to it ([`Program::STOP`](super::Program::STOP)); returns when it is gone and its
+    /// port refuses connections. The data stays.
     pub async fn kill(&self) {
         if let Err(error) = self.watchdog.kill().await {
             panic!("cannot kill {}: {error}", self.what());

@@ -68,7 +68,8 @@ impl Kind for ZooKeeper {
                 program: java.clone(),
                 args: arguments(&classpath, config, options),
                 env: options.env.clone(),
-                foreign_env_prefix: "JAVA_TOOL_OPTIONS",
+                foreign_env_prefix: Some("JAVA_TOOL_OPTIONS"),
+                stop_signal: "KILL",
             };
             let peers = vec![ports.quorum, ports.election];
             nodes.push(Server::launch(line, placed, ports.client, peers).await?);
