@@ -26,6 +26,9 @@ mod error;
 #[cfg(test)]
 mod fake;
 pub mod fencing;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod group;
 mod guard;
 mod held;

@@ -271,6 +271,10 @@ fn duration(name: &str, value: &str) -> Result<Duration, BackendError> {
 
 #[cfg(test)]
 mod tests {
+    use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
 
     fn fails(url: &str) -> String {
@@ -352,6 +356,89 @@ mod tests {
         assert_eq!(hosts("a,b:1,[::1],[::1]:7").unwrap(), ["a:2379", "b:1", "[::1]:2379", "[::1]:7"]);
         for bad in ["", ",", "a:", "a:0", "a:+1", "a:99999", "::1", "a:b:1", "[]:1", "a b", "a[0]:1"] {
             assert_eq!(hosts(bad).unwrap_err().kind(), BackendErrorKind::InvalidConfig, "{bad}");
+        }
+    }
+
+    /// Parts of URLs of all sorts: much of what means something in one, and any character.
+    fn texts() -> impl Strategy<Value = String> {
+        prop_oneof!["[a-z0-9:/?#@%&=,.\\[\\] +-]{0,40}", "\\PC{0,20}", any::<String>()]
+    }
+
+    fn encoded(text: &str) -> String {
+        utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+    }
+
+    fn millis() -> impl Strategy<Value = Duration> {
+        (0..1_000_000_000_u64).prop_map(Duration::from_millis)
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_written_it_is_read_or_refused(text in texts(), scheme in "(etcd|redis|zookeeper)://") {
+            for text in [text.clone(), format!("{scheme}{text}")] {
+                match ServiceUrl::parse(&text) {
+                    Ok(url) => {
+                        prop_assert!(url.hosts.iter().all(|host| !host.is_empty() && !host.contains([',', '/', '?', '@'])));
+                        let _ = (url.finish(), url.to_string());
+                        #[cfg(any(feature = "etcd", feature = "zookeeper", feature = "redis"))]
+                        for host in url.hosts_with_port(1).into_iter().flatten() {
+                            let port = host.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+                            prop_assert!(port.is_some_and(|port| port > 0), "{}", host);
+                        }
+                    }
+                    Err(error) => prop_assert_eq!(error.kind(), ErrorKind::InvalidConfig),
+                }
+            }
+        }
+
+        #[test]
+        fn every_part_reads_back(
+            user in "\\PC{1,12}",
+            password in "\\PC{1,12}",
+            hosts in vec("[a-z0-9.-]{1,9}(:[1-9][0-9]{0,3})?", 1..4),
+            namespace in vec("[^/\\p{Cc}]{1,8}", 1..4),
+            ttl in millis(),
+            epoch: u32,
+            (name, value) in ("x[a-z]{0,9}", any::<String>()),
+        ) {
+            let namespace = Namespace::parse(&namespace.join("/")).unwrap();
+            let url = format!(
+                "ETCD://{}:{}@{}/{}?ttl={}&epoch={epoch}&{name}={}",
+                encoded(&user), encoded(&password), hosts.join(","), encoded(&decode("", namespace.as_str()).unwrap()),
+                encoded(&humantime::format_duration(ttl).to_string()), encoded(&value),
+            );
+            let url = ServiceUrl::parse(&url).unwrap();
+            prop_assert_eq!((url.user, url.password), (Some(user), Some(password)));
+            prop_assert_eq!((url.scheme, url.hosts), ("etcd".to_owned(), hosts));
+            prop_assert_eq!(url.namespace, Some(namespace));
+            prop_assert_eq!((url.ttl, url.epoch), (Some(ttl), Some(epoch)));
+            prop_assert_eq!(url.others, [(name, value)]);
+        }
+
+        /// One part is spoiled, and the error says which; the password, whatever it is spoiled with, is not shown.
+        #[test]
+        fn the_part_that_is_wrong_is_named_and_the_password_is_not(junk in "[g-zG-Z]{1,9}", secret in "S[0-9]{12}") {
+            let whole = |scheme: &str, user: &str, path: &str, option: &str| {
+                format!("{scheme}://{user}:{secret}@a:1/{path}?{option}")
+            };
+            let spoiled = [
+                ("scheme", whole(&format!("{junk}_"), "u", "n", "")),
+                ("user", whole("etcd", "u%FF", "n", "")),
+                ("password", format!("etcd://u:{secret}%FF{junk}@a:1/n")),
+                ("no user", whole("etcd", "", "n", "")),
+                ("namespace", whole("etcd", "u", &format!("{junk}//{junk}"), "")),
+                ("ttl", whole("etcd", "u", "n", &format!("ttl={junk}"))),
+                ("connect_timeout", whole("etcd", "u", "n", &format!("connect_timeout={junk}"))),
+                ("request_timeout", whole("etcd", "u", "n", "request_timeout")),
+                ("epoch", whole("etcd", "u", "n", &format!("epoch={junk}"))),
+                ("option", whole("etcd", "u", "n", &format!("{junk}%FF=1"))),
+                (junk.as_str(), whole("etcd", "u", "n", &format!("{junk}=1"))),
+            ];
+            for (part, url) in spoiled {
+                let error = fails(&url);
+                prop_assert!(error.contains(part), "{}: {}", url, error);
+                prop_assert!(!error.contains(&secret), "{}", error);
+            }
         }
     }
 }

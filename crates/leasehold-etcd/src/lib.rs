@@ -42,6 +42,9 @@ mod backend;
 mod config;
 mod enqueue;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod hub;
 mod incarnation;
 mod keys;

@@ -167,11 +167,7 @@ impl Session for EtcdSession {
         let listing = listing::list(&self.core.link, "listing of queues", &prefix).await?;
         let mut paths: Vec<KeyPath> = Vec::new();
         for kv in &listing.kvs {
-            let path = kv.key().strip_prefix(prefix.as_bytes()).and_then(|key| {
-                let (name, _) = std::str::from_utf8(key).ok()?.split_once('/')?;
-                KeyPath::from_listing(&self.namespace, kind, name)
-            });
-            if let Some(path) = path
+            if let Some(path) = keys::queue_of(&self.namespace, kind, kv.key())
                 && paths.last() != Some(&path)
                 && StoredEntry::read(&keys::entries(&path), kv).is_some()
             {

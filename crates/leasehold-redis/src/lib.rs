@@ -65,6 +65,9 @@
 mod backend;
 mod config;
 mod error;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod hub;
 mod identity;
 mod keys;

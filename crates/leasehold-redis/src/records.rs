@@ -8,7 +8,9 @@ use leasehold_core::{Contender, Contenders, Entry};
 
 /// A number of a shard's counter.
 pub(crate) fn number(digits: &[u8]) -> Option<u64> {
-    text(digits)?.parse().ok()
+    // A sign, which would be read too, is none of ours.
+    let digits = text(digits).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
+    digits.parse().ok()
 }
 
 /// A version as the scripts compare it.
@@ -90,7 +92,8 @@ mod tests {
         assert_eq!(change(put.as_bytes()), Some(EntryChange::Put(row)));
         let removed = format!("- 0000000000000013 {attempt}");
         assert_eq!(change(removed.as_bytes()), Some(EntryChange::Removed { attempt, revision: 13 }));
-        for strange in [&b"\xff"[..], b"", b"hello", b"- 1 2", b"+ 1 2 3 4", b"- x"] {
+        let signed = format!("- +13 {attempt}");
+        for strange in [&b"\xff"[..], b"", b"hello", b"- 1 2", b"+ 1 2 3 4", b"- x", signed.as_bytes()] {
             assert_eq!(change(strange), None);
         }
     }

@@ -69,6 +69,9 @@ mod config;
 mod ending;
 mod failure;
 mod fenced;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod handshake;
 mod incarnation;
 mod ledger;
