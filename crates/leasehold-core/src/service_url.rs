@@ -380,13 +380,12 @@ mod tests {
                     Ok(url) => {
                         prop_assert!(url.hosts.iter().all(|host| !host.is_empty() && !host.contains([',', '/', '?', '@'])));
                         let _ = (url.finish(), url.to_string());
-                        #[cfg(any(feature = "etcd", feature = "zookeeper", feature = "redis"))]
                         for host in url.hosts_with_port(1).into_iter().flatten() {
                             let port = host.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
                             prop_assert!(port.is_some_and(|port| port > 0), "{}", host);
                         }
                     }
-                    Err(error) => prop_assert_eq!(error.kind(), ErrorKind::InvalidConfig),
+                    Err(error) => prop_assert_eq!(error.kind(), BackendErrorKind::InvalidConfig),
                 }
             }
         }
