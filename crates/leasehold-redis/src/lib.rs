@@ -30,8 +30,8 @@
 //!
 //! # Keys
 //!
-//! A namespace is divided by its names into 16 shards. The keys of a shard begin with one hash tag,
-//! `{<namespace>/<0…f>}`, so that they could live in a cluster:
+//! A namespace is divided by its names into 16 shards. All its keys have one hash tag, and those of a shard begin
+//! with `{<namespace>}:<0…f>`:
 //!
 //! | key | type | expires | holds |
 //! |---|---|---|---|

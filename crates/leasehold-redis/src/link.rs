@@ -290,8 +290,8 @@ impl Link {
 
 /// What type a key of ours has, by its name.
 fn type_of(key: &str) -> &'static str {
-    let name = key.split_once("}:").map_or(key, |(_, name)| name);
-    match name.split(':').next().unwrap_or_default() {
+    let shard = key.split_once("}:").map_or(key, |(_, shard)| shard);
+    match shard.split(':').nth(1).unwrap_or_default() {
         "index" | "sessions" => "zset",
         "entries" | "values" | "register" => "hash",
         _ => "string",

@@ -7,9 +7,7 @@
 //! and renewed by one script that looks at all of them first: it extends either all of them or none, and if one is
 //! missing it ends the session in all shards. Every key thus expires no earlier than a TTL after the last
 //! acknowledged renewal arrived, that is, later than the local deadline, which counts from before it was sent. No
-//! script makes a key of a session that has lost one: a session that is over anywhere never comes back. (In a
-//! cluster, where a script has one shard, the same holds if the renewals of all shards are sent together and counted
-//! from before the first was sent, and one that is refused ends the session.)
+//! script makes a key of a session that has lost one: a session that is over anywhere never comes back.
 //!
 //! A session that is resumed by another process ends for the older incarnation at the next script that this one runs,
 //! a third of its TTL later at most: every script compares the incarnation, so what it does before it knows changes

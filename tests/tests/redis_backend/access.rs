@@ -10,8 +10,8 @@ use crate::fixture::*;
 
 /// The rights that the documentation asks for.
 const RIGHTS: [&str; 9] = [
-    "~{leasehold/*",
-    "&{leasehold/*",
+    "~{leasehold}:*",
+    "&{leasehold}:*",
     "+@read",
     "+@write",
     "+@scripting",
@@ -109,7 +109,7 @@ async fn the_documented_rights_are_enough() {
 #[tokio::test]
 async fn what_is_not_allowed_is_said_and_leaves_nothing() {
     let server = server().await;
-    for missing in ["~{leasehold/*", "+@scripting", "+@write", "+info", "+time"] {
+    for missing in ["~{leasehold}:*", "+@scripting", "+@write", "+info", "+time"] {
         let config = user(&server, "app", &without(missing)).await;
         let error = try_open(config).await.map(drop).unwrap_err();
         assert_eq!(error.kind(), BackendErrorKind::PermissionDenied, "without {missing}: {error:?}");

@@ -108,7 +108,7 @@ pub(crate) async fn passing_keys(server: &RedisServer) -> Vec<String> {
 /// The key of that name in the shard that `path` is in, once something was written there.
 pub(crate) async fn key_beside(server: &RedisServer, path: &KeyPath, name: &str) -> String {
     let queue = path.as_str().strip_prefix("leasehold/").unwrap();
-    for index in server.keys("{*}:index").await {
+    for index in server.keys("{*}:?:index").await {
         let (from, to) = (format!("[{queue}/"), format!("({queue}0"));
         let found = server.command(&["ZLEXCOUNT", &index, &from, &to]).await.text();
         if found != "0" {

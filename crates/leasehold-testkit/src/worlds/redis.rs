@@ -57,8 +57,8 @@ impl RedisWorld {
     /// What stands in a shard, as paths below the namespace: an entry, whatever there is of it, is one line;
     /// tombstones have a `!`. What belongs to the sessions themselves is left out, as it is for services that keep it
     /// elsewhere.
-    async fn shard(&self, tag: &str, namespace: &str) -> Vec<String> {
-        let key = |name: &str| format!("{{{tag}}}:{name}");
+    async fn shard(&self, namespace: &str, shard: &str) -> Vec<String> {
+        let key = |name: &str| key_of(namespace, shard, name);
         let mut members = self.server.command(&["ZRANGE", &key("index"), "0", "-1"]).await.texts();
         for hash in ["entries", "values"] {
             members.extend(self.server.command(&["HKEYS", &key(hash)]).await.texts());
@@ -75,11 +75,16 @@ impl RedisWorld {
                 (true, _) => Some(format!("{namespace}/!{}", attempt(member))),
                 (_, true) => Some(format!("{namespace}/{member}")),
                 // A trace of an entry that is listed, or of one that is not whole.
-                _ => (!queued.contains(&attempt(member))).then(|| format!("{tag}/traces/{member}")),
+                _ => (!queued.contains(&attempt(member))).then(|| format!("{namespace}/{shard}/traces/{member}")),
             }
         });
         lines.collect::<BTreeSet<String>>().into_iter().collect()
     }
+}
+
+/// A key of a shard.
+fn key_of(namespace: &str, shard: &str, name: &str) -> String {
+    format!("{{{namespace}}}:{shard}:{name}")
 }
 
 /// The namespace of a path, and what is below it.
@@ -109,7 +114,7 @@ impl World for RedisWorld {
 
     /// All keys of a session expire at one moment.
     async fn expire_session(&self, id: &str) {
-        let mut command = self.server.keys(&format!("{{*}}:session:{id}")).await;
+        let mut command = self.server.keys(&format!("{{*}}:?:session:{id}")).await;
         if !command.is_empty() {
             command.insert(0, "DEL".to_owned());
             self.server.command(&command).await;
@@ -119,7 +124,7 @@ impl World for RedisWorld {
     async fn remove_queue(&self, path: &KeyPath) {
         let (namespace, queue) = split(path);
         for shard in 0..SHARDS {
-            let key = |name| format!("{{{namespace}/{shard:x}}}:{name}");
+            let key = |name| key_of(namespace, &format!("{shard:x}"), name);
             let (index, entries, values) = (key("index"), key("entries"), key("values"));
             self.server.command(&["EVAL", REMOVE_QUEUE, "3", &index, &entries, &values, queue]).await;
         }
@@ -130,7 +135,7 @@ impl World for RedisWorld {
         let attempt = "0123456789abcdef0123456789abcdef";
         let order = "0000000000000001";
         for shard in 0..SHARDS {
-            let key = |name: &str| format!("{{{namespace}/{shard:x}}}:{name}");
+            let key = |name: &str| key_of(namespace, &format!("{shard:x}"), name);
             for member in [
                 format!("{queue}/").as_bytes(),
                 format!("{queue}/694d7f0d8ac2a31e").as_bytes(),
@@ -165,22 +170,24 @@ impl World for RedisWorld {
         let mut lines = Vec::new();
         let mut shards = BTreeSet::new();
         for key in self.server.keys(&format!("{{{prefix}*")).await {
-            let Some((tag, name)) = key.strip_prefix('{').and_then(|key| key.split_once("}:")) else {
+            let tagged = key.strip_prefix('{').and_then(|key| key.split_once("}:"));
+            let Some((namespace, (shard, name))) =
+                tagged.and_then(|(namespace, rest)| Some((namespace, rest.split_once(':')?)))
+            else {
                 lines.push(key);
                 continue;
             };
-            let namespace = tag.rsplit_once('/').map_or(tag, |(namespace, _)| namespace);
             match name.split_once(':').unwrap_or((name, "")) {
                 ("seq" | "sessions" | "session", _) => {}
                 ("index" | "entries" | "values", _) => {
-                    shards.insert((tag.to_owned(), namespace.to_owned()));
+                    shards.insert((namespace.to_owned(), shard.to_owned()));
                 }
                 ("register", register) => lines.push(format!("{namespace}/{register}")),
                 _ => lines.push(format!("{namespace}/{name}")),
             }
         }
-        for (tag, namespace) in shards {
-            lines.extend(self.shard(&tag, &namespace).await);
+        for (namespace, shard) in shards {
+            lines.extend(self.shard(&namespace, &shard).await);
         }
         lines
     }
