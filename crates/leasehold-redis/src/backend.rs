@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use leasehold_core::{
-    BackendError, BackendErrorKind, Capabilities, LivenessCell, LockBackend, OpenSession, Session,
+    BackendError, BackendErrorKind, Capabilities, LivenessCell, LockBackend, Namespace, OpenSession, Session,
 };
 use tokio::time::timeout;
 
@@ -18,6 +18,7 @@ use crate::link::{Call, Link};
 use crate::report::RedisReport;
 use crate::scripts;
 use crate::session::{Core, RedisSession, opened};
+use crate::topology;
 
 /// Of a smaller one, the local deadline's margin and a round trip would leave too little.
 const MIN_TTL: Duration = Duration::from_millis(100);
@@ -25,7 +26,7 @@ const MIN_TTL: Duration = Duration::from_millis(100);
 /// Beyond it (a year), sums of times would not be exact in the scripts.
 const MAX_TTL: Duration = Duration::from_secs(366 * 24 * 3600);
 
-/// A way to one Redis server. Cheap to clone.
+/// A way to Redis: to one server, to the primary that sentinels watch, or to a cluster. Cheap to clone.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -47,24 +48,32 @@ impl RedisBackend {
     /// From a configuration. Every session makes a connection of its own, and a second one while somebody waits in it.
     ///
     /// # Errors
-    /// [`InvalidConfig`](BackendErrorKind::InvalidConfig) if the endpoint is none by its form. Nothing is sent.
+    /// [`InvalidConfig`](BackendErrorKind::InvalidConfig) if an endpoint is none by its form, or there is none. Nothing is sent.
     pub fn new(config: RedisConfig) -> Result<Self, BackendError> {
         config.validate()?;
         Ok(Self { config })
     }
 
-    /// Asks the server for what decides about safety, within `limit`. A session is refused where it says that a lock
-    /// would be given away; what else it says (whether a crash loses something, whether there are replicas) is the
-    /// application's to judge.
+    /// Asks the servers for what decides about safety, within `limit`: the primary, in a cluster all of them. A session
+    /// is refused where a server says that a lock would be given away; what else it says (whether a crash loses
+    /// something, whether there are replicas) is the application's to judge.
     ///
     /// # Errors
-    /// `Unavailable`, `Unauthenticated`; `PermissionDenied` if `INFO` is not allowed to us.
+    /// `Unavailable`, `Unauthenticated`; `PermissionDenied` if `INFO` is not allowed to us; `InvalidConfig` if the
+    /// sentinels or nodes are none, or know no such primary.
     ///
     /// # Cancel safety
-    /// Dropping the future closes the connection.
-    pub async fn inspect(&self, limit: Duration) -> Result<RedisReport, BackendError> {
-        let link = Link::new(self.config.clone(), limit, limit);
-        timeout(limit, link.report()).await.unwrap_or_else(|_| Err(self.silent(limit)))
+    /// Dropping the future closes the connections.
+    pub async fn inspect(&self, limit: Duration) -> Result<Vec<RedisReport>, BackendError> {
+        let asking = async {
+            let primaries = topology::primaries(&self.config, "look at the servers", limit / 2).await?;
+            let reports = primaries.into_iter().map(async |endpoint| {
+                let (config, namespace) = (self.config.only(endpoint), Namespace::default());
+                Link::new(config, &namespace, limit, limit).report().await
+            });
+            futures::future::try_join_all(reports).await
+        };
+        timeout(limit, asking).await.unwrap_or_else(|_| Err(self.silent(limit)))
     }
 }
 
@@ -81,7 +90,7 @@ impl LockBackend for RedisBackend {
     }
 
     fn endpoint(&self) -> String {
-        self.config.endpoint().to_owned()
+        self.config.endpoint()
     }
 
     /// The tokens are not durable: a failover may lose the newest, and only clocks keep them rising then. The
@@ -100,8 +109,8 @@ impl LockBackend for RedisBackend {
         }
         let limit = options.connect_timeout;
         let opening = async {
-            let link = Link::new(self.config.clone(), limit, options.request_timeout);
-            link.report().await?.check(self.config.endpoint(), self.config.accepts_eviction())?;
+            let link = Link::new(self.config.clone(), &options.namespace, limit, options.request_timeout);
+            link.check().await?;
             self.open(link, &options).await
         };
         let core = timeout(limit, opening).await.unwrap_or_else(|_| Err(self.silent(limit)))?;

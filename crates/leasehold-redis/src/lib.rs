@@ -22,6 +22,35 @@
 //!
 //! [`RedisBackend::inspect`] asks a server what it promises; the [`RedisReport`] is for health checks and for logs.
 //!
+//! # Failovers
+//!
+//! [`RedisConfig::sentinel`] takes a primary that sentinels watch. For every connection all sentinels are asked where it
+//! is; what most of them say is believed, and only if the server says itself that it is a primary. A connection is
+//! given up when the server says that it has become a replica, that it may not write without enough replicas
+//! (`min-replicas-to-write`, which is what makes an old primary that was cut off step aside), or says nothing. Waiting
+//! goes on over a failover. A session outlives it if it is over within the TTL, and a renewal with it; so give the TTL
+//! more than `down-after-milliseconds` and some seconds.
+//!
+//! What a promoted replica had not been told yet is gone, and nothing can tell that it was ever there. This can be
+//! lost or fall back, each by itself, up to what was answered in the last moments before the failover (and, where an old
+//! primary is cut off with some clients, all that it answered since):
+//!
+//! * **Entries.** A holder whose entry is gone is told within a third of its TTL that its lock is lost, mostly at once,
+//!   but another may hold it by then. A waiter whose entry is gone stands at the end of the queue again. An entry that was
+//!   withdrawn can be back: it goes with its session at the latest, or when its owner sees it.
+//! * **Sessions.** One that is not known to the promoted replica is over, with all that it had, and its guards are lost
+//!   for good, also if the old primary comes back.
+//! * **Tokens.** They rise by the clocks, as above. The case where they do not, a promoted replica whose clock is behind
+//!   the old primary's by more than the failover took, is the operator's: keep the clocks of all servers together, or
+//!   raise the coordinator's epoch (`epoch=1` in its URL) after a failover, in all clients at once: every token of a
+//!   greater epoch is above all of a lower one.
+//! * **Registers.** A read can show an older version than somebody was told before, and a write on condition of that
+//!   older version succeeds: the clause of the contract by which a read is as new as all that any session was told
+//!   (`Session` 5) holds as long as one primary serves, over its restarts if it syncs every write, and not over a
+//!   failover. While an old primary is cut off and still answers, its clients also read what is out of date. Whatever is
+//!   decided by a register alone (that a job was done *once*, that a latch has opened) can be decided again. A wait for a
+//!   version other than one that was lost ends with the next write.
+//!
 //! # What is asked of the server
 //!
 //! Redis 6.0 or later, or what calls itself so (Valkey); a primary; not a node of a cluster. There is no TLS.
@@ -65,6 +94,8 @@
 mod backend;
 mod config;
 mod copies;
+mod dial;
+mod endpoint;
 mod error;
 mod followed;
 mod hub;
@@ -79,6 +110,7 @@ mod renewal;
 mod report;
 mod scripts;
 mod session;
+mod topology;
 mod waiters;
 mod watchman;
 

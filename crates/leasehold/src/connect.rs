@@ -7,11 +7,12 @@ use crate::service_url::ServiceUrl;
 use crate::service_url::invalid;
 
 /// The schemes of this library and the features that bring their backends.
-const SCHEMES: [(&str, &str, bool); 5] = [
+const SCHEMES: [(&str, &str, bool); 6] = [
     ("memory", "memory", cfg!(feature = "memory")),
     ("etcd", "etcd", cfg!(feature = "etcd")),
     ("zookeeper", "zookeeper", cfg!(feature = "zookeeper")),
     ("redis", "redis", cfg!(feature = "redis")),
+    ("redis+sentinel", "redis", cfg!(feature = "redis")),
     // Known so that its feature is named, and never offered.
     ("rediss", "redis", false),
 ];
@@ -24,11 +25,13 @@ const SCHEMES: [(&str, &str, bool); 5] = [
 /// | `etcd://HOST:PORT,HOST:PORT/NAMESPACE` | an etcd cluster (feature `etcd`) |
 /// | `zookeeper://HOST:PORT,HOST:PORT/NAMESPACE` | a ZooKeeper ensemble (feature `zookeeper`) |
 /// | `redis://HOST:PORT/NAMESPACE` | one Redis server, without TLS (feature `redis`) |
+/// | `redis+sentinel://HOST:PORT,HOST:PORT/MASTER/NAMESPACE` | the Redis server that these sentinels watch by the name `MASTER` (feature `redis`) |
 ///
 /// A user and password go before the hosts, percent-encoded where needed: `etcd://me:pass%40word@host`. Options
 /// follow a `?`: `ttl=15s`, `connect_timeout=5s`, `request_timeout=5s`, `epoch=0`, for ZooKeeper `tick=2s`, the
-/// ensemble's tickTime, and for Redis `accept_eviction=false`, whether to use a server that may evict the keys of locks. A password without
-/// a user, as `redis://:password@host`, is that of Redis's default user.
+/// ensemble's tickTime, and for Redis `accept_eviction=false`, whether to use a server that may evict the keys of
+/// locks. A password without a user, as `redis://:password@host`, is that of Redis's default user. With sentinels, the
+/// user is that of the servers; `sentinel_user` and `sentinel_password` are the sentinels' own.
 ///
 /// ```
 /// # async fn example() -> Result<(), leasehold::Error> {
@@ -66,7 +69,7 @@ pub fn builder(url: &str) -> Result<CoordinatorBuilder, Error> {
     let mut url = ServiceUrl::parse(url)?;
     let mut builder = backend(&mut url)?;
     url.finish()?;
-    if let Some(namespace) = url.namespace {
+    if let Some(namespace) = url.namespace()? {
         builder = builder.namespace(namespace);
     }
     if let Some(ttl) = url.ttl {
@@ -94,7 +97,7 @@ fn backend(url: &mut ServiceUrl) -> Result<CoordinatorBuilder, Error> {
         #[cfg(feature = "zookeeper")]
         "zookeeper" => zookeeper(url),
         #[cfg(feature = "redis")]
-        "redis" => redis(url),
+        "redis" | "redis+sentinel" => redis(url),
         #[cfg(feature = "redis")]
         "rediss" => Err(invalid("rediss:// takes TLS, which this build has not").with_backend("redis")),
         _ => Err(no_backend(&url.scheme)),
@@ -156,21 +159,38 @@ fn zookeeper(url: &mut ServiceUrl) -> Result<CoordinatorBuilder, Error> {
 
 #[cfg(feature = "redis")]
 fn redis(url: &mut ServiceUrl) -> Result<CoordinatorBuilder, Error> {
-    let accept_eviction = url.take_flag("accept_eviction")?;
-    let hosts = url.hosts_with_port(6379)?;
-    let [host] = hosts.as_slice() else {
-        return Err(invalid("redis:// takes one host, the primary").with_backend("redis"));
+    let config = match url.scheme.as_str() {
+        "redis+sentinel" => redis_sentinel(url)?,
+        _ => match url.hosts_with_port(6379)?.as_slice() {
+            [host] => leasehold_redis::RedisConfig::new(host),
+            _ => return Err(invalid("redis:// takes one host, the primary").with_backend("redis")),
+        },
     };
-    let mut config =
-        leasehold_redis::RedisConfig::new(host).accept_eviction(accept_eviction.unwrap_or(false));
-    config = match (&url.user, &url.password) {
+    let accept_eviction = url.take_flag("accept_eviction")?.unwrap_or(false);
+    let config = match (&url.user, &url.password) {
         (Some(user), password) => config.user(user, password.as_deref().unwrap_or_default()),
         (None, Some(password)) => config.password(password),
         (None, None) => config,
     };
-    leasehold_redis::RedisBackend::new(config)
+    leasehold_redis::RedisBackend::new(config.accept_eviction(accept_eviction))
         .map(Coordinator::builder)
         .map_err(|error| refused("redis", error))
+}
+
+#[cfg(feature = "redis")]
+fn redis_sentinel(url: &mut ServiceUrl) -> Result<leasehold_redis::RedisConfig, Error> {
+    let sentinels = url.hosts_with_port(26_379)?;
+    let master = url.take_segment("name of the primary")?;
+    if master.is_empty() {
+        let detail = "redis+sentinel:// takes the name by which the primary is watched: redis+sentinel://host/name/namespace";
+        return Err(invalid(detail).with_backend("redis"));
+    }
+    let config = leasehold_redis::RedisConfig::sentinel(master, sentinels);
+    Ok(match (url.take("sentinel_user"), url.take("sentinel_password")) {
+        (Some(user), password) => config.sentinel_user(user, password.unwrap_or_default()),
+        (None, Some(password)) => config.sentinel_password(password),
+        (None, None) => config,
+    })
 }
 
 /// A configuration that the backend does not take.

@@ -6,7 +6,8 @@ use std::time::Duration;
 use leasehold_core::{Error, ErrorKind, Namespace};
 use percent_encoding::percent_decode_str;
 
-/// A service's URL: `scheme://[user[:password]@]host[:port][,host[:port]…][/namespace][?option=value&…]`.
+/// A service's URL: `scheme://[user[:password]@]host[:port][,host[:port]…][/namespace][?option=value&…]`. A backend
+/// may take the first segment of the path for itself.
 ///
 /// User, password and namespace are percent-decoded. Its `Debug` and `Display` show no password.
 #[derive(Clone, PartialEq, Eq)]
@@ -16,7 +17,8 @@ pub(crate) struct ServiceUrl {
     pub(crate) password: Option<String>,
     /// `host:port` each, the default port filled in by the backend's rule.
     pub(crate) hosts: Vec<String>,
-    pub(crate) namespace: Option<Namespace>,
+    /// What is left of the path, as it was written.
+    path: String,
     pub(crate) ttl: Option<Duration>,
     pub(crate) connect_timeout: Option<Duration>,
     pub(crate) request_timeout: Option<Duration>,
@@ -43,7 +45,7 @@ impl ServiceUrl {
         };
         let (user, password) = match user_info.map(|info| info.split_once(':').unwrap_or((info, ""))) {
             // As everybody writes the password of Redis's default user.
-            Some(("", password)) if scheme.eq_ignore_ascii_case("redis") && !password.is_empty() => {
+            Some(("", password)) if is_redis(scheme) && !password.is_empty() => {
                 (None, Some(decode("password", password)?))
             }
             Some(("", _)) => return Err(invalid("the URL has an @ but no user before it")),
@@ -56,19 +58,13 @@ impl ServiceUrl {
             user,
             password,
             hosts: hosts.split(',').filter(|host| !host.is_empty()).map(str::to_owned).collect(),
-            namespace: None,
+            path: path.trim_matches('/').to_owned(),
             ttl: None,
             connect_timeout: None,
             request_timeout: None,
             epoch: None,
             others: Vec::new(),
         };
-        let path = decode("namespace", path.trim_matches('/'))?;
-        if !path.is_empty() {
-            let namespace = Namespace::parse(&path)
-                .map_err(|error| invalid(format!("the URL's namespace {path:?} cannot be used: {error}")))?;
-            url.namespace = Some(namespace);
-        }
         for pair in options.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             url.set_option(&decode("option", name)?, decode("option", value)?)?;
@@ -91,6 +87,34 @@ impl ServiceUrl {
         Ok(())
     }
 
+    /// The namespace, if there is one: the path without what was taken off it.
+    pub(crate) fn namespace(&self) -> Result<Option<Namespace>, Error> {
+        let path = decode("namespace", &self.path)?;
+        if path.is_empty() {
+            return Ok(None);
+        }
+        let namespace = Namespace::parse(&path);
+        namespace
+            .map(Some)
+            .map_err(|error| invalid(format!("the URL's namespace {path:?} cannot be used: {error}")))
+    }
+
+    /// Takes the first segment off the path, which is called `what`, and is empty if there is none.
+    #[cfg(feature = "redis")]
+    pub(crate) fn take_segment(&mut self, what: &str) -> Result<String, Error> {
+        let (first, rest) = self.path.split_once('/').unwrap_or((&self.path, ""));
+        let first = decode(what, first)?;
+        self.path = rest.to_owned();
+        Ok(first)
+    }
+
+    /// Takes an option of the backend's own.
+    #[cfg(feature = "redis")]
+    pub(crate) fn take(&mut self, name: &str) -> Option<String> {
+        let at = self.others.iter().position(|(other, _)| other == name)?;
+        Some(self.others.swap_remove(at).1)
+    }
+
     /// Takes an option of the backend's own.
     #[cfg(feature = "zookeeper")]
     pub(crate) fn take_duration(&mut self, name: &str) -> Result<Option<Duration>, Error> {
@@ -103,12 +127,9 @@ impl ServiceUrl {
     /// Takes an option of the backend's own that says yes or no.
     #[cfg(feature = "redis")]
     pub(crate) fn take_flag(&mut self, name: &str) -> Result<Option<bool>, Error> {
-        match self.others.iter().position(|(other, _)| other == name) {
-            Some(at) => match self.others.swap_remove(at).1.parse() {
-                Ok(flag) => Ok(Some(flag)),
-                Err(_) => Err(invalid(format!("the URL's option {name} is true or false"))),
-            },
-            None => Ok(None),
+        match self.take(name).map(|value| value.parse()).transpose() {
+            Ok(flag) => Ok(flag),
+            Err(_) => Err(invalid(format!("the URL's option {name} is true or false"))),
         }
     }
 
@@ -166,10 +187,7 @@ impl fmt::Display for ServiceUrl {
             write!(f, "{user}{}@", if self.password.is_some() { ":…" } else { "" })?;
         }
         write!(f, "{}", self.hosts.join(","))?;
-        match &self.namespace {
-            Some(namespace) => write!(f, "/{}", namespace.as_str()),
-            None => Ok(()),
-        }
+        if self.path.is_empty() { Ok(()) } else { write!(f, "/{}", self.path) }
     }
 }
 
@@ -177,6 +195,12 @@ impl fmt::Debug for ServiceUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ServiceUrl({self})")
     }
+}
+
+/// Whether the scheme is Redis's, in one of its forms.
+fn is_redis(scheme: &str) -> bool {
+    let scheme = scheme.to_ascii_lowercase();
+    matches!(scheme.split('+').next(), Some("redis" | "rediss"))
 }
 
 pub(crate) fn invalid(detail: impl Into<String>) -> Error {
@@ -201,7 +225,7 @@ mod tests {
     use super::*;
 
     fn fails(url: &str) -> String {
-        let error = ServiceUrl::parse(url).and_then(|url| url.finish()).expect_err(url);
+        let error = ServiceUrl::parse(url).and_then(|url| url.namespace().and(url.finish())).expect_err(url);
         assert_eq!(error.kind(), ErrorKind::InvalidConfig, "{url}");
         error.to_string()
     }
@@ -213,7 +237,7 @@ mod tests {
         assert_eq!(url.scheme, "etcd");
         assert_eq!((url.user.as_deref(), url.password.as_deref()), (Some("me@x"), Some("p:w/")));
         assert_eq!(url.hosts, ["a:1", "b", "[::1]:3"]);
-        assert_eq!(url.namespace.as_ref().unwrap().as_str(), "team/prod");
+        assert_eq!(url.namespace().unwrap().unwrap().as_str(), "team/prod");
         assert_eq!((url.ttl, url.epoch), (Some(Duration::from_millis(500)), Some(7)));
         assert!(ServiceUrl::parse("memory://").unwrap().hosts.is_empty());
     }
@@ -240,6 +264,22 @@ mod tests {
         assert!(fails("etcd://a?epoch=-1").contains("epoch"));
         assert!(fails("etcd://a?tls=yes").contains("\"tls\""));
         assert!(fails("etcd://a/x%00").contains("namespace"));
+    }
+
+    #[cfg(feature = "redis")]
+    #[test]
+    fn a_segment_is_taken_off_the_namespace() {
+        let taken = |url: &str| {
+            let mut url = ServiceUrl::parse(url).unwrap();
+            let first = url.take_segment("master").unwrap();
+            (first, url.namespace().unwrap().map(|namespace| namespace.as_str().to_owned()))
+        };
+        assert_eq!(
+            taken("redis+sentinel://a/my%2Fmaster/team/prod"),
+            ("my/master".into(), Some("team/prod".into()))
+        );
+        assert_eq!(taken("redis+sentinel://:pw@a/m"), ("m".into(), None));
+        assert_eq!(taken("REDISS+Sentinel://:pw@a"), (String::new(), None));
     }
 
     #[cfg(any(feature = "etcd", feature = "zookeeper", feature = "redis"))]

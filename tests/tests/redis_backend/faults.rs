@@ -20,11 +20,6 @@ async fn until_live(session: &dyn Session) {
     assert!(matches!(state, Liveness::Live { .. }), "{state:?}");
 }
 
-async fn until_suspect(session: &dyn Session) {
-    let mut states = session.liveness().subscribe();
-    soon(states.wait_for(|state| matches!(state, Liveness::Suspect { .. }))).await.unwrap();
-}
-
 #[tokio::test]
 async fn a_server_that_is_killed_in_mid_wait_loses_no_waiter_and_no_order() {
     const WAITERS: usize = 5;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use leasehold_core::{
     AttemptId, AttemptIds, BackendError, BackendErrorKind, Clock, Coordinator, Enqueued, Interest, KeyPath,
-    Kind, LockBackend, Mode, Namespace, NewEntry, OpenSession, Queue, RegisterWrite, Session,
+    Kind, Liveness, LockBackend, Mode, Namespace, NewEntry, OpenSession, Queue, RegisterWrite, Session,
 };
 use leasehold_redis::{RedisBackend, RedisConfig};
 use leasehold_testkit::servers::{RedisServer, ServerOptions};
@@ -46,8 +46,11 @@ pub(crate) async fn open(endpoint: &str, ttl: Duration) -> Arc<dyn Session> {
 }
 
 pub(crate) async fn coordinator(endpoint: &str, ttl: Duration) -> Coordinator {
-    let backend = RedisBackend::new(RedisConfig::new(endpoint)).unwrap();
-    Coordinator::builder(backend).ttl(ttl).connect().await.unwrap()
+    coordinator_over(RedisConfig::new(endpoint), ttl).await
+}
+
+pub(crate) async fn coordinator_over(config: RedisConfig, ttl: Duration) -> Coordinator {
+    Coordinator::builder(RedisBackend::new(config).unwrap()).ttl(ttl).connect().await.unwrap()
 }
 
 pub(crate) fn lock(name: &str) -> KeyPath {
@@ -91,6 +94,11 @@ pub(crate) async fn contenders(queue: &dyn Queue) -> Vec<AttemptId> {
 
 pub(crate) fn kind<T>(outcome: Result<T, BackendError>) -> BackendErrorKind {
     outcome.map(drop).unwrap_err().kind()
+}
+
+pub(crate) async fn until_suspect(session: &dyn Session) {
+    let mut states = session.liveness().subscribe();
+    soon(states.wait_for(|state| matches!(state, Liveness::Suspect { .. }))).await.unwrap();
 }
 
 /// Fails a test that waits for what never comes.

@@ -9,3 +9,4 @@ mod faults;
 mod fixture;
 mod leftovers;
 mod oddities;
+mod sentinel;

@@ -32,6 +32,7 @@ mod options;
 mod ports;
 mod redis;
 mod resp;
+mod sentinel;
 mod server;
 mod storage;
 mod watchdog;
@@ -44,6 +45,7 @@ pub use metrics::Metrics;
 pub use options::{ServerOptions, Storage};
 pub use redis::{Redis, RedisServer};
 pub use resp::{RedisClient, RedisReply};
+pub use sentinel::{RedisSentinels, Sentinel};
 pub use server::{Server, Service};
 pub use zookeeper::{ZooKeeper, ZooKeeperCluster, ZooKeeperServer};
 

@@ -6,15 +6,21 @@ use super::options::ServerOptions;
 use super::ports::Port;
 use super::resp::{RedisClient, RedisReply};
 use super::server::kind::Kind;
-use super::server::{Package, Server};
+use super::server::{Package, Server, Service};
 use super::storage;
 use super::watchdog::CommandLine;
 
-const PACKAGE: Package = Package { what: "Redis", package: "redis-server", variable: "LEASEHOLD_REDIS_BIN" };
+pub(super) const PACKAGE: Package =
+    Package { what: "Redis", package: "redis-server", variable: "LEASEHOLD_REDIS_BIN" };
 
 /// Redis, as a [`Service`](super::Service).
 #[derive(Debug, Clone, Copy)]
 pub enum Redis {}
+
+/// What a server speaks that is Redis in one of its forms.
+pub trait SpeaksRedis: Service {}
+
+impl SpeaksRedis for Redis {}
 
 /// One Redis server. It keeps an append-only file and syncs it at every write, so that it loses nothing when it is
 /// killed.
@@ -69,11 +75,11 @@ impl Kind for Redis {
     }
 }
 
-async fn ask(endpoint: &str, words: &[&str]) -> Option<RedisReply> {
+pub(super) async fn ask(endpoint: &str, words: &[&str]) -> Option<RedisReply> {
     RedisClient::connect(endpoint).await.ok()?.command(words).await.ok()
 }
 
-impl Server<Redis> {
+impl<S: SpeaksRedis> Server<S> {
     /// Sends a command over a connection of its own: what an administrator does behind a client's back.
     ///
     /// # Panics
@@ -89,7 +95,9 @@ impl Server<Redis> {
             Err(error) => panic!("{} does not answer: {error}", self.what()),
         }
     }
+}
 
+impl Server<Redis> {
     /// The keys that match a pattern of Redis's.
     pub async fn keys(&self, pattern: &str) -> Vec<String> {
         let mut keys = Vec::new();

@@ -19,7 +19,7 @@ use crate::signals;
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Between two questions whether it serves.
-const PACE: Duration = Duration::from_millis(20);
+pub(super) const PACE: Duration = Duration::from_millis(20);
 
 /// A stopped server accepts connections and never answers.
 const LONGEST_ANSWER: Duration = Duration::from_secs(2);

@@ -75,7 +75,8 @@ impl RedisWorld {
                 (true, _) => Some(format!("{namespace}/!{}", attempt(member))),
                 (_, true) => Some(format!("{namespace}/{member}")),
                 // A trace of an entry that is listed, or of one that is not whole.
-                _ => (!queued.contains(&attempt(member))).then(|| format!("{namespace}/{shard}/traces/{member}")),
+                _ => (!queued.contains(&attempt(member)))
+                    .then(|| format!("{namespace}/{shard}/traces/{member}")),
             }
         });
         lines.collect::<BTreeSet<String>>().into_iter().collect()
