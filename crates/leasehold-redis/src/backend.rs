@@ -11,6 +11,7 @@ use leasehold_core::{
 use tokio::time::timeout;
 
 use crate::config::RedisConfig;
+use crate::departed::Departed;
 use crate::error::Effect;
 use crate::identity::Identity;
 use crate::keys::{Keyspace, MAX_VALUE_BYTES};
@@ -147,6 +148,7 @@ impl RedisBackend {
         let call = Call { what, effect, script, keys: &keys, args: &args };
         opened(&link.run_within(options.connect_timeout, &call).await?)?;
         let liveness = Arc::new(LivenessCell::new(options.clock.clone(), sent_at, ttl));
-        Ok(Core { link: Arc::new(link), keyspace, identity, ttl, liveness })
+        let departed = Departed::default();
+        Ok(Core { link: Arc::new(link), keyspace, identity, ttl, liveness, departed })
     }
 }

@@ -37,7 +37,8 @@
 //!
 //! * **Entries.** A holder whose entry is gone is told within a third of its TTL that its lock is lost, mostly at once,
 //!   but another may hold it by then. A waiter whose entry is gone stands at the end of the queue again. An entry that was
-//!   withdrawn can be back: it goes with its session at the latest, or when its owner sees it.
+//!   withdrawn can be back: whoever withdrew it within the last TTL removes it again as soon as it has reconnected, and if it
+//!   cannot, the entry goes with its session.
 //! * **Sessions.** One that is not known to the promoted replica is over, with all that it had, and its guards are lost
 //!   for good, also if the old primary comes back.
 //! * **Tokens.** They rise by the clocks, as above. The case where they do not, a promoted replica whose clock is behind
@@ -94,6 +95,7 @@
 mod backend;
 mod config;
 mod copies;
+mod departed;
 mod dial;
 mod endpoint;
 mod error;

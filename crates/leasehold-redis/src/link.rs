@@ -60,8 +60,8 @@ pub(crate) struct Link {
     current: StdMutex<Option<Connection>>,
     /// How many connections were made.
     made: Mutex<u64>,
-    /// Where the newest one leads.
-    leads_to: watch::Sender<Option<Arc<str>>>,
+    /// The number of the newest one, and where it leads.
+    newest: watch::Sender<(u64, Option<Arc<str>>)>,
 }
 
 /// How far a request has come.
@@ -82,8 +82,8 @@ impl Link {
         request_timeout: Duration,
     ) -> Self {
         let (topology, name) = (Topology::of(&config, namespace), config.endpoint());
-        let (current, made, leads_to) = (StdMutex::default(), Mutex::default(), watch::Sender::default());
-        Self { config, topology, name, connect_timeout, request_timeout, current, made, leads_to }
+        let (current, made, newest) = (StdMutex::default(), Mutex::default(), watch::Sender::default());
+        Self { config, topology, name, connect_timeout, request_timeout, current, made, newest }
     }
 
     /// What is called Redis in errors.
@@ -91,12 +91,23 @@ impl Link {
         &self.name
     }
 
+    /// How many connections the session's requests have gone over.
+    pub(crate) fn connections(&self) -> u64 {
+        self.newest.borrow().0
+    }
+
+    /// Resolves once there have been more connections than `before`, with their number.
+    pub(crate) async fn reconnected(&self, before: u64) -> u64 {
+        let mut newest = self.newest.subscribe();
+        // The sender is there as long as the link is.
+        newest.wait_for(|(number, _)| *number > before).await.map_or(before, |newest| newest.0)
+    }
+
     /// Resolves once the session's requests go to another server than this one.
     pub(crate) async fn leads_elsewhere(&self, here: &str) {
-        let mut leads_to = self.leads_to.subscribe();
-        // The sender is there as long as the link is.
-        let _ =
-            leads_to.wait_for(|there| there.as_deref().is_some_and(|there| there != here)).await.map(drop);
+        let mut newest = self.newest.subscribe();
+        let elsewhere = |there: &Option<Arc<str>>| there.as_deref().is_some_and(|there| there != here);
+        let _ = newest.wait_for(|(_, there)| elsewhere(there)).await.map(drop);
     }
 
     pub(crate) fn request_timeout(&self) -> Duration {
@@ -228,7 +239,7 @@ impl Link {
         *made += 1;
         let connection = Connection { number: *made, endpoint: endpoint.into(), opened: Arc::new(opened) };
         *self.current() = Some(connection.clone());
-        self.leads_to.send_replace(Some(connection.endpoint.clone()));
+        self.newest.send_replace((connection.number, Some(connection.endpoint.clone())));
         Ok(connection)
     }
 

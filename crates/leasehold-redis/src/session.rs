@@ -17,7 +17,8 @@
 //! expires by the wall clock), or that forgets what it acknowledged, in a crash or a failover. The crate's
 //! documentation says what to do.
 //!
-//! **Who owns what.** [`RedisSession`] owns three tasks, the renewals, the hub of the subscriptions and the watchman, by a token that is cancelled
+//! **Who owns what.** [`RedisSession`] owns four tasks, the renewals, the hub of the subscriptions, the watchman and the one that keeps [what was
+//! withdrawn](crate::departed) away, by a token that is cancelled
 //! when the session is closed, dropped or lost; then whoever waits is told that it is in vain. Queues and registers
 //! hold what they need of the session in a [`Core`], not the session: a handle that outlives it neither renews it nor
 //! keeps its tasks.
@@ -38,6 +39,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::copies::Copies;
+use crate::departed::{self, Departed};
 use crate::error::{Effect, session_over};
 use crate::followed::Means;
 use crate::hub::Hub;
@@ -58,6 +60,7 @@ pub(crate) struct Core {
     pub(crate) identity: Identity,
     pub(crate) ttl: Duration,
     pub(crate) liveness: Arc<LivenessCell>,
+    pub(crate) departed: Departed,
 }
 
 impl Core {
@@ -136,6 +139,8 @@ impl RedisSession {
         let (stop, watch) = (closing.clone(), watchman.clone());
         let (looking, followed, read) = (core.clone(), Arc::clone(&queues), Arc::clone(&registers));
         tokio::spawn(async move { stop.run_until_cancelled(watch.watch(looking, followed, read)).await });
+        let (stop, kept) = (closing.clone(), core.clone());
+        tokio::spawn(async move { stop.run_until_cancelled(departed::keep_away(&kept)).await });
         let (stop, renewed) = (closing.clone(), core.clone());
         tokio::spawn(async move {
             tokio::select! {

@@ -69,7 +69,7 @@ pub struct Server<S> {
     storage: Storage,
     client_port: Port,
     /// Between servers; held so that they stay reserved.
-    _peer_ports: Vec<Port>,
+    peer_ports: Vec<Port>,
     /// Where the log of the current run begins.
     log_start: AtomicU64,
     service: PhantomData<S>,
@@ -109,7 +109,7 @@ impl<S: Service> Server<S> {
             dir,
             storage,
             client_port,
-            _peer_ports: peer_ports,
+            peer_ports,
             log_start: AtomicU64::new(0),
             service: PhantomData,
         };
@@ -120,6 +120,11 @@ impl<S: Service> Server<S> {
     /// Where clients connect: `127.0.0.1:<port>`. It stays the same over restarts.
     pub fn endpoint(&self) -> String {
         self.client_port.endpoint()
+    }
+
+    /// The first of the ports between servers; 0 if there is none.
+    pub(super) fn peer_port(&self) -> u16 {
+        self.peer_ports.first().map_or(0, Port::number)
     }
 
     pub(super) fn client_port(&self) -> &Port {
