@@ -52,10 +52,23 @@
 //!   decided by a register alone (that a job was done *once*, that a latch has opened) can be decided again. A wait for a
 //!   version other than one that was lost ends with the next write.
 //!
+//! # In a cluster
+//!
+//! [`RedisConfig::cluster`] takes some nodes of a cluster. All keys of a namespace have one slot, so a coordinator
+//! depends on that slot's primary and its replicas, and everything is as over one server, failovers included; several
+//! namespaces are spread over the primaries by their names. Give the TTL more than `cluster-node-timeout` and some
+//! seconds: the default of 15 s is longer than most TTLs.
+//!
+//! While the slot is moved to another node, nothing is done and nothing is lost: requests are tried again within their
+//! time-out, and are `Unavailable` then. A session outlives it if it takes less than the TTL. What moves key by key must arrive
+//! whole before the new node is asked, so a slot must not be left half moved, nor be given to a node without its keys.
+//!
+//! Messages are published as everywhere, and subscribed to at the primary itself. The nodes also tell each other of
+//! every message, which costs the cluster one a node; sharded channels would not, but take Redis 7.
+//!
 //! # What is asked of the server
 //!
-//! Redis 6.0 or later, or what calls itself so (Valkey); a primary; not a node of a cluster. There is no TLS.
-//! Scripts, `INFO` and subscriptions must be allowed ([`RedisConfig::user`] lists the rights); the server needs
+//! Redis 6.0 or later, or what calls itself so (Valkey); a primary, or a cluster of them. There is no TLS. Scripts, `INFO` and subscriptions must be allowed ([`RedisConfig::user`] lists the rights); the server needs
 //! memory to spare, since a full one refuses renewals too, and locks are lost then.
 //!
 //! # Keys

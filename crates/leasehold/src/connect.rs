@@ -7,12 +7,13 @@ use crate::service_url::ServiceUrl;
 use crate::service_url::invalid;
 
 /// The schemes of this library and the features that bring their backends.
-const SCHEMES: [(&str, &str, bool); 6] = [
+const SCHEMES: [(&str, &str, bool); 7] = [
     ("memory", "memory", cfg!(feature = "memory")),
     ("etcd", "etcd", cfg!(feature = "etcd")),
     ("zookeeper", "zookeeper", cfg!(feature = "zookeeper")),
     ("redis", "redis", cfg!(feature = "redis")),
     ("redis+sentinel", "redis", cfg!(feature = "redis")),
+    ("redis+cluster", "redis", cfg!(feature = "redis")),
     // Known so that its feature is named, and never offered.
     ("rediss", "redis", false),
 ];
@@ -26,6 +27,7 @@ const SCHEMES: [(&str, &str, bool); 6] = [
 /// | `zookeeper://HOST:PORT,HOST:PORT/NAMESPACE` | a ZooKeeper ensemble (feature `zookeeper`) |
 /// | `redis://HOST:PORT/NAMESPACE` | one Redis server, without TLS (feature `redis`) |
 /// | `redis+sentinel://HOST:PORT,HOST:PORT/MASTER/NAMESPACE` | the Redis server that these sentinels watch by the name `MASTER` (feature `redis`) |
+/// | `redis+cluster://HOST:PORT,HOST:PORT/NAMESPACE` | a Redis cluster, of which these are some nodes (feature `redis`) |
 ///
 /// A user and password go before the hosts, percent-encoded where needed: `etcd://me:pass%40word@host`. Options
 /// follow a `?`: `ttl=15s`, `connect_timeout=5s`, `request_timeout=5s`, `epoch=0`, for ZooKeeper `tick=2s`, the
@@ -97,7 +99,7 @@ fn backend(url: &mut ServiceUrl) -> Result<CoordinatorBuilder, Error> {
         #[cfg(feature = "zookeeper")]
         "zookeeper" => zookeeper(url),
         #[cfg(feature = "redis")]
-        "redis" | "redis+sentinel" => redis(url),
+        "redis" | "redis+sentinel" | "redis+cluster" => redis(url),
         #[cfg(feature = "redis")]
         "rediss" => Err(invalid("rediss:// takes TLS, which this build has not").with_backend("redis")),
         _ => Err(no_backend(&url.scheme)),
@@ -161,6 +163,7 @@ fn zookeeper(url: &mut ServiceUrl) -> Result<CoordinatorBuilder, Error> {
 fn redis(url: &mut ServiceUrl) -> Result<CoordinatorBuilder, Error> {
     let config = match url.scheme.as_str() {
         "redis+sentinel" => redis_sentinel(url)?,
+        "redis+cluster" => leasehold_redis::RedisConfig::cluster(url.hosts_with_port(6379)?),
         _ => match url.hosts_with_port(6379)?.as_slice() {
             [host] => leasehold_redis::RedisConfig::new(host),
             _ => return Err(invalid("redis:// takes one host, the primary").with_backend("redis")),

@@ -3,6 +3,7 @@
 #![cfg(target_os = "linux")]
 
 mod access;
+mod cluster;
 mod costs;
 mod fairness;
 mod faults;

@@ -44,7 +44,7 @@ pub use error::StartError;
 pub use etcd::{Etcd, EtcdCluster, EtcdServer};
 pub use metrics::Metrics;
 pub use options::{ServerOptions, Storage};
-pub use redis::{Redis, RedisServer};
+pub use redis::{Redis, RedisServer, SpeaksRedis};
 pub use redis_cluster::{RedisCluster, RedisNode};
 pub use resp::{RedisClient, RedisReply};
 pub use sentinel::{RedisSentinels, Sentinel};

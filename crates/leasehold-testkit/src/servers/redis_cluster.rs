@@ -77,6 +77,11 @@ impl RedisCluster {
         &self.nodes
     }
 
+    /// The nodes, each on its own.
+    pub fn into_nodes(self) -> Vec<Server<RedisNode>> {
+        self.nodes
+    }
+
     /// Where they are.
     pub fn endpoints(&self) -> Vec<String> {
         self.nodes.iter().map(Server::endpoint).collect()
