@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use crate::config::RedisConfig;
 use crate::departed::Departed;
+use crate::dial::Dialer;
 use crate::error::Effect;
 use crate::identity::Identity;
 use crate::keys::{Keyspace, MAX_VALUE_BYTES};
@@ -42,7 +43,7 @@ const MAX_TTL: Duration = Duration::from_secs(366 * 24 * 3600);
 /// ```
 #[derive(Clone)]
 pub struct RedisBackend {
-    config: RedisConfig,
+    dialer: Dialer,
 }
 
 impl RedisBackend {
@@ -51,8 +52,7 @@ impl RedisBackend {
     /// # Errors
     /// [`InvalidConfig`](BackendErrorKind::InvalidConfig) if an endpoint is none by its form, or there is none. Nothing is sent.
     pub fn new(config: RedisConfig) -> Result<Self, BackendError> {
-        config.validate()?;
-        Ok(Self { config })
+        Ok(Self { dialer: Dialer::new(config)? })
     }
 
     /// Asks the servers for what decides about safety, within `limit`: the primary, in a cluster all of them. A session
@@ -67,10 +67,10 @@ impl RedisBackend {
     /// Dropping the future closes the connections.
     pub async fn inspect(&self, limit: Duration) -> Result<Vec<RedisReport>, BackendError> {
         let asking = async {
-            let primaries = topology::primaries(&self.config, "look at the servers", limit / 2).await?;
+            let primaries = topology::primaries(&self.dialer, "look at the servers", limit / 2).await?;
             let reports = primaries.into_iter().map(async |endpoint| {
-                let (config, namespace) = (self.config.only(endpoint), Namespace::default());
-                Link::new(config, &namespace, limit, limit).report().await
+                let (dialer, namespace) = (self.dialer.only(endpoint), Namespace::default());
+                Link::new(dialer, &namespace, limit, limit).report().await
             });
             futures::future::try_join_all(reports).await
         };
@@ -80,7 +80,7 @@ impl RedisBackend {
 
 impl fmt::Debug for RedisBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisBackend").field("config", &self.config).finish()
+        f.debug_struct("RedisBackend").field("config", self.dialer.config()).finish()
     }
 }
 
@@ -91,7 +91,7 @@ impl LockBackend for RedisBackend {
     }
 
     fn endpoint(&self) -> String {
-        self.config.endpoint()
+        self.dialer.config().endpoint()
     }
 
     /// The tokens are not durable: a failover may lose the newest, and only clocks keep them rising then. The
@@ -110,7 +110,7 @@ impl LockBackend for RedisBackend {
         }
         let limit = options.connect_timeout;
         let opening = async {
-            let link = Link::new(self.config.clone(), &options.namespace, limit, options.request_timeout);
+            let link = Link::new(self.dialer.clone(), &options.namespace, limit, options.request_timeout);
             link.check().await?;
             self.open(link, &options).await
         };
@@ -121,7 +121,7 @@ impl LockBackend for RedisBackend {
 
 impl RedisBackend {
     fn silent(&self, limit: Duration) -> BackendError {
-        let message = format!("Redis at {} did not answer within {limit:?}", self.config.endpoint());
+        let message = format!("Redis at {} did not answer within {limit:?}", self.endpoint());
         BackendError::new(BackendErrorKind::Unavailable, message)
     }
 

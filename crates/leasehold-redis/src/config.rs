@@ -6,6 +6,8 @@ use std::fmt;
 use leasehold_core::{BackendError, BackendErrorKind};
 
 use crate::endpoint;
+#[cfg(feature = "tls")]
+use crate::tls::RedisTls;
 
 /// Where Redis is, who we are there, and what is accepted of it.
 ///
@@ -30,6 +32,8 @@ pub struct RedisConfig {
     user: Option<User>,
     accept_eviction: bool,
     reached_at: BTreeMap<String, String>,
+    #[cfg(feature = "tls")]
+    tls: Option<RedisTls>,
 }
 
 /// Which servers there are, and so how the primary is found.
@@ -76,7 +80,14 @@ impl RedisConfig {
     }
 
     fn of(servers: Servers) -> Self {
-        Self { servers, user: None, accept_eviction: false, reached_at: BTreeMap::new() }
+        Self {
+            servers,
+            user: None,
+            accept_eviction: false,
+            reached_at: BTreeMap::new(),
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
     }
 
     /// A user of Redis's access control lists, and the password. It needs `+@read +@write +@scripting +@pubsub
@@ -118,6 +129,13 @@ impl RedisConfig {
         self
     }
 
+    /// Has all connections secured by TLS, those to sentinels included.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: RedisTls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
     /// Whether to use a server that may evict our keys: one with `maxmemory` and a `maxmemory-policy` other than
     /// `noeviction`. Unless this says so, sessions are not opened there. If the server evicts the key of a session, a
     /// lock is given away while its holder believes to hold it; if it evicts a counter, only the server's clock keeps
@@ -142,6 +160,11 @@ impl RedisConfig {
 
     pub(crate) fn credentials(&self) -> Option<&User> {
         self.user.as_ref()
+    }
+
+    #[cfg(feature = "tls")]
+    pub(crate) fn secured(&self) -> Option<&RedisTls> {
+        self.tls.as_ref()
     }
 
     pub(crate) fn accepts_eviction(&self) -> bool {
@@ -190,12 +213,15 @@ impl RedisConfig {
 
 impl fmt::Debug for RedisConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisConfig")
+        let mut shown = f.debug_struct("RedisConfig");
+        shown
             .field("servers", &self.servers)
             .field("user", &self.user)
             .field("accept_eviction", &self.accept_eviction)
-            .field("reached_at", &self.reached_at)
-            .finish()
+            .field("reached_at", &self.reached_at);
+        #[cfg(feature = "tls")]
+        shown.field("tls", &self.tls);
+        shown.finish()
     }
 }
 

@@ -68,8 +68,11 @@
 //!
 //! # What is asked of the server
 //!
-//! Redis 6.0 or later, or what calls itself so (Valkey); a primary, or a cluster of them. There is no TLS. Scripts, `INFO` and subscriptions must be allowed ([`RedisConfig::user`] lists the rights); the server needs
+//! Redis 6.0 or later, or what calls itself so (Valkey); a primary, or a cluster of them. Scripts, `INFO` and subscriptions must be allowed ([`RedisConfig::user`] lists the rights); the server needs
 //! memory to spare, since a full one refuses renewals too, and locks are lost then.
+//!
+//! With the feature `tls` of this crate, `RedisConfig::tls` has all connections secured, those to sentinels and among a
+//! cluster's nodes included. A server that is not known to be the right one, by its certificate, is told nothing.
 //!
 //! # Keys
 //!
@@ -125,6 +128,8 @@ mod renewal;
 mod report;
 mod scripts;
 mod session;
+#[cfg(feature = "tls")]
+mod tls;
 mod topology;
 mod waiters;
 mod watchman;
@@ -132,3 +137,5 @@ mod watchman;
 pub use backend::RedisBackend;
 pub use config::RedisConfig;
 pub use report::RedisReport;
+#[cfg(feature = "tls")]
+pub use tls::RedisTls;

@@ -25,8 +25,7 @@ use redis::{Cmd, FromRedisValue, RedisError, Script, Value};
 use tokio::sync::{Mutex, watch};
 use tokio::time::{sleep, timeout};
 
-use crate::config::RedisConfig;
-use crate::dial::{self, Opened};
+use crate::dial::{self, Dialer, Opened};
 use crate::error::{Effect, Meaning, backend_error, corrupt};
 use crate::report::RedisReport;
 use crate::topology::Topology;
@@ -52,7 +51,7 @@ struct Connection {
 }
 
 pub(crate) struct Link {
-    config: RedisConfig,
+    dialer: Dialer,
     topology: Topology,
     name: String,
     connect_timeout: Duration,
@@ -76,14 +75,14 @@ struct Progress {
 impl Link {
     /// To the primary that has the keys of this namespace. Connects to nothing yet.
     pub(crate) fn new(
-        config: RedisConfig,
+        dialer: Dialer,
         namespace: &Namespace,
         connect_timeout: Duration,
         request_timeout: Duration,
     ) -> Self {
-        let (topology, name) = (Topology::of(&config, namespace), config.endpoint());
+        let (topology, name) = (Topology::of(dialer.config(), namespace), dialer.config().endpoint());
         let (current, made, newest) = (StdMutex::default(), Mutex::default(), watch::Sender::default());
-        Self { config, topology, name, connect_timeout, request_timeout, current, made, newest }
+        Self { dialer, topology, name, connect_timeout, request_timeout, current, made, newest }
     }
 
     /// What is called Redis in errors.
@@ -148,7 +147,7 @@ impl Link {
     /// Refuses a server over which the session would break what is promised.
     pub(crate) async fn check(&self) -> Result<(), BackendError> {
         let report = self.report().await?;
-        report.check(self.topology.is_cluster(), self.config.accepts_eviction())
+        report.check(self.topology.is_cluster(), self.dialer.config().accepts_eviction())
     }
 
     /// Reads some fields of a hash.
@@ -170,7 +169,7 @@ impl Link {
     pub(crate) async fn subscriber(&self) -> Result<(PubSub, Arc<str>), BackendError> {
         const WHAT: &str = "subscription";
         let endpoint = self.connection(WHAT).await?.endpoint;
-        let opening = dial::open_subscriber(&self.config, WHAT, &endpoint);
+        let opening = self.dialer.open_subscriber(WHAT, &endpoint);
         let opened = timeout(self.connect_timeout, opening).await;
         let subscriber = opened.unwrap_or_else(|_| Err(self.not_connected(WHAT)))?;
         Ok((subscriber, endpoint))
@@ -246,8 +245,8 @@ impl Link {
     /// Connects to whichever server is the primary now.
     async fn connect(&self, what: &str) -> Result<(Opened, String), BackendError> {
         // Who says nothing must leave time for the others, and for the primary.
-        let endpoint = self.topology.primary(&self.config, what, self.connect_timeout / 3).await?;
-        let mut opened = dial::open(&self.config, self.config.credentials(), what, &endpoint).await?;
+        let endpoint = self.topology.primary(&self.dialer, what, self.connect_timeout / 3).await?;
+        let mut opened = self.dialer.open(what, &endpoint).await?;
         self.topology.check(what, &endpoint, &mut opened.client).await?;
         Ok((opened, endpoint))
     }

@@ -7,15 +7,16 @@ use crate::service_url::ServiceUrl;
 use crate::service_url::invalid;
 
 /// The schemes of this library and the features that bring their backends.
-const SCHEMES: [(&str, &str, bool); 7] = [
+const SCHEMES: [(&str, &str, bool); 9] = [
     ("memory", "memory", cfg!(feature = "memory")),
     ("etcd", "etcd", cfg!(feature = "etcd")),
     ("zookeeper", "zookeeper", cfg!(feature = "zookeeper")),
     ("redis", "redis", cfg!(feature = "redis")),
     ("redis+sentinel", "redis", cfg!(feature = "redis")),
     ("redis+cluster", "redis", cfg!(feature = "redis")),
-    // Known so that its feature is named, and never offered.
-    ("rediss", "redis", false),
+    ("rediss", "redis-tls", cfg!(feature = "redis-tls")),
+    ("rediss+sentinel", "redis-tls", cfg!(feature = "redis-tls")),
+    ("rediss+cluster", "redis-tls", cfg!(feature = "redis-tls")),
 ];
 
 /// Connects to the service that the URL names, and fails at once, saying why, if that does not work.
@@ -25,15 +26,19 @@ const SCHEMES: [(&str, &str, bool); 7] = [
 /// | `memory://`, `memory://NAME/NAMESPACE` | in this process; equal names meet (feature `memory`) |
 /// | `etcd://HOST:PORT,HOST:PORT/NAMESPACE` | an etcd cluster (feature `etcd`) |
 /// | `zookeeper://HOST:PORT,HOST:PORT/NAMESPACE` | a ZooKeeper ensemble (feature `zookeeper`) |
-/// | `redis://HOST:PORT/NAMESPACE` | one Redis server, without TLS (feature `redis`) |
+/// | `redis://HOST:PORT/NAMESPACE` | one Redis server (feature `redis`) |
 /// | `redis+sentinel://HOST:PORT,HOST:PORT/MASTER/NAMESPACE` | the Redis server that these sentinels watch by the name `MASTER` (feature `redis`) |
 /// | `redis+cluster://HOST:PORT,HOST:PORT/NAMESPACE` | a Redis cluster, of which these are some nodes (feature `redis`) |
+///
+/// `rediss`, `rediss+sentinel` and `rediss+cluster` are the same by TLS (feature `redis-tls`).
 ///
 /// A user and password go before the hosts, percent-encoded where needed: `etcd://me:pass%40word@host`. Options
 /// follow a `?`: `ttl=15s`, `connect_timeout=5s`, `request_timeout=5s`, `epoch=0`, for ZooKeeper `tick=2s`, the
 /// ensemble's tickTime, and for Redis `accept_eviction=false`, whether to use a server that may evict the keys of
 /// locks. A password without a user, as `redis://:password@host`, is that of Redis's default user. With sentinels, the
-/// user is that of the servers; `sentinel_user` and `sentinel_password` are the sentinels' own.
+/// user is that of the servers; `sentinel_user` and `sentinel_password` are the sentinels' own. For TLS, `tls_ca` names a file with the
+/// certificates of the authorities to trust instead of the system's, `tls_cert` and `tls_key` files with the certificate
+/// that we show and its key, all in PEM.
 ///
 /// ```
 /// # async fn example() -> Result<(), leasehold::Error> {
@@ -100,8 +105,8 @@ fn backend(url: &mut ServiceUrl) -> Result<CoordinatorBuilder, Error> {
         "zookeeper" => zookeeper(url),
         #[cfg(feature = "redis")]
         "redis" | "redis+sentinel" | "redis+cluster" => redis(url),
-        #[cfg(feature = "redis")]
-        "rediss" => Err(invalid("rediss:// takes TLS, which this build has not").with_backend("redis")),
+        #[cfg(feature = "redis-tls")]
+        "rediss" | "rediss+sentinel" | "rediss+cluster" => redis(url),
         _ => Err(no_backend(&url.scheme)),
     }
 }
@@ -161,9 +166,9 @@ fn zookeeper(url: &mut ServiceUrl) -> Result<CoordinatorBuilder, Error> {
 
 #[cfg(feature = "redis")]
 fn redis(url: &mut ServiceUrl) -> Result<CoordinatorBuilder, Error> {
-    let config = match url.scheme.as_str() {
-        "redis+sentinel" => redis_sentinel(url)?,
-        "redis+cluster" => leasehold_redis::RedisConfig::cluster(url.hosts_with_port(6379)?),
+    let config = match url.scheme.split_once('+').map(|(_, servers)| servers) {
+        Some("sentinel") => redis_sentinel(url)?,
+        Some(_) => leasehold_redis::RedisConfig::cluster(url.hosts_with_port(6379)?),
         _ => match url.hosts_with_port(6379)?.as_slice() {
             [host] => leasehold_redis::RedisConfig::new(host),
             _ => return Err(invalid("redis:// takes one host, the primary").with_backend("redis")),
@@ -175,9 +180,25 @@ fn redis(url: &mut ServiceUrl) -> Result<CoordinatorBuilder, Error> {
         (None, Some(password)) => config.password(password),
         (None, None) => config,
     };
+    #[cfg(feature = "redis-tls")]
+    let config = if url.scheme.starts_with("rediss") { config.tls(redis_tls(url)?) } else { config };
     leasehold_redis::RedisBackend::new(config.accept_eviction(accept_eviction))
         .map(Coordinator::builder)
         .map_err(|error| refused("redis", error))
+}
+
+#[cfg(feature = "redis-tls")]
+fn redis_tls(url: &mut ServiceUrl) -> Result<leasehold_redis::RedisTls, Error> {
+    let refused = |error| refused("redis", error);
+    let mut tls = leasehold_redis::RedisTls::new();
+    if let Some(authorities) = url.take("tls_ca") {
+        tls = tls.authorities_file(authorities).map_err(refused)?;
+    }
+    match (url.take("tls_cert"), url.take("tls_key")) {
+        (Some(certificate), Some(key)) => tls.identity_files(certificate, key).map_err(refused),
+        (None, None) => Ok(tls),
+        _ => Err(invalid("the URL's options tls_cert and tls_key go together").with_backend("redis")),
+    }
 }
 
 #[cfg(feature = "redis")]

@@ -11,3 +11,4 @@ mod fixture;
 mod leftovers;
 mod oddities;
 mod sentinel;
+mod tls;

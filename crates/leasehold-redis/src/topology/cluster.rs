@@ -15,8 +15,8 @@ use redis::Value;
 
 use super::survey::survey;
 use super::unavailable;
-use crate::config::{RedisConfig, Servers};
-use crate::dial;
+use crate::config::Servers;
+use crate::dial::Dialer;
 use crate::endpoint;
 use crate::error::corrupt;
 
@@ -52,7 +52,7 @@ impl Cluster {
 
     pub(super) async fn primary(
         &self,
-        config: &RedisConfig,
+        dialer: &Dialer,
         what: &str,
         limit: Duration,
     ) -> Result<String, BackendError> {
@@ -63,7 +63,7 @@ impl Cluster {
             }
             learned.nodes.clone()
         };
-        let ranges = slots(config, learned, what, limit).await?;
+        let ranges = slots(dialer, learned, what, limit).await?;
         let found = ranges.iter().find(|range| (range.from..=range.to).contains(&self.slot));
         let nodes = ranges.iter().map(|range| range.primary.clone());
         self.learned().nodes = nodes.take(MOST_LEARNED).collect();
@@ -87,32 +87,32 @@ impl Cluster {
 
 /// All primaries that have slots.
 pub(super) async fn primaries(
-    config: &RedisConfig,
+    dialer: &Dialer,
     what: &str,
     limit: Duration,
 ) -> Result<Vec<String>, BackendError> {
-    let ranges = slots(config, BTreeSet::new(), what, limit).await?;
+    let ranges = slots(dialer, BTreeSet::new(), what, limit).await?;
     let primaries: BTreeSet<String> = ranges.into_iter().map(|range| range.primary).collect();
     Ok(primaries.into_iter().collect())
 }
 
 async fn slots(
-    config: &RedisConfig,
+    dialer: &Dialer,
     mut nodes: BTreeSet<String>,
     what: &str,
     limit: Duration,
 ) -> Result<Vec<Range>, BackendError> {
-    let Servers::Cluster(configured) = config.servers() else {
+    let Servers::Cluster(configured) = dialer.config().servers() else {
         return Err(unavailable(format!("{what}: there is no cluster")));
     };
     nodes.extend(configured.iter().cloned());
-    survey(nodes.iter().map(|node| ask(config, what, node)), limit).await
+    survey(nodes.iter().map(|node| ask(dialer, what, node)), limit).await
 }
 
-async fn ask(config: &RedisConfig, what: &str, node: &str) -> Result<Vec<Range>, BackendError> {
+async fn ask(dialer: &Dialer, what: &str, node: &str) -> Result<Vec<Range>, BackendError> {
     let mut question = redis::cmd("CLUSTER");
     question.arg("SLOTS");
-    let answer = dial::ask(config, config.credentials(), what, node, &question).await;
+    let answer = dialer.ask(dialer.config().credentials(), what, node, &question).await;
     let answer = answer.map_err(|error| {
         if !error.to_string().contains("cluster support disabled") {
             return error;
@@ -155,6 +155,7 @@ fn slot_of(hash_tag: &str) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::RedisConfig;
 
     #[test]
     fn slots_are_those_that_redis_computes() {
@@ -190,15 +191,15 @@ mod tests {
 
     #[tokio::test]
     async fn the_word_of_a_node_counts_once() {
-        let config = RedisConfig::cluster(["127.0.0.1:1"]);
+        let dialer = Dialer::new(RedisConfig::cluster(["127.0.0.1:1"])).unwrap();
         let cluster = Cluster::new("leasehold");
         for (refusal, hint) in
             [("MOVED 1 b:2", "b:2"), ("MOVED 1 :3", "a:3"), ("MOVED 1 fe80::1:4", "[fe80::1]:4")]
         {
             cluster.moved("a:1", refusal);
             let limit = Duration::from_secs(5);
-            assert_eq!(cluster.primary(&config, "test", limit).await.unwrap(), hint);
-            let error = cluster.primary(&config, "test", limit).await.unwrap_err();
+            assert_eq!(cluster.primary(&dialer, "test", limit).await.unwrap(), hint);
+            let error = cluster.primary(&dialer, "test", limit).await.unwrap_err();
             assert_eq!(error.kind(), BackendErrorKind::Unavailable, "nobody listens there");
         }
         cluster.moved("a:1", "MOVED");

@@ -18,6 +18,7 @@ use leasehold_core::{BackendError, BackendErrorKind, Namespace};
 use redis::aio::MultiplexedConnection;
 
 use crate::config::{RedisConfig, Servers};
+use crate::dial::Dialer;
 use cluster::Cluster;
 
 pub(crate) enum Topology {
@@ -39,14 +40,14 @@ impl Topology {
     /// Where the primary is, as the servers tell it. Who does not answer within `limit` is passed over.
     pub(crate) async fn primary(
         &self,
-        config: &RedisConfig,
+        dialer: &Dialer,
         what: &str,
         limit: Duration,
     ) -> Result<String, BackendError> {
         match self {
             Self::Single(endpoint) => Ok(endpoint.clone()),
-            Self::Sentinel => sentinel::primary(config, what, limit).await,
-            Self::Cluster(cluster) => cluster.primary(config, what, limit).await,
+            Self::Sentinel => sentinel::primary(dialer, what, limit).await,
+            Self::Cluster(cluster) => cluster.primary(dialer, what, limit).await,
         }
     }
 
@@ -79,14 +80,14 @@ impl Topology {
 
 /// All primaries.
 pub(crate) async fn primaries(
-    config: &RedisConfig,
+    dialer: &Dialer,
     what: &str,
     limit: Duration,
 ) -> Result<Vec<String>, BackendError> {
-    match config.servers() {
+    match dialer.config().servers() {
         Servers::Single(endpoint) => Ok(vec![endpoint.clone()]),
-        Servers::Sentinel { .. } => Ok(vec![sentinel::primary(config, what, limit).await?]),
-        Servers::Cluster(_) => cluster::primaries(config, what, limit).await,
+        Servers::Sentinel { .. } => Ok(vec![sentinel::primary(dialer, what, limit).await?]),
+        Servers::Cluster(_) => cluster::primaries(dialer, what, limit).await,
     }
 }
 

@@ -7,26 +7,22 @@ use redis::aio::MultiplexedConnection;
 
 use super::survey::survey;
 use super::unavailable;
-use crate::config::{RedisConfig, Servers, User};
-use crate::dial;
+use crate::config::{Servers, User};
+use crate::dial::{self, Dialer};
 use crate::endpoint;
 use crate::error::{Effect, backend_error, corrupt};
 
 /// Where the sentinels say that it is.
-pub(super) async fn primary(
-    config: &RedisConfig,
-    what: &str,
-    limit: Duration,
-) -> Result<String, BackendError> {
-    let Servers::Sentinel { master, sentinels, user } = config.servers() else {
+pub(super) async fn primary(dialer: &Dialer, what: &str, limit: Duration) -> Result<String, BackendError> {
+    let Servers::Sentinel { master, sentinels, user } = dialer.config().servers() else {
         return Err(unavailable(format!("{what}: there are no sentinels")));
     };
-    let questions = sentinels.iter().map(|sentinel| ask(config, user.as_ref(), what, sentinel, master));
+    let questions = sentinels.iter().map(|sentinel| ask(dialer, user.as_ref(), what, sentinel, master));
     survey(questions, limit).await
 }
 
 async fn ask(
-    config: &RedisConfig,
+    dialer: &Dialer,
     user: Option<&User>,
     what: &str,
     sentinel: &str,
@@ -34,7 +30,7 @@ async fn ask(
 ) -> Result<String, BackendError> {
     let mut question = redis::cmd("SENTINEL");
     question.arg("GET-MASTER-ADDR-BY-NAME").arg(master);
-    let answer = dial::ask(config, user, what, sentinel, &question).await?;
+    let answer = dialer.ask(user, what, sentinel, &question).await?;
     let address: Option<(String, u16)> = redis::from_redis_value(answer).map_err(|_| corrupt(what))?;
     match address {
         Some((host, port)) => Ok(endpoint::join(&host, port)),
