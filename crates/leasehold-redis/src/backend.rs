@@ -20,7 +20,7 @@ use crate::link::{Call, Link};
 use crate::report::RedisReport;
 use crate::scripts;
 use crate::session::{Core, RedisSession, opened};
-use crate::topology;
+use crate::topology::Topology;
 
 /// Of a smaller one, the local deadline's margin and a round trip would leave too little.
 const MIN_TTL: Duration = Duration::from_millis(100);
@@ -67,7 +67,8 @@ impl RedisBackend {
     /// Dropping the future closes the connections.
     pub async fn inspect(&self, limit: Duration) -> Result<Vec<RedisReport>, BackendError> {
         let asking = async {
-            let primaries = topology::primaries(&self.dialer, "look at the servers", limit / 2).await?;
+            let topology = Topology::of(self.dialer.config(), &Namespace::default());
+            let primaries = topology.primaries(&self.dialer, "look at the servers", limit / 2).await?;
             let reports = primaries.into_iter().map(async |endpoint| {
                 let (dialer, namespace) = (self.dialer.only(endpoint), Namespace::default());
                 Link::new(dialer, &namespace, limit, limit).report().await

@@ -19,6 +19,7 @@
 //! The task is dropped at an await only with its session or its runtime; then the feeds end.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -188,11 +189,12 @@ impl HubTask {
         }
         let Line { mut sink, leads_to: here } = line;
         let link = self.link.clone();
+        let mut moved = pin!(link.leads_elsewhere(&here));
         let period = self.patience * 2;
         let mut ping_at = Instant::now() + period;
         loop {
             tokio::select! {
-                () = link.leads_elsewhere(&here) => return End::Moved,
+                () = &mut moved => return End::Moved,
                 message = stream.next() => match message {
                     Some(message) => {
                         for reader in self.readers.get(message.get_channel_name()).into_iter().flatten() {

@@ -174,7 +174,9 @@ fn meaning(error: &rustls::Error) -> (BackendErrorKind, &'static str) {
     use CertificateError as Flaw;
     match error {
         rustls::Error::InvalidCertificate(flaw) => match flaw {
-            Flaw::UnknownIssuer | Flaw::BadSignature => (InvalidConfig, "its certificate is by an authority that is not trusted"),
+            Flaw::UnknownIssuer | Flaw::BadSignature => {
+                (InvalidConfig, "its certificate is by an authority that is not trusted")
+            }
             Flaw::NotValidForName | Flaw::NotValidForNameContext { .. } => {
                 (InvalidConfig, "its certificate is for another host")
             }

@@ -9,7 +9,7 @@ use leasehold_testkit::servers::RedisServer;
 use crate::fixture::*;
 
 /// The rights that the documentation asks for.
-const RIGHTS: [&str; 9] = [
+pub(crate) const RIGHTS: [&str; 9] = [
     "~{leasehold}:*",
     "&{leasehold}:*",
     "+@read",

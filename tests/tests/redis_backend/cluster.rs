@@ -8,6 +8,7 @@ use leasehold_redis::{RedisBackend, RedisConfig};
 use leasehold_testkit::servers::{RedisClient, RedisCluster, ServerOptions};
 use tokio::time::sleep;
 
+use crate::access::RIGHTS;
 use crate::fixture::*;
 
 /// The hash tag of the keys.
@@ -195,4 +196,22 @@ async fn a_cluster_that_is_down_is_unavailable() {
     .await;
     assert_eq!(error.kind(), BackendErrorKind::Unavailable, "{error:?}");
     assert!(error.to_string().contains("CLUSTERDOWN"), "{error}");
+}
+
+#[tokio::test]
+async fn the_documented_rights_are_enough_in_a_cluster() {
+    let cluster = RedisCluster::start(ServerOptions::default(), 0).await;
+    let with = |more: &[&'static str]| [&RIGHTS[..], more].concat();
+    for (rights, expected) in
+        [(with(&[]), Err(BackendErrorKind::PermissionDenied)), (with(&["+cluster|slots"]), Ok(()))]
+    {
+        for node in cluster.nodes() {
+            node.command(&[&["ACL", "SETUSER", "app", "reset", "on", ">secret"], &rights[..]].concat()).await;
+        }
+        let opened = try_open(config(&cluster).user("app", "secret")).await;
+        assert_eq!(opened.as_ref().map(drop).map_err(|error| error.kind()), expected, "{rights:?}");
+        if let Ok(session) = opened {
+            session.close().await;
+        }
+    }
 }

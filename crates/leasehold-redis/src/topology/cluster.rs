@@ -15,7 +15,6 @@ use redis::Value;
 
 use super::survey::survey;
 use super::unavailable;
-use crate::config::Servers;
 use crate::dial::Dialer;
 use crate::endpoint;
 use crate::error::corrupt;
@@ -26,6 +25,7 @@ const SLOTS: u16 = 16_384;
 const MOST_LEARNED: usize = 8;
 
 pub(crate) struct Cluster {
+    configured: Vec<String>,
     slot: u16,
     learned: Mutex<Learned>,
 }
@@ -46,8 +46,8 @@ struct Range {
 }
 
 impl Cluster {
-    pub(super) fn new(hash_tag: &str) -> Self {
-        Self { slot: slot_of(hash_tag), learned: Mutex::default() }
+    pub(super) fn new(nodes: &[String], hash_tag: &str) -> Self {
+        Self { configured: nodes.to_vec(), slot: slot_of(hash_tag), learned: Mutex::default() }
     }
 
     pub(super) async fn primary(
@@ -56,20 +56,35 @@ impl Cluster {
         what: &str,
         limit: Duration,
     ) -> Result<String, BackendError> {
-        let learned = {
-            let mut learned = self.learned();
-            if let Some(hint) = learned.hint.take() {
-                return Ok(hint);
-            }
-            learned.nodes.clone()
-        };
-        let ranges = slots(dialer, learned, what, limit).await?;
-        let found = ranges.iter().find(|range| (range.from..=range.to).contains(&self.slot));
-        let nodes = ranges.iter().map(|range| range.primary.clone());
-        self.learned().nodes = nodes.take(MOST_LEARNED).collect();
-        found.map(|range| range.primary.clone()).ok_or_else(|| {
+        if let Some(hint) = self.learned().hint.take() {
+            return Ok(hint);
+        }
+        let ranges = self.slots(dialer, what, limit).await?;
+        let found = ranges.into_iter().find(|range| (range.from..=range.to).contains(&self.slot));
+        found.map(|range| range.primary).ok_or_else(|| {
             unavailable(format!("{what}: no node of Redis's cluster serves slot {}: CLUSTERDOWN", self.slot))
         })
+    }
+
+    /// All primaries that have slots.
+    pub(super) async fn primaries(
+        &self,
+        dialer: &Dialer,
+        what: &str,
+        limit: Duration,
+    ) -> Result<Vec<String>, BackendError> {
+        let ranges = self.slots(dialer, what, limit).await?;
+        let primaries: BTreeSet<String> = ranges.into_iter().map(|range| range.primary).collect();
+        Ok(primaries.into_iter().collect())
+    }
+
+    async fn slots(&self, dialer: &Dialer, what: &str, limit: Duration) -> Result<Vec<Range>, BackendError> {
+        let mut nodes = self.learned().nodes.clone();
+        nodes.extend(self.configured.iter().cloned());
+        let ranges = survey(nodes.iter().map(|node| ask(dialer, what, node)), limit).await?;
+        let primaries = ranges.iter().map(|range| range.primary.clone());
+        self.learned().nodes = primaries.take(MOST_LEARNED).collect();
+        Ok(ranges)
     }
 
     /// `refusal` is `MOVED <slot> <endpoint>`, whose host may be left out: then it is the one of who says so.
@@ -83,30 +98,6 @@ impl Cluster {
     fn learned(&self) -> MutexGuard<'_, Learned> {
         self.learned.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// All primaries that have slots.
-pub(super) async fn primaries(
-    dialer: &Dialer,
-    what: &str,
-    limit: Duration,
-) -> Result<Vec<String>, BackendError> {
-    let ranges = slots(dialer, BTreeSet::new(), what, limit).await?;
-    let primaries: BTreeSet<String> = ranges.into_iter().map(|range| range.primary).collect();
-    Ok(primaries.into_iter().collect())
-}
-
-async fn slots(
-    dialer: &Dialer,
-    mut nodes: BTreeSet<String>,
-    what: &str,
-    limit: Duration,
-) -> Result<Vec<Range>, BackendError> {
-    let Servers::Cluster(configured) = dialer.config().servers() else {
-        return Err(unavailable(format!("{what}: there is no cluster")));
-    };
-    nodes.extend(configured.iter().cloned());
-    survey(nodes.iter().map(|node| ask(dialer, what, node)), limit).await
 }
 
 async fn ask(dialer: &Dialer, what: &str, node: &str) -> Result<Vec<Range>, BackendError> {
@@ -191,8 +182,9 @@ mod tests {
 
     #[tokio::test]
     async fn the_word_of_a_node_counts_once() {
-        let dialer = Dialer::new(RedisConfig::cluster(["127.0.0.1:1"])).unwrap();
-        let cluster = Cluster::new("leasehold");
+        let nodes = ["127.0.0.1:1".to_owned()];
+        let dialer = Dialer::new(RedisConfig::cluster(nodes.clone())).unwrap();
+        let cluster = Cluster::new(&nodes, "leasehold");
         for (refusal, hint) in
             [("MOVED 1 b:2", "b:2"), ("MOVED 1 :3", "a:3"), ("MOVED 1 fe80::1:4", "[fe80::1]:4")]
         {

@@ -20,10 +20,11 @@ use redis::aio::MultiplexedConnection;
 use crate::config::{RedisConfig, Servers};
 use crate::dial::Dialer;
 use cluster::Cluster;
+use sentinel::Sentinels;
 
 pub(crate) enum Topology {
     Single(String),
-    Sentinel,
+    Sentinel(Sentinels),
     Cluster(Cluster),
 }
 
@@ -32,8 +33,10 @@ impl Topology {
     pub(crate) fn of(config: &RedisConfig, namespace: &Namespace) -> Self {
         match config.servers() {
             Servers::Single(endpoint) => Self::Single(endpoint.clone()),
-            Servers::Sentinel { .. } => Self::Sentinel,
-            Servers::Cluster(_) => Self::Cluster(Cluster::new(namespace.as_str())),
+            Servers::Sentinel { master, sentinels, user } => {
+                Self::Sentinel(Sentinels::new(master, sentinels, user.as_ref()))
+            }
+            Servers::Cluster(nodes) => Self::Cluster(Cluster::new(nodes, namespace.as_str())),
         }
     }
 
@@ -46,8 +49,21 @@ impl Topology {
     ) -> Result<String, BackendError> {
         match self {
             Self::Single(endpoint) => Ok(endpoint.clone()),
-            Self::Sentinel => sentinel::primary(dialer, what, limit).await,
+            Self::Sentinel(sentinels) => sentinels.primary(dialer, what, limit).await,
             Self::Cluster(cluster) => cluster.primary(dialer, what, limit).await,
+        }
+    }
+
+    /// Where all primaries are, those of other namespaces included.
+    pub(crate) async fn primaries(
+        &self,
+        dialer: &Dialer,
+        what: &str,
+        limit: Duration,
+    ) -> Result<Vec<String>, BackendError> {
+        match self {
+            Self::Cluster(cluster) => cluster.primaries(dialer, what, limit).await,
+            Self::Single(_) | Self::Sentinel(_) => Ok(vec![self.primary(dialer, what, limit).await?]),
         }
     }
 
@@ -59,7 +75,7 @@ impl Topology {
         client: &mut MultiplexedConnection,
     ) -> Result<(), BackendError> {
         match self {
-            Self::Sentinel => sentinel::check(what, endpoint, client).await,
+            Self::Sentinel(_) => sentinel::check(what, endpoint, client).await,
             // A single one is told to be the primary by whoever configured it, and refuses writes if it is none; a
             // node of a cluster serves no slot that it has not.
             Self::Single(_) | Self::Cluster(_) => Ok(()),
@@ -75,19 +91,6 @@ impl Topology {
 
     pub(crate) fn is_cluster(&self) -> bool {
         matches!(self, Self::Cluster(_))
-    }
-}
-
-/// All primaries.
-pub(crate) async fn primaries(
-    dialer: &Dialer,
-    what: &str,
-    limit: Duration,
-) -> Result<Vec<String>, BackendError> {
-    match dialer.config().servers() {
-        Servers::Single(endpoint) => Ok(vec![endpoint.clone()]),
-        Servers::Sentinel { .. } => Ok(vec![sentinel::primary(dialer, what, limit).await?]),
-        Servers::Cluster(_) => cluster::primaries(dialer, what, limit).await,
     }
 }
 

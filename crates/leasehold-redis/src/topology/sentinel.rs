@@ -7,36 +7,45 @@ use redis::aio::MultiplexedConnection;
 
 use super::survey::survey;
 use super::unavailable;
-use crate::config::{Servers, User};
+use crate::config::User;
 use crate::dial::{self, Dialer};
 use crate::endpoint;
 use crate::error::{Effect, backend_error, corrupt};
 
-/// Where the sentinels say that it is.
-pub(super) async fn primary(dialer: &Dialer, what: &str, limit: Duration) -> Result<String, BackendError> {
-    let Servers::Sentinel { master, sentinels, user } = dialer.config().servers() else {
-        return Err(unavailable(format!("{what}: there are no sentinels")));
-    };
-    let questions = sentinels.iter().map(|sentinel| ask(dialer, user.as_ref(), what, sentinel, master));
-    survey(questions, limit).await
+pub(crate) struct Sentinels {
+    master: String,
+    endpoints: Vec<String>,
+    user: Option<User>,
 }
 
-async fn ask(
-    dialer: &Dialer,
-    user: Option<&User>,
-    what: &str,
-    sentinel: &str,
-    master: &str,
-) -> Result<String, BackendError> {
-    let mut question = redis::cmd("SENTINEL");
-    question.arg("GET-MASTER-ADDR-BY-NAME").arg(master);
-    let answer = dialer.ask(user, what, sentinel, &question).await?;
-    let address: Option<(String, u16)> = redis::from_redis_value(answer).map_err(|_| corrupt(what))?;
-    match address {
-        Some((host, port)) => Ok(endpoint::join(&host, port)),
-        None => {
-            let message = format!("{what}: the sentinel at {sentinel} watches no primary called {master:?}");
-            Err(BackendError::new(BackendErrorKind::InvalidConfig, message))
+impl Sentinels {
+    pub(super) fn new(master: &str, endpoints: &[String], user: Option<&User>) -> Self {
+        Self { master: master.to_owned(), endpoints: endpoints.to_vec(), user: user.cloned() }
+    }
+
+    /// Where they say that it is.
+    pub(super) async fn primary(
+        &self,
+        dialer: &Dialer,
+        what: &str,
+        limit: Duration,
+    ) -> Result<String, BackendError> {
+        survey(self.endpoints.iter().map(|sentinel| self.ask(dialer, what, sentinel)), limit).await
+    }
+
+    async fn ask(&self, dialer: &Dialer, what: &str, sentinel: &str) -> Result<String, BackendError> {
+        let Self { master, user, .. } = self;
+        let mut question = redis::cmd("SENTINEL");
+        question.arg("GET-MASTER-ADDR-BY-NAME").arg(master);
+        let answer = dialer.ask(user.as_ref(), what, sentinel, &question).await?;
+        let address: Option<(String, u16)> = redis::from_redis_value(answer).map_err(|_| corrupt(what))?;
+        match address {
+            Some((host, port)) => Ok(endpoint::join(&host, port)),
+            None => {
+                let message =
+                    format!("{what}: the sentinel at {sentinel} watches no primary called {master:?}");
+                Err(BackendError::new(BackendErrorKind::InvalidConfig, message))
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use leasehold_core::{KeyPath, LockBackend};
@@ -31,6 +31,9 @@ for _, member in ipairs(members) do
     redis.call('ZREM', KEYS[1], member)
 end
 ";
+
+/// How long servers may take to serve.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Makes a backend for servers: where each says that it is, and where it is reached.
 type Connect = Box<dyn Fn(&[(String, String)]) -> Arc<dyn LockBackend> + Send + Sync>;
@@ -72,11 +75,25 @@ impl<S: SpeaksRedis> RedisWorld<S> {
 
     /// Sends a command to the server that has its keys.
     async fn command(&self, words: &[impl AsRef<[u8]>]) -> RedisReply {
+        let deadline = Instant::now() + PATIENCE;
+        let mut refusal = String::new();
+        while Instant::now() < deadline {
+            match self.try_command(words).await {
+                RedisReply::Error(told) => refusal = told,
+                reply => return reply,
+            }
+            // Nodes that were restarted serve nobody until they have agreed.
+            assert!(refusal.starts_with("CLUSTERDOWN"), "refused: {refusal}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("still refused after {PATIENCE:?}: {refusal}");
+    }
+
+    async fn try_command(&self, words: &[impl AsRef<[u8]>]) -> RedisReply {
         let known = self.served_last.load(Ordering::Relaxed);
         for (at, server) in self.servers.iter().enumerate().cycle().skip(known).take(self.servers.len()) {
             match RedisClient::connect(&server.endpoint()).await.expect("it runs").command(words).await {
                 Ok(RedisReply::Error(refusal)) if refusal.starts_with("MOVED") => continue,
-                Ok(RedisReply::Error(refusal)) => panic!("refused: {refusal}"),
                 reply => {
                     self.served_last.store(at, Ordering::Relaxed);
                     return reply.expect("an answer");
