@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # The clients of the services, and what comes with them: only those who ask for a service get them.
-readonly client_crates='^(etcd-client|zookeeper-client|redis|tonic|prost)([ -]|$)'
+readonly client_crates='^(etcd-client|zookeeper-client|redis|tonic|prost|rustls|ring)([ -]|$)'
 readonly most_quickstart_crates=35
 
 current=
@@ -51,7 +51,7 @@ one_msrv() {
 
 features_one_by_one() {
     local features
-    for features in '' memory etcd zookeeper redis memory,etcd memory,zookeeper memory,redis etcd,zookeeper etcd,redis \
+    for features in '' memory etcd zookeeper redis redis-tls memory,etcd memory,zookeeper memory,redis etcd,zookeeper etcd,redis \
         zookeeper,redis memory,etcd,zookeeper,redis; do
         echo "features: ${features:-none}"
         cargo clippy --quiet --locked --package leasehold --lib \

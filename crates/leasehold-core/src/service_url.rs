@@ -9,7 +9,8 @@ use crate::backend_error::{BackendError, BackendErrorKind};
 use crate::builder::CoordinatorBuilder;
 use crate::name::Namespace;
 
-/// A service's URL: `scheme://[user[:password]@]host[:port][,host[:port]…][/namespace][?option=value&…]`.
+/// A service's URL: `scheme://[user[:password]@]host[:port][,host[:port]…][/namespace][?option=value&…]`. A backend may
+/// take the first segment of the path for itself.
 ///
 /// User, password and namespace are percent-decoded. Its `Debug` and `Display` show neither a password nor the options.
 ///
@@ -31,7 +32,8 @@ pub struct ServiceUrl {
     password: Option<String>,
     /// As they stand in the URL: the default port is the backend's to know.
     hosts: Vec<String>,
-    namespace: Option<Namespace>,
+    /// What is left of the path, as it was written.
+    path: String,
     ttl: Option<Duration>,
     connect_timeout: Option<Duration>,
     request_timeout: Option<Duration>,
@@ -68,18 +70,13 @@ impl ServiceUrl {
             user,
             password,
             hosts: hosts.split(',').filter(|host| !host.is_empty()).map(str::to_owned).collect(),
-            namespace: None,
+            path: path.trim_matches('/').to_owned(),
             ttl: None,
             connect_timeout: None,
             request_timeout: None,
             epoch: None,
             others: Vec::new(),
         };
-        if let Some(path) = text_of("namespace", path.trim_matches('/'))? {
-            let namespace = Namespace::parse(&path)
-                .map_err(|error| invalid(format!("the URL's namespace {path:?} cannot be used: {error}")))?;
-            url.namespace = Some(namespace);
-        }
         for pair in options.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             url.set_option(&decode("option", name)?, decode("option", value)?)?;
@@ -145,6 +142,29 @@ impl ServiceUrl {
         self.hosts.iter().map(|host| with_port(host, default)).collect()
     }
 
+    /// The namespace, if there is one: the path without what was taken off it.
+    ///
+    /// # Errors
+    /// `InvalidConfig` if it cannot be one.
+    pub fn namespace(&self) -> Result<Option<Namespace>, BackendError> {
+        let Some(path) = text_of("namespace", &self.path)? else { return Ok(None) };
+        let namespace = Namespace::parse(&path);
+        namespace
+            .map(Some)
+            .map_err(|error| invalid(format!("the URL's namespace {path:?} cannot be used: {error}")))
+    }
+
+    /// Takes the first segment off the path, which is called `what` and is empty if there is none.
+    ///
+    /// # Errors
+    /// `InvalidConfig` if it is not UTF-8 after percent-decoding.
+    pub fn take_segment(&mut self, what: &str) -> Result<String, BackendError> {
+        let (first, rest) = self.path.split_once('/').unwrap_or((&self.path, ""));
+        let first = decode(what, first)?;
+        self.path = rest.to_owned();
+        Ok(first)
+    }
+
     /// Takes an option of the backend's own.
     pub fn take_option(&mut self, name: &str) -> Option<String> {
         let at = self.others.iter().position(|(other, _)| other == name)?;
@@ -173,8 +193,9 @@ impl ServiceUrl {
     /// Whoever reads the URL has taken what it knows.
     ///
     /// # Errors
-    /// `InvalidConfig` if there are options that nobody took.
+    /// `InvalidConfig` if there are options that nobody took, or what is left of the path is no namespace.
     pub fn finish(&self) -> Result<(), BackendError> {
+        self.namespace()?;
         match self.others.first() {
             Some((name, _)) => Err(invalid(format!("{}:// has no option {name:?}", self.scheme))),
             None => Ok(()),
@@ -182,9 +203,12 @@ impl ServiceUrl {
     }
 
     /// Sets a builder up with what is the coordinator's own: namespace, TTL, time-outs and epoch, as far as the URL gives them.
-    pub fn configure(&self, mut builder: CoordinatorBuilder) -> CoordinatorBuilder {
-        if let Some(namespace) = &self.namespace {
-            builder = builder.namespace(namespace.clone());
+    ///
+    /// # Errors
+    /// As [`namespace`](Self::namespace).
+    pub fn configure(&self, mut builder: CoordinatorBuilder) -> Result<CoordinatorBuilder, BackendError> {
+        if let Some(namespace) = self.namespace()? {
+            builder = builder.namespace(namespace);
         }
         if let Some(ttl) = self.ttl {
             builder = builder.ttl(ttl);
@@ -198,7 +222,7 @@ impl ServiceUrl {
         if let Some(epoch) = self.epoch {
             builder = builder.epoch(epoch);
         }
-        builder
+        Ok(builder)
     }
 }
 
@@ -234,10 +258,7 @@ impl fmt::Display for ServiceUrl {
             write!(f, "{user}{}@", if self.password.is_some() { ":…" } else { "" })?;
         }
         write!(f, "{}", self.hosts.join(","))?;
-        match &self.namespace {
-            Some(namespace) => write!(f, "/{}", namespace.as_str()),
-            None => Ok(()),
-        }
+        if self.path.is_empty() { Ok(()) } else { write!(f, "/{}", self.path) }
     }
 }
 
@@ -290,9 +311,24 @@ mod tests {
         assert_eq!(url.scheme, "etcd");
         assert_eq!(url.user_and_password().unwrap(), Some(("me@x", "p:w/")));
         assert_eq!(url.hosts, ["a:1", "b", "[::1]:3"]);
-        assert_eq!(url.namespace.as_ref().unwrap().as_str(), "team/prod");
+        assert_eq!(url.namespace().unwrap().unwrap().as_str(), "team/prod");
         assert_eq!((url.ttl, url.epoch), (Some(Duration::from_millis(500)), Some(7)));
         assert!(ServiceUrl::parse("memory://").unwrap().hosts.is_empty());
+    }
+
+    #[test]
+    fn a_segment_is_taken_off_the_namespace() {
+        let taken = |url: &str| {
+            let mut url = ServiceUrl::parse(url).unwrap();
+            let first = url.take_segment("master").unwrap();
+            (first, url.namespace().unwrap().map(|namespace| namespace.as_str().to_owned()))
+        };
+        assert_eq!(
+            taken("redis+sentinel://a/my%2Fmaster/team/prod"),
+            ("my/master".into(), Some("team/prod".into()))
+        );
+        assert_eq!(taken("redis+sentinel://:pw@a/m"), ("m".into(), None));
+        assert_eq!(taken("REDISS+Sentinel://:pw@a"), (String::new(), None));
     }
 
     #[test]

@@ -63,9 +63,9 @@ pub fn rows(bytes: &[u8]) -> bool {
 /// The answer to `INFO`.
 pub fn report(bytes: &[u8]) -> bool {
     let info = String::from_utf8_lossy(bytes);
-    let Some(report) = RedisReport::read(&info, None) else { return false };
+    let Some(report) = RedisReport::read("host:1", &info, None) else { return false };
     assert!(info.contains(&report.version) && !report.is_durable());
-    if let Err(error) = report.check("host:1", false) {
+    if let Err(error) = report.check(false, false) {
         assert!(error.to_string().contains("host:1"), "{error}");
     }
     true

@@ -104,6 +104,7 @@ impl Queue for RedisQueue {
         let text = attempt.to_string();
         let more = [text.as_bytes(), flag(certainty == Certainty::Ambiguous)];
         let reply = self.run(WHAT, Effect::Write, &scripts::WITHDRAW, &more).await?;
+        self.core.departed.add(self.mirror.source().place().shard, attempt, self.core.ttl);
         match reply.first().map(Vec::as_slice) {
             Some(b"removed") => {
                 self.mirror.replica().at_least(number(&reply, 1, WHAT)?);

@@ -11,12 +11,19 @@ use crate::connector::Connector;
 /// | `memory://`, `memory://NAME/NAMESPACE` | in this process; equal names meet (feature `memory`) |
 /// | `etcd://HOST:PORT,HOST:PORT/NAMESPACE` | an etcd cluster (feature `etcd`) |
 /// | `zookeeper://HOST:PORT,HOST:PORT/NAMESPACE` | a ZooKeeper ensemble (feature `zookeeper`) |
-/// | `redis://HOST:PORT/NAMESPACE` | one Redis server, without TLS (feature `redis`) |
+/// | `redis://HOST:PORT/NAMESPACE` | one Redis server (feature `redis`) |
+/// | `redis+sentinel://HOST:PORT,HOST:PORT/MASTER/NAMESPACE` | the Redis server that these sentinels watch by the name `MASTER` (feature `redis`) |
+/// | `redis+cluster://HOST:PORT,HOST:PORT/NAMESPACE` | a Redis cluster, of which these are some nodes (feature `redis`) |
+///
+/// `rediss`, `rediss+sentinel` and `rediss+cluster` are the same by TLS (feature `redis-tls`).
 ///
 /// A user and password go before the hosts, percent-encoded where needed: `etcd://me:pass%40word@host`. Options
 /// follow a `?`: `ttl=15s`, `connect_timeout=5s`, `request_timeout=5s`, `epoch=0`, for ZooKeeper `tick=2s`, the
-/// ensemble's tickTime, and for Redis `accept_eviction=false`, whether to use a server that may evict the keys of locks. A password without
-/// a user, as `redis://:password@host`, is that of Redis's default user.
+/// ensemble's tickTime, and for Redis `accept_eviction=false`, whether to use a server that may evict the keys of
+/// locks. A password without a user, as `redis://:password@host`, is that of Redis's default user. With sentinels, the
+/// user is that of the servers; `sentinel_user` and `sentinel_password` are the sentinels' own. For TLS, `tls_ca` names a file with the
+/// certificates of the authorities to trust instead of the system's, `tls_cert` and `tls_key` files with the certificate
+/// that we show and its key, all in PEM.
 ///
 /// Services of other backends are connected to by a [`Connector`] that knows their schemes.
 ///

@@ -16,7 +16,15 @@ const ABSENT: &[(&str, &str)] = &[
     #[cfg(not(feature = "redis"))]
     ("redis", "redis"),
     #[cfg(not(feature = "redis"))]
-    ("rediss", "redis"),
+    ("redis+sentinel", "redis"),
+    #[cfg(not(feature = "redis"))]
+    ("redis+cluster", "redis"),
+    #[cfg(not(feature = "redis-tls"))]
+    ("rediss", "redis-tls"),
+    #[cfg(not(feature = "redis-tls"))]
+    ("rediss+sentinel", "redis-tls"),
+    #[cfg(not(feature = "redis-tls"))]
+    ("rediss+cluster", "redis-tls"),
 ];
 
 /// Connects by URL to the services of this library, and to others whose schemes it is told.
@@ -126,7 +134,7 @@ impl Connector {
         let backend = scheme.backend(&mut url).and_then(|backend| url.finish().map(|()| backend));
         let service = scheme.names().first().copied().unwrap_or_default();
         let backend: Arc<dyn LockBackend> = backend.map_err(|error| refused(error).with_backend(service))?;
-        Ok(url.configure(Coordinator::builder(backend)))
+        url.configure(Coordinator::builder(backend)).map_err(refused)
     }
 
     fn no_backend(&self, scheme: &str) -> Error {

@@ -30,6 +30,7 @@
 //! | `etcd` | `etcd://`, [`etcd`] | `protoc` to build |
 //! | `zookeeper` | `zookeeper://`, [`zookeeper`] | nothing |
 //! | `redis` | `redis://`, [`redis`] | nothing |
+//! | `redis-tls` | `rediss://` too | a C compiler to build |
 
 pub mod blocking;
 mod connect;
@@ -72,5 +73,7 @@ pub mod zookeeper {
 /// The Redis backend, for applications that build it themselves or ask the server what it promises.
 #[cfg(feature = "redis")]
 pub mod redis {
+    #[cfg(feature = "redis-tls")]
+    pub use leasehold_redis::RedisTls;
     pub use leasehold_redis::{RedisBackend, RedisConfig, RedisReport};
 }

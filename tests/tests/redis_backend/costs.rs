@@ -53,7 +53,7 @@ async fn a_thousand_waiters_share_two_connections_and_one_subscription() {
     }
     assert_eq!(contenders(&*queue).await, attempts);
     let channels = server.command(&["PUBSUB", "CHANNELS"]).await.texts();
-    assert!(matches!(channels.as_slice(), [one] if one.ends_with("}:queue:locks/a")), "{channels:?}");
+    assert!(matches!(channels.as_slice(), [one] if one.ends_with(":queue:locks/a")), "{channels:?}");
     assert_eq!(server.calls("subscribe").await, 1);
     assert_eq!(proxy.connections(), 2);
     for pair in attempts.windows(2) {

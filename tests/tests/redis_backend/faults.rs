@@ -20,11 +20,6 @@ async fn until_live(session: &dyn Session) {
     assert!(matches!(state, Liveness::Live { .. }), "{state:?}");
 }
 
-async fn until_suspect(session: &dyn Session) {
-    let mut states = session.liveness().subscribe();
-    soon(states.wait_for(|state| matches!(state, Liveness::Suspect { .. }))).await.unwrap();
-}
-
 #[tokio::test]
 async fn a_server_that_is_killed_in_mid_wait_loses_no_waiter_and_no_order() {
     const WAITERS: usize = 5;
@@ -319,4 +314,31 @@ async fn a_connection_that_the_server_closed_for_being_idle_is_replaced() {
         }
     }
     assert_eq!(contenders(&*queue).await.len(), 3);
+}
+
+/// As a server that takes over in a failover, or restarts without having synced, may not know of a release.
+#[tokio::test]
+async fn an_entry_that_was_withdrawn_and_is_back_is_removed_again() {
+    let server = server().await;
+    let (session, ids) = (open(&server.endpoint(), Duration::from_secs(6)).await, AttemptIds::new().unwrap());
+    let rival = open(&server.endpoint(), TTL).await;
+    let queue = session.queue(&lock("a"));
+    let attempt = place(&*queue, &ids).await;
+    let waits = place(&*rival.queue(&lock("a")), &ids).await;
+    let mut kept = Vec::new();
+    for name in ["index", "entries", "values"] {
+        let key = key_beside(&server, &lock("a"), name).await;
+        kept.push((server.command(&["DUMP", &key]).await, server.command(&["PTTL", &key]).await.text(), key));
+    }
+    queue.withdraw(attempt, Certainty::Placed).await.unwrap();
+    for (dump, ttl, key) in kept {
+        let leasehold_testkit::servers::RedisReply::Value(dump) = dump else { panic!("{dump:?}") };
+        let restore = [b"RESTORE", key.as_bytes(), ttl.as_bytes(), &dump, b"REPLACE"];
+        server.command(&restore).await;
+    }
+    assert_eq!(contenders(&*rival.queue(&lock("a"))).await, [attempt, waits], "it is back");
+    server.command(&["CLIENT", "KILL", "TYPE", "normal"]).await;
+    soon(rival.queue(&lock("a")).changed(gone(attempt))).await.unwrap();
+    assert!(session.liveness().is_alive());
+    assert_eq!(contenders(&*rival.queue(&lock("a"))).await, [waits]);
 }

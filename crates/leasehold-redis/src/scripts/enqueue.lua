@@ -68,7 +68,7 @@ local entry = { order = order, version = order, owner = sid, mode = mode, queue 
 redis.call('HSET', values, attempt, value)
 redis.call('HSET', entries, attempt, order .. ' ' .. order .. ' ' .. sid .. ' ' .. mode .. ' ' .. queue)
 redis.call('ZADD', index, 0, queue .. '/' .. order .. '/' .. attempt, 0, '!' .. sid .. '/e/' .. attempt)
-redis.call('PUBLISH', tag .. ':queue:' .. queue, '+ ' .. order .. ' ' .. attempt .. ' ' .. order .. ' ' .. mode)
+redis.call('PUBLISH', start .. ':queue:' .. queue, '+ ' .. order .. ' ' .. attempt .. ' ' .. order .. ' ' .. mode)
 if others then
     others[#others + 1] = entry
     return placed(entry, others)
