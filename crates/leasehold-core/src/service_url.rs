@@ -444,7 +444,7 @@ mod tests {
             );
             let url = ServiceUrl::parse(&url).unwrap();
             prop_assert_eq!((url.user, url.password), (Some(user), Some(password)));
-            prop_assert_eq!((url.scheme, url.hosts), ("etcd".to_owned(), hosts));
+            prop_assert_eq!((url.scheme(), url.hosts()), ("etcd", &hosts[..]));
             prop_assert_eq!(url.namespace().unwrap(), Some(namespace));
             prop_assert_eq!((url.ttl, url.epoch), (Some(ttl), Some(epoch)));
             prop_assert_eq!(url.others, [(name, value)]);
