@@ -276,8 +276,10 @@ mod tests {
             for text in [text.clone(), format!("{scheme}{text}")] {
                 match ServiceUrl::parse(&text) {
                     Ok(url) => {
-                        prop_assert!(url.hosts.iter().all(|host| !host.is_empty() && !host.contains([',', '/', '?', '@'])));
-                        let _ = (url.finish(), url.to_string());
+                        let separators = [',', '/', '?', '@'];
+                        prop_assert!(url.hosts.iter().all(|host| !host.is_empty() && !host.contains(separators)));
+                        prop_assert_eq!(url.finish().is_ok(), url.others.is_empty());
+                        prop_assert!(url.to_string().starts_with(&url.scheme));
                         #[cfg(any(feature = "etcd", feature = "zookeeper", feature = "redis"))]
                         for host in url.hosts_with_port(1).into_iter().flatten() {
                             let port = host.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
@@ -299,13 +301,14 @@ mod tests {
             epoch: u32,
             (name, value) in ("x[a-z]{0,9}", any::<String>()),
         ) {
-            let namespace = Namespace::parse(&namespace.join("/")).unwrap();
-            let url = format!(
-                "ETCD://{}:{}@{}/{}?ttl={}&epoch={epoch}&{name}={}",
-                encoded(&user), encoded(&password), hosts.join(","), encoded(&decode("", namespace.as_str()).unwrap()),
-                encoded(&humantime::format_duration(ttl).to_string()), encoded(&value),
-            );
-            let url = ServiceUrl::parse(&url).unwrap();
+            let path = namespace.join("/");
+            let namespace = Namespace::parse(&path).unwrap();
+            let ttl_text = humantime::format_duration(ttl).to_string();
+            let [user_text, password_text, path, ttl_text, value_text] =
+                [&user, &password, &path, &ttl_text, &value].map(|part| encoded(part));
+            let authority = format!("{user_text}:{password_text}@{}", hosts.join(","));
+            let options = format!("ttl={ttl_text}&epoch={epoch}&{name}={value_text}");
+            let url = ServiceUrl::parse(&format!("ETCD://{authority}/{path}?{options}")).unwrap();
             prop_assert_eq!((url.user, url.password), (Some(user), Some(password)));
             prop_assert_eq!((url.scheme, url.hosts), ("etcd".to_owned(), hosts));
             prop_assert_eq!(url.namespace, Some(namespace));
