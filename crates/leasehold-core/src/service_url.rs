@@ -436,14 +436,15 @@ mod tests {
             epoch: u32,
             (name, value) in ("x[a-z]{0,9}", any::<String>()),
         ) {
-            let namespace = Namespace::parse(&namespace.join("/")).unwrap();
-            let url = format!(
-                "ETCD://{}:{}@{}/{}?ttl={}&epoch={epoch}&{name}={}",
-                encoded(&user), encoded(&password), hosts.join(","), encoded(&decode("", namespace.as_str()).unwrap()),
-                encoded(&humantime::format_duration(ttl).to_string()), encoded(&value),
-            );
-            let url = ServiceUrl::parse(&url).unwrap();
-            prop_assert_eq!((url.user, url.password), (Some(user), Some(password)));
+            let path = namespace.join("/");
+            let namespace = Namespace::parse(&path).unwrap();
+            let ttl_text = humantime::format_duration(ttl).to_string();
+            let [user_text, password_text, path, ttl_text, value_text] =
+                [&user, &password, &path, &ttl_text, &value].map(|part| encoded(part));
+            let authority = format!("{user_text}:{password_text}@{}", hosts.join(","));
+            let options = format!("ttl={ttl_text}&epoch={epoch}&{name}={value_text}");
+            let url = ServiceUrl::parse(&format!("ETCD://{authority}/{path}?{options}")).unwrap();
+            prop_assert_eq!((url.user(), url.password()), (Some(&*user), Some(&*password)));
             prop_assert_eq!((url.scheme(), url.hosts()), ("etcd", &hosts[..]));
             prop_assert_eq!(url.namespace().unwrap(), Some(namespace));
             prop_assert_eq!((url.ttl, url.epoch), (Some(ttl), Some(epoch)));

@@ -54,6 +54,7 @@ pub fn credentials(bytes: &[u8]) -> bool {
 mod tests {
     use leasehold_core::{AttemptId, Mode};
     use proptest::collection::{hash_set, vec};
+    use proptest::option;
     use proptest::prelude::*;
 
     use super::*;
@@ -80,16 +81,22 @@ mod tests {
         }
 
         #[test]
-        fn names_read_back(id: u128, limit in 1..=u32::MAX, granted: bool, sequence: i32, origin in proptest::option::of(0..=i64::MAX)) {
+        fn names_read_back(
+            id: u128,
+            limit in 1..=u32::MAX,
+            granted: bool,
+            sequence: i32,
+            origin in option::of(0..=i64::MAX),
+        ) {
             for mode in [Mode::Exclusive, Mode::Shared, Mode::Permits { count: 1, limit, granted }] {
                 let name = NodeName { attempt: attempt(id), mode, origin, sequence };
                 prop_assert_eq!(name.to_string().parse(), Ok(name));
             }
         }
 
-        /// Any run of creations, from any state of the counter, as the server numbers them: it sticks at the end, and beyond it
-        /// gives negative numbers to those that are in its pipeline at once. In whatever order they are listed, and whoever of them has gone: the
-        /// queue's order is that of the creations.
+        /// Any run of creations near the end of the counter, as the server numbers them: it sticks there, and beyond it
+        /// gives negative numbers to those that are in its pipeline at once. In whatever order they are listed, and
+        /// whoever of them has gone, the queue's order is that of the creations.
         #[test]
         fn the_order_is_that_of_the_creations(
             ids in hash_set(any::<u128>(), 1..24),
@@ -99,18 +106,17 @@ mod tests {
             shuffle: u64,
         ) {
             let mut created = Vec::new();
-            let mut sequence = i64::from(i32::MAX) - before_end;
-            for ((id, in_pipeline), zxid) in ids.into_iter().zip(pipelined).zip(1_000..) {
-                let given = match i32::try_from(sequence) {
+            let counted = i64::from(i32::MAX) - before_end..;
+            for ((counted, zxid), (id, in_pipeline)) in counted.zip(1_000..).zip(ids.into_iter().zip(pipelined)) {
+                let sequence = match i32::try_from(counted) {
                     Ok(sequence) => sequence,
                     Err(_) if in_pipeline == 0 => i32::MAX,
                     Err(_) => i32::MIN + in_pipeline - 1,
                 };
-                sequence += 1;
-                let name = NodeName { attempt: attempt(id), mode: Mode::Exclusive, origin: None, sequence: given };
-                created.push((name, zxid));
+                created.push((NodeName { attempt: attempt(id), mode: Mode::Exclusive, origin: None, sequence }, zxid));
             }
-            let mut kept: Vec<_> = created.iter().zip(kept).filter(|(_, kept)| *kept).map(|(child, _)| *child).collect();
+            let kept = created.iter().zip(kept).filter(|(_, kept)| *kept);
+            let mut kept: Vec<_> = kept.map(|(child, _)| *child).collect();
             let expected: Vec<_> = kept.iter().map(|(name, _)| name.attempt).collect();
             kept.sort_by_key(|(name, _)| name.attempt.session_nonce().wrapping_mul(shuffle | 1));
             let names: Vec<_> = kept.iter().map(|(name, _)| name.to_string()).collect();
