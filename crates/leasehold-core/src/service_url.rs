@@ -415,7 +415,9 @@ mod tests {
                 match ServiceUrl::parse(&text) {
                     Ok(url) => {
                         prop_assert!(url.hosts.iter().all(|host| !host.is_empty() && !host.contains([',', '/', '?', '@'])));
-                        let _ = (url.finish(), url.to_string());
+                        let is_sound = url.others.is_empty() && url.namespace().is_ok();
+                        prop_assert_eq!(url.finish().is_ok(), is_sound);
+                        prop_assert!(url.to_string().starts_with(url.scheme()));
                         for host in url.hosts_with_port(1).into_iter().flatten() {
                             let port = host.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
                             prop_assert!(port.is_some_and(|port| port > 0), "{}", host);
@@ -461,7 +463,6 @@ mod tests {
                 ("scheme", whole(&format!("{junk}_"), "u", "n", "")),
                 ("user", whole("etcd", "u%FF", "n", "")),
                 ("password", format!("etcd://u:{secret}%FF{junk}@a:1/n")),
-                ("no user", whole("etcd", "", "n", "")),
                 ("namespace", whole("etcd", "u", &format!("{junk}//{junk}"), "")),
                 ("ttl", whole("etcd", "u", "n", &format!("ttl={junk}"))),
                 ("connect_timeout", whole("etcd", "u", "n", &format!("connect_timeout={junk}"))),
@@ -475,6 +476,9 @@ mod tests {
                 prop_assert!(error.contains(part), "{}: {}", url, error);
                 prop_assert!(!error.contains(&secret), "{}", error);
             }
+            let alone = ServiceUrl::parse(&whole("etcd", "", "n", "")).unwrap();
+            let error = alone.user_and_password().unwrap_err().to_string();
+            prop_assert!(error.contains("no user") && !error.contains(&secret), "{}", error);
         }
     }
 }
