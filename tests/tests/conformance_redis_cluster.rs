@@ -6,12 +6,12 @@ use std::sync::Arc;
 use leasehold_core::LockBackend;
 use leasehold_redis::{RedisBackend, RedisConfig};
 use leasehold_testkit::contract::World;
-use leasehold_testkit::worlds::RedisWorld;
+use leasehold_testkit::worlds::{RedisAddress, RedisWorld};
 
 /// A client that knows one of the nodes.
-fn connect(nodes: &[(String, String)]) -> Arc<dyn LockBackend> {
-    let config =
-        nodes.iter().fold(RedisConfig::cluster([&nodes[0].0]), |config, (told, at)| config.reach(told, at));
+fn connect(nodes: &[RedisAddress]) -> Arc<dyn LockBackend> {
+    let known = RedisConfig::cluster([&nodes[0].told]);
+    let config = nodes.iter().fold(known, |config, node| config.reach(&node.told, &node.at));
     Arc::new(RedisBackend::new(config).expect("endpoints"))
 }
 

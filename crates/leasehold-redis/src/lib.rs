@@ -20,7 +20,8 @@
 //! is behind), both since the last grant. `Capabilities` declares it: neither are the tokens durable nor is the
 //! deadline safe. After a `FLUSHALL` or a restored backup, raise the coordinator's epoch.
 //!
-//! [`RedisBackend::inspect`] asks a server what it promises; the [`RedisReport`] is for health checks and for logs.
+//! [`RedisBackend::inspect`] asks a server what it promises; the [`RedisReport`] is for health checks and for logs. What
+//! is refused is refused when a session is opened, so see to it that replicas are set up as their primary is.
 //!
 //! # Failovers
 //!
@@ -40,7 +41,7 @@
 //!   withdrawn can be back: whoever withdrew it within the last TTL removes it again as soon as it has reconnected, and if it
 //!   cannot, the entry goes with its session.
 //! * **Sessions.** One that is not known to the promoted replica is over, with all that it had, and its guards are lost
-//!   for good, also if the old primary comes back.
+//!   for good, also if the old primary comes back. If its *resumption* is forgotten, the resumed one ends too.
 //! * **Tokens.** They rise by the clocks, as above. The case where they do not, a promoted replica whose clock is behind
 //!   the old primary's by more than the failover took, is the operator's: keep the clocks of all servers together, or
 //!   raise the coordinator's epoch (`epoch=1` in its URL) after a failover, in all clients at once: every token of a

@@ -25,7 +25,8 @@ use crate::error::{Effect, Meaning};
 /// How we know the servers, and how they know us: TLS 1.2 or 1.3.
 ///
 /// By itself it trusts the authorities that the system trusts. A server is known by the host of its endpoint, a name or
-/// an address, which its certificate must be for.
+/// an address, which its certificate must be for; of servers that sentinels or a cluster tell of, that is what they tell
+/// (`cluster-announce-hostname`, `sentinel announce-hostnames`).
 ///
 /// ```
 /// use leasehold_redis::{RedisConfig, RedisTls};

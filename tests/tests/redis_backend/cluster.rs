@@ -49,7 +49,8 @@ async fn any_node_leads_to_the_one_that_has_the_keys() {
     let reports = reports.inspect(Duration::from_secs(2)).await.unwrap();
     let mut told: Vec<_> = reports.iter().map(|report| report.endpoint.clone()).collect();
     let mut all = cluster.endpoints();
-    (told.sort(), all.sort());
+    told.sort();
+    all.sort();
     assert_eq!(told, all);
     assert!(reports.iter().all(|report| report.cluster && report.primary));
     // By itself, that node is not what a single server is.

@@ -35,8 +35,17 @@ end
 /// How long servers may take to serve.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Makes a backend for servers: where each says that it is, and where it is reached.
-type Connect = Box<dyn Fn(&[(String, String)]) -> Arc<dyn LockBackend> + Send + Sync>;
+/// Where a server is, as `host:port`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RedisAddress {
+    /// As the servers tell it.
+    pub told: String,
+    /// Where it is reached.
+    pub at: String,
+}
+
+/// Makes a backend for servers.
+type Connect = Box<dyn Fn(&[RedisAddress]) -> Arc<dyn LockBackend> + Send + Sync>;
 
 /// One Redis server of its own, or a cluster, behind proxies.
 pub struct RedisWorld<S> {
@@ -51,14 +60,13 @@ impl RedisWorld<Redis> {
     /// Starts a server. `connect` makes the backend for one at `host:port`.
     pub async fn start(connect: fn(&str) -> Arc<dyn LockBackend>) -> Self {
         let server = RedisServer::start(ServerOptions::default()).await;
-        Self::around(vec![server], Box::new(move |servers| connect(&servers[0].1))).await
+        Self::around(vec![server], Box::new(move |servers| connect(&servers[0].at))).await
     }
 }
 
 impl RedisWorld<RedisNode> {
-    /// Starts a cluster of three primaries. `connect` makes the backend for its nodes, each with the `host:port` by
-    /// which the nodes know it and the one by which it is reached.
-    pub async fn start_cluster(connect: fn(&[(String, String)]) -> Arc<dyn LockBackend>) -> Self {
+    /// Starts a cluster of three primaries. `connect` makes the backend for its nodes.
+    pub async fn start_cluster(connect: fn(&[RedisAddress]) -> Arc<dyn LockBackend>) -> Self {
         let cluster = RedisCluster::start(ServerOptions::default(), 0).await;
         Self::around(cluster.into_nodes(), Box::new(connect)).await
     }
@@ -160,14 +168,17 @@ impl<S: SpeaksRedis> World for RedisWorld<S> {
     }
 
     fn backend(&self) -> Arc<dyn LockBackend> {
-        let reached = self.servers.iter().zip(&self.proxies);
-        let reached: Vec<_> = reached.map(|(server, proxy)| (server.endpoint(), proxy.endpoint())).collect();
+        let pairs = self.servers.iter().zip(&self.proxies);
+        let reached: Vec<_> = pairs
+            .map(|(server, proxy)| RedisAddress { told: server.endpoint(), at: proxy.endpoint() })
+            .collect();
         (self.connect)(&reached)
     }
 
     fn direct(&self) -> Arc<dyn LockBackend> {
+        let directly = self.servers.iter().map(Server::endpoint);
         let directly: Vec<_> =
-            self.servers.iter().map(|server| (server.endpoint(), server.endpoint())).collect();
+            directly.map(|endpoint| RedisAddress { told: endpoint.clone(), at: endpoint }).collect();
         (self.connect)(&directly)
     }
 
