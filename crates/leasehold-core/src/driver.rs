@@ -40,15 +40,6 @@ impl Driver {
     }
 }
 
-/// The runtime of the library's own thread, for a lock that is kept by other means than a session: what runs on it goes on while the
-/// application blocks its own runtime. What runs there must not block either.
-///
-/// # Errors
-/// The thread cannot be started.
-pub fn driver() -> io::Result<Handle> {
-    Driver::own().map(|driver| driver.handle)
-}
-
 fn start_thread() -> io::Result<Handle> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let handle = runtime.handle().clone();

@@ -89,8 +89,7 @@ impl Error {
         Self { source: Some(error), ..Self::new(kind, operation, detail) }
     }
 
-    /// The error of somebody who holds no longer, and why.
-    pub fn lost(operation: &'static str, reason: LossReason) -> Self {
+    pub(crate) fn lost(operation: &'static str, reason: LossReason) -> Self {
         Self { loss: Some(reason), ..Self::new(ErrorKind::Lost, operation, reason.to_string()) }
     }
 

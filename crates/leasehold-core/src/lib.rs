@@ -79,7 +79,6 @@ pub use contenders::{Contender, Contenders};
 pub use coordinator::{Coordinator, ShutdownError};
 pub use counter::Counter;
 pub use double_barrier::{DoubleBarrier, Inside};
-pub use driver::driver;
 pub use election::{
     Candidate, Election, Leader, LeaderStream, Leadership, LeadershipTicket, ParseTicketError,
 };

@@ -23,10 +23,10 @@ use crate::session::{Core, RedisSession, opened};
 use crate::topology::Topology;
 
 /// Of a smaller one, the local deadline's margin and a round trip would leave too little.
-pub(crate) const MIN_TTL: Duration = Duration::from_millis(100);
+const MIN_TTL: Duration = Duration::from_millis(100);
 
 /// Beyond it (a year), sums of times would not be exact in the scripts.
-pub(crate) const MAX_TTL: Duration = Duration::from_secs(366 * 24 * 3600);
+const MAX_TTL: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// A way to Redis: to one server, to the primary that sentinels watch, or to a cluster. Cheap to clone.
 ///
@@ -67,10 +67,11 @@ impl RedisBackend {
     /// Dropping the future closes the connections.
     pub async fn inspect(&self, limit: Duration) -> Result<Vec<RedisReport>, BackendError> {
         let asking = async {
-            let topology = Topology::of(self.dialer.config(), Namespace::default().as_str());
+            let topology = Topology::of(self.dialer.config(), &Namespace::default());
             let primaries = topology.primaries(&self.dialer, "look at the servers", limit / 2).await?;
             let reports = primaries.into_iter().map(async |endpoint| {
-                Link::new(self.dialer.only(endpoint), "", limit, limit).report().await
+                let (dialer, namespace) = (self.dialer.only(endpoint), Namespace::default());
+                Link::new(dialer, &namespace, limit, limit).report().await
             });
             futures::future::try_join_all(reports).await
         };
@@ -110,7 +111,7 @@ impl LockBackend for RedisBackend {
         }
         let limit = options.connect_timeout;
         let opening = async {
-            let link = Link::new(self.dialer.clone(), options.namespace.as_str(), limit, options.request_timeout);
+            let link = Link::new(self.dialer.clone(), &options.namespace, limit, options.request_timeout);
             link.check().await?;
             self.open(link, &options).await
         };

@@ -120,7 +120,6 @@ mod error;
 pub mod fuzzing;
 mod hub;
 mod identity;
-mod key_lock;
 mod keys;
 mod link;
 mod mirror;
@@ -139,7 +138,6 @@ mod watchman;
 
 pub use backend::RedisBackend;
 pub use config::RedisConfig;
-pub use key_lock::{KeyLock, KeyLockGuard, KeyLocks};
 pub use report::RedisReport;
 pub use scheme::RedisScheme;
 #[cfg(feature = "tls")]

@@ -19,7 +19,7 @@
 use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use leasehold_core::{BackendError, BackendErrorKind, Backoff};
+use leasehold_core::{BackendError, BackendErrorKind, Backoff, Namespace};
 use redis::aio::PubSub;
 use redis::{Cmd, FromRedisValue, RedisError, Script, Value};
 use tokio::sync::{Mutex, watch};
@@ -73,14 +73,14 @@ struct Progress {
 }
 
 impl Link {
-    /// To the primary that has the keys with this hash tag. Connects to nothing yet.
+    /// To the primary that has the keys of this namespace. Connects to nothing yet.
     pub(crate) fn new(
         dialer: Dialer,
-        hash_tag: &str,
+        namespace: &Namespace,
         connect_timeout: Duration,
         request_timeout: Duration,
     ) -> Self {
-        let (topology, name) = (Topology::of(dialer.config(), hash_tag), dialer.config().endpoint());
+        let (topology, name) = (Topology::of(dialer.config(), namespace), dialer.config().endpoint());
         let (current, made, newest) = (StdMutex::default(), Mutex::default(), watch::Sender::default());
         Self { dialer, topology, name, connect_timeout, request_timeout, current, made, newest }
     }
@@ -293,7 +293,7 @@ impl Link {
 
 /// What type a key of ours has, by its name.
 fn type_of(key: &str) -> &'static str {
-    let Some((_, shard)) = key.split_once("}:") else { return "string" };
+    let shard = key.split_once("}:").map_or(key, |(_, shard)| shard);
     match shard.split(':').nth(1).unwrap_or_default() {
         "index" | "sessions" => "zset",
         "entries" | "values" | "register" => "hash",

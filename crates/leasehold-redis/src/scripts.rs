@@ -34,17 +34,3 @@ scripts! {
     WRITE = "write";
     VERSION = "version";
 }
-
-macro_rules! key_scripts {
-    ($($name:ident = $file:literal;)*) => {$(
-        /// Of a lock that is one key; it has nothing to do with sessions.
-        pub(crate) static $name: LazyLock<Script> =
-            LazyLock::new(|| Script::new(include_str!(concat!("scripts/key/", $file, ".lua"))));
-    )*};
-}
-
-key_scripts! {
-    TAKE_KEY = "take";
-    EXTEND_KEY = "extend";
-    RELEASE_KEY = "release";
-}

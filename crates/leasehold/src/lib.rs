@@ -75,5 +75,5 @@ pub mod zookeeper {
 pub mod redis {
     #[cfg(feature = "redis-tls")]
     pub use leasehold_redis::RedisTls;
-    pub use leasehold_redis::{KeyLock, KeyLockGuard, KeyLocks, RedisBackend, RedisConfig, RedisReport};
+    pub use leasehold_redis::{RedisBackend, RedisConfig, RedisReport};
 }

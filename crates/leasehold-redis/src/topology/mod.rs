@@ -14,7 +14,7 @@ mod survey;
 
 use std::time::Duration;
 
-use leasehold_core::{BackendError, BackendErrorKind};
+use leasehold_core::{BackendError, BackendErrorKind, Namespace};
 use redis::aio::MultiplexedConnection;
 
 use crate::config::{RedisConfig, Servers};
@@ -29,14 +29,14 @@ pub(crate) enum Topology {
 }
 
 impl Topology {
-    /// How the primary that has the keys with this hash tag is found.
-    pub(crate) fn of(config: &RedisConfig, hash_tag: &str) -> Self {
+    /// How the primary that has the keys of this namespace is found.
+    pub(crate) fn of(config: &RedisConfig, namespace: &Namespace) -> Self {
         match config.servers() {
             Servers::Single(endpoint) => Self::Single(endpoint.clone()),
             Servers::Sentinel { master, sentinels, user } => {
                 Self::Sentinel(Sentinels::new(master, sentinels, user.as_ref()))
             }
-            Servers::Cluster(nodes) => Self::Cluster(Cluster::new(nodes, hash_tag)),
+            Servers::Cluster(nodes) => Self::Cluster(Cluster::new(nodes, namespace.as_str())),
         }
     }
 
