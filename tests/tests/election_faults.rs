@@ -100,6 +100,35 @@ async fn a_turn_is_confirmed_before_it_becomes_a_token() {
     assert_eq!(resumed.fencing_token().sub_order(), 2, "the first one may be somebody else's");
 }
 
+/// Who leads is found out by two looks. Between them the leader goes: then it is the next one that leads, or nobody.
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_vanishes_between_two_looks_is_no_error() {
+    for followed in [true, false] {
+        let service = MemoryService::with_tokio_time();
+        let (leader, next, reader) = (node(&service).await, node(&service).await, node(&service).await);
+        let leads = leader.election("one").campaign("first").await.unwrap();
+        let standing = followed
+            .then(|| tokio::spawn(async move { next.election("one").campaign("second").await.unwrap() }));
+        sleep(Duration::from_secs(1)).await;
+        let (session, reads) = (reader.status().borrow().session.clone(), AtomicU64::new(0));
+        service.on_call(move |call| match call.operation {
+            Operation::Entries if call.session == session && reads.fetch_add(1, Ordering::SeqCst) == 0 => {
+                Fault::Delay(Duration::from_secs(1))
+            }
+            _ => Fault::None,
+        });
+        let election = reader.election("one");
+        let reading = tokio::spawn(async move { election.leader().await });
+        sleep(Duration::from_millis(500)).await;
+        leads.resign().await.unwrap();
+        let seen = reading.await.unwrap().unwrap();
+        assert_eq!(seen.map(|leader| leader.value().to_vec()), followed.then(|| b"second".to_vec()));
+        if let Some(standing) = standing {
+            standing.await.unwrap().resign().await.unwrap();
+        }
+    }
+}
+
 /// A caller that is gone leaves no entry without an owner, wherever the resumption stands.
 #[tokio::test(start_paused = true)]
 async fn a_resumption_that_nobody_awaits_resigns() {

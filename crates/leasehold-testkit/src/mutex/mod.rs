@@ -97,6 +97,7 @@ macro_rules! __mutex_cases {
             cancel::dropped_at_every_poll
             cancel::work_is_dropped_with_its_caller
             faults::a_short_cut_while_waiting
+            faults::asked_for_during_a_cut
             faults::a_long_cut_loses_and_recovers
             faults::a_restart_while_waiting
             faults::a_release_into_a_cut
