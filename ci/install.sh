@@ -17,6 +17,7 @@ need libprotobuf-dev test -e /usr/include/google/protobuf/descriptor.proto
 need etcd-server command -v "${LEASEHOLD_ETCD_BIN:-etcd}"
 need redis-server command -v "${LEASEHOLD_REDIS_BIN:-redis-server}"
 need etcd-client command -v etcdctl
+need patch command -v patch
 need shellcheck command -v shellcheck
 need sqlite3 command -v sqlite3
 need default-jre-headless command -v "${LEASEHOLD_JAVA_BIN:-java}"

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use futures::poll;
 use leasehold::memory::{Fault, MemoryService, Operation};
-use leasehold::{Coordinator, CoordinatorBuilder, ErrorKind, LossReason};
+use leasehold::{Coordinator, CoordinatorBuilder, ErrorKind, LossReason, ReleaseError};
 use leasehold_core::{KeyPath, Kind, Namespace};
 use tokio::runtime::Handle;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 const TTL: Duration = Duration::from_secs(10);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
@@ -64,6 +64,90 @@ async fn a_removal_that_is_repeated_takes_nothing_from_the_next() {
     sleep(TTL).await;
     assert_eq!(removals.load(Ordering::SeqCst), 2, "it was made again");
     assert!(fresh.is_held() && entries(&service) == 1);
+}
+
+/// A release has one waiter look at the queue, however many there are.
+#[tokio::test(start_paused = true)]
+async fn a_release_makes_one_waiter_look() {
+    const WAITERS: u64 = 20;
+    let service = MemoryService::with_tokio_time();
+    let (holder, node) = (node(&service).await, node(&service).await);
+    let mut held = holder.mutex("one").lock().await.unwrap();
+    let (granted, mut grants) = tokio::sync::mpsc::unbounded_channel();
+    for _ in 0..WAITERS {
+        let (mutex, granted) = (node.mutex("one"), granted.clone());
+        tokio::spawn(async move { granted.send(mutex.lock().await.unwrap()).ok() });
+    }
+    sleep(millis(100)).await;
+    let looks = Arc::new(AtomicU64::new(0));
+    let counted = looks.clone();
+    service.on_call(move |call| {
+        if call.operation == Operation::Contenders {
+            counted.fetch_add(1, Ordering::SeqCst);
+        }
+        Fault::None
+    });
+    for handover in 1..=WAITERS {
+        held.release().await.unwrap();
+        held = grants.recv().await.unwrap();
+        everything_settles().await;
+        assert_eq!(looks.load(Ordering::SeqCst), handover);
+    }
+}
+
+/// A try that meets somebody is over at once, whatever the recipe.
+#[tokio::test(start_paused = true)]
+async fn a_try_waits_for_nobody() {
+    let service = MemoryService::with_tokio_time();
+    let (holder, node) = (node(&service).await, node(&service).await);
+    let _held = holder.mutex("one").lock().await.unwrap();
+    let _written = holder.rw_lock("one").write().await.unwrap();
+    let _taken = holder.semaphore("one", 2).acquire_many(2).await.unwrap();
+    let _led = holder.election("one").campaign("leader").await.unwrap();
+    let start = Instant::now();
+    assert!(node.mutex("one").try_lock().await.unwrap().is_none());
+    assert!(node.mutex("one").try_lock_for(Duration::ZERO).await.unwrap().is_none());
+    assert!(node.rw_lock("one").try_read().await.unwrap().is_none());
+    assert!(node.rw_lock("one").try_write().await.unwrap().is_none());
+    assert!(node.semaphore("one", 2).try_acquire().await.unwrap().is_none());
+    assert!(node.election("one").try_campaign("candidate").await.unwrap().is_none());
+    assert_eq!(start.elapsed(), Duration::ZERO);
+}
+
+/// A release that nobody confirms is over when the request time-out is, and the removal goes on.
+#[tokio::test(start_paused = true)]
+async fn a_release_is_answered_in_time() {
+    let service = MemoryService::with_tokio_time();
+    let node = node(&service).await;
+    let guard = node.mutex("one").lock().await.unwrap();
+    service.on_call(|call| match call.operation {
+        Operation::Withdraw => Fault::LoseRequest,
+        _ => Fault::None,
+    });
+    let start = Instant::now();
+    let released = guard.release().await;
+    assert!(matches!(released, Err(ReleaseError::Unknown(_))), "{released:?}");
+    assert!(start.elapsed() <= REQUEST_TIMEOUT + millis(2), "{:?}", start.elapsed());
+    assert_eq!(entries(&service), 1);
+    service.clear_on_call();
+    sleep(REQUEST_TIMEOUT).await;
+    assert_eq!(entries(&service), 0, "the removal went on");
+}
+
+/// A question that is put several times has one budget for all of them.
+#[tokio::test(start_paused = true)]
+async fn a_read_is_over_in_time() {
+    let service = MemoryService::with_tokio_time();
+    let node = node(&service).await;
+    service.on_call(|call| match call.operation {
+        Operation::Read if call.nth == 1 => Fault::LoseRequest,
+        Operation::Read => Fault::Delay(REQUEST_TIMEOUT - millis(1)),
+        _ => Fault::None,
+    });
+    let start = Instant::now();
+    let error = node.register("one").read().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    assert!(start.elapsed() <= REQUEST_TIMEOUT + millis(2), "{:?}", start.elapsed());
 }
 
 /// The caller goes in the very moment in which its acquisition is granted: by the enqueue, or by a look after a wait.
@@ -181,10 +265,34 @@ async fn a_renewal_counts_from_its_sending() {
         Operation::CloseSession => Fault::LoseRequest,
         _ => Fault::None,
     });
-    let start = tokio::time::Instant::now();
+    let start = Instant::now();
     assert_eq!(guard.lost().await, LossReason::DeadlinePassed);
     assert!(start.elapsed() > TTL, "renewed once: {:?}", start.elapsed());
     assert_eq!(entries(&service), 1, "the service still has the entry");
+}
+
+/// The driver does not come to run between the enqueue's application and its reply, for longer than the session lives: the reply is there
+/// before anybody has told of the loss.
+#[test]
+fn a_grant_after_a_blocked_driver_is_not_born_stale() {
+    let driver = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let service = MemoryService::new();
+    let builder = Coordinator::builder(service.backend()).ttl(millis(200)).runtime(driver.handle().clone());
+    driver.block_on(async {
+        let node = builder.connect().await.unwrap();
+        let (first, enqueues) = (session(&node), AtomicU64::new(0));
+        service.on_call(move |call| match call.operation {
+            Operation::Enqueue if enqueues.fetch_add(1, Ordering::SeqCst) == 0 => {
+                tokio::spawn(async { std::thread::sleep(millis(300)) });
+                Fault::DelayReply(millis(1))
+            }
+            _ => Fault::None,
+        });
+        let guard = node.mutex("one").lock().await.unwrap();
+        assert!(guard.is_held(), "granted, and lost already");
+        assert_ne!(session(&node), first, "in a session that lives");
+        assert_eq!(entries(&service), 1);
+    });
 }
 
 /// Work that ends when the deadline has passed, and nobody has been told yet, was not done under the lock.
