@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use leasehold::memory::{Fault, MemoryService, Operation};
-use leasehold::{Coordinator, CoordinatorBuilder, ErrorKind, Leadership, LeadershipTicket, LossReason};
+use leasehold::{
+    Coordinator, CoordinatorBuilder, ErrorKind, Leadership, LeadershipTicket, LossReason, Recipe,
+};
 use leasehold_core::{KeyPath, Kind, Namespace};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep, timeout};
@@ -127,6 +129,29 @@ async fn a_leader_that_vanishes_between_two_looks_is_no_error() {
             standing.await.unwrap().resign().await.unwrap();
         }
     }
+}
+
+/// Somebody asks the leader to give up between the look of a resumption and its write: that is not written over.
+#[tokio::test(start_paused = true)]
+async fn a_resumption_overwrites_nobody() {
+    let service = MemoryService::with_tokio_time();
+    let (_older, _leads, ticket, newer) = restarted(&service).await;
+    let admin = node(&service).await;
+    let session = newer.status().borrow().session.clone();
+    let publications = AtomicU64::new(0);
+    service.on_call(move |call| match call.operation {
+        Operation::Publish if call.session == session && publications.fetch_add(1, Ordering::SeqCst) == 0 => {
+            Fault::Delay(Duration::from_secs(1))
+        }
+        _ => Fault::None,
+    });
+    let resuming = tokio::spawn(async move { newer.election("one").resume(&ticket).await.unwrap() });
+    sleep(Duration::from_millis(500)).await;
+    assert!(admin.admin().ask_to_release(Recipe::Election, "one", "a test").await.unwrap() > 0);
+    let resumed = resuming.await.unwrap();
+    let asked = timeout(Duration::from_secs(1), resumed.asked_to_release()).await;
+    assert_eq!(asked.as_deref(), Ok("a test"));
+    assert!(resumed.is_held());
 }
 
 /// A caller that is gone leaves no entry without an owner, wherever the resumption stands.
