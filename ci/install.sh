@@ -18,6 +18,7 @@ need etcd-server command -v "${LEASEHOLD_ETCD_BIN:-etcd}"
 need redis-server command -v "${LEASEHOLD_REDIS_BIN:-redis-server}"
 need etcd-client command -v etcdctl
 need ca-certificates test -e /etc/ssl/certs/ca-certificates.crt
+need patch command -v patch
 need shellcheck command -v shellcheck
 need sqlite3 command -v sqlite3
 need default-jre-headless command -v "${LEASEHOLD_JAVA_BIN:-java}"

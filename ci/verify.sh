@@ -116,6 +116,7 @@ step 'clippy' cargo clippy --locked --workspace --all-targets --all-features -- 
 step 'features one by one' features_one_by_one
 step 'documentation' env RUSTDOCFLAGS='--deny warnings' cargo doc --locked --workspace --all-features --no-deps
 step 'tests' tests
+step 'mutants' ci/mutants.sh
 step 'examples' ci/examples.sh
 step 'model' ci/model.sh
 

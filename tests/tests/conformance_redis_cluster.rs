@@ -20,6 +20,6 @@ async fn cluster() -> Arc<dyn World> {
 }
 
 fn main() -> ExitCode {
-    let nowhere = "127.0.0.1:1".to_owned();
-    leasehold_testkit::conformance::main(&connect(&[(nowhere.clone(), nowhere)]), cluster)
+    let nowhere = RedisAddress { told: "127.0.0.1:1".into(), at: "127.0.0.1:1".into() };
+    leasehold_testkit::conformance::main(&connect(&[nowhere]), cluster)
 }

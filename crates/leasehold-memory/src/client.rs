@@ -22,7 +22,7 @@ use leasehold_core::{AttemptId, BackendError, BackendErrorKind, KeyPath, Livenes
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use crate::error::{indeterminate, session_lost, unavailable};
+use crate::error::{denied, indeterminate, session_lost, unavailable};
 use crate::fault::{Call, Fault, Operation};
 use crate::link::Link;
 use crate::service::Service;
@@ -86,6 +86,7 @@ impl Client {
         match self.fault(site) {
             Fault::None => self.send(operation, apply).await,
             Fault::Refuse => Err(unavailable(operation)),
+            Fault::Deny => Err(denied(operation)),
             Fault::Delay(time) => self.exchange(operation, time, apply).await,
             Fault::LoseRequest => Err(indeterminate(operation)),
             Fault::LoseReply => match self.send(operation, apply).await {
@@ -128,6 +129,7 @@ impl Client {
                 return self.delay_reply(operation, time, answer).await;
             }
             Fault::Refuse => return Err(unavailable(operation)),
+            Fault::Deny => return Err(denied(operation)),
             Fault::LoseRequest | Fault::LoseReply | Fault::DeliverLate(_) => {
                 return Err(indeterminate(operation));
             }
@@ -239,8 +241,10 @@ impl Client {
     ) -> Result<(), BackendError> {
         tokio::task::coop::consume_budget().await;
         let fault = self.fault(site);
-        if fault == Fault::Refuse {
-            return Ok(());
+        match fault {
+            Fault::Refuse => return Ok(()),
+            Fault::Deny => return Err(denied(site.operation)),
+            _ => {}
         }
         tokio::select! {
             biased;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use leasehold_core::{ErrorKind, LossReason};
+use leasehold_core::{ErrorKind, LossReason, State};
 use tokio::time::{Instant, sleep};
 
 use crate::contract::World;
@@ -23,6 +23,27 @@ pub(super) async fn a_short_cut_while_waiting(world: Arc<dyn World>) {
     let next = soon("the wait survived", waiting).await.expect("no panic").expect("locked");
     next.release().await.expect("released");
     scene.nothing_is_left().await;
+}
+
+/// Who comes while the session is in doubt is served when it is not any more.
+pub(super) async fn asked_for_during_a_cut(world: Arc<dyn World>) {
+    let scene = Scene::new(&world);
+    let node = scene.node().await;
+    let mut status = node.status();
+    world.cut().await;
+    soon("the trouble is noticed", status.wait_for(|status| status.state != State::Live))
+        .await
+        .expect("told");
+    let mutex = node.mutex("one");
+    let locking = tokio::spawn(async move { mutex.lock().await });
+    let tried = node.mutex("two").try_lock_for(world.ttl() / 20).await.expect_err("nobody answers");
+    assert_eq!(tried.kind(), ErrorKind::Unavailable, "{tried}");
+    assert!(!locking.is_finished());
+    world.heal().await;
+    let guard = soon("granted after the cut", locking).await.expect("no panic").expect("locked");
+    guard.release().await.expect("released");
+    // A session that was lost in the cut goes by itself.
+    scene.nothing_is_left_of(&node).await;
 }
 
 pub(super) async fn a_long_cut_loses_and_recovers(world: Arc<dyn World>) {

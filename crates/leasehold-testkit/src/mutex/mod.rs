@@ -17,7 +17,7 @@
 //! | `out_of_time_while_waiting` | 11: a time-out leaves no entry; one budget in all |
 //! | `out_of_time_racing_the_grant` | 12: time-out or cancellation racing the grant |
 //! | `data_of_strangers_is_ignored` | 13: foreign keys and nodes |
-//! | `a_long_cut_loses_and_recovers` | 14: suspended and reconnected, nobody is stuck |
+//! | `a_long_cut_loses_and_recovers`, `asked_for_during_a_cut` | 14: suspended and reconnected, nobody is stuck |
 //! | `a_restart_while_waiting` | 15: the server is killed while clients wait |
 //! | `a_lost_session_is_told_and_hands_over` | 16: the session ends under a holder |
 //! | `tokens_rise_over_every_handover` | 17: the parent is removed and tokens still grow; 34: tokens rise over every kind of handover |
@@ -98,6 +98,7 @@ table! {
     cancel::dropped_at_every_poll
     cancel::work_is_dropped_with_its_caller
     faults::a_short_cut_while_waiting
+    faults::asked_for_during_a_cut
     faults::a_long_cut_loses_and_recovers
     faults::a_restart_while_waiting
     faults::a_release_into_a_cut
