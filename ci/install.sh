@@ -19,6 +19,7 @@ need redis-server command -v "${LEASEHOLD_REDIS_BIN:-redis-server}"
 need etcd-client command -v etcdctl
 need shellcheck command -v shellcheck
 need sqlite3 command -v sqlite3
+need python3-venv "${LEASEHOLD_PYTHON_BIN:-python3}" -c "import ensurepip, venv"
 need default-jre-headless command -v "${LEASEHOLD_JAVA_BIN:-java}"
 if [ -z "${LEASEHOLD_ZOOKEEPER_CLASSPATH:-}" ]; then
     need zookeeper test -e /usr/share/java/zookeeper.jar

@@ -20,10 +20,10 @@ use crate::scripts;
 use crate::session::{Core, RedisSession, opened};
 
 /// Of a smaller one, the local deadline's margin and a round trip would leave too little.
-const MIN_TTL: Duration = Duration::from_millis(100);
+pub(crate) const MIN_TTL: Duration = Duration::from_millis(100);
 
 /// Beyond it (a year), sums of times would not be exact in the scripts.
-const MAX_TTL: Duration = Duration::from_secs(366 * 24 * 3600);
+pub(crate) const MAX_TTL: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// A way to one Redis server. Cheap to clone.
 ///

@@ -79,9 +79,11 @@ mod renewal;
 mod report;
 mod scripts;
 mod session;
+mod shared_key;
 mod waiters;
 mod watchman;
 
 pub use backend::RedisBackend;
 pub use config::RedisConfig;
 pub use report::RedisReport;
+pub use shared_key::{SharedKeyGuard, SharedKeyLock, SharedKeys, SharedKeysBuilder};

@@ -15,7 +15,7 @@
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex as StdMutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use leasehold_core::{BackendError, BackendErrorKind};
@@ -67,6 +67,8 @@ pub(crate) struct Link {
     config: RedisConfig,
     connect_timeout: Duration,
     request_timeout: Duration,
+    /// The password is given before, by us.
+    introduction: RedisConnectionInfo,
     current: StdMutex<Option<Connection>>,
     /// How many connections were made.
     made: Mutex<u64>,
@@ -75,8 +77,15 @@ pub(crate) struct Link {
 impl Link {
     /// Connects to nothing yet.
     pub(crate) fn new(config: RedisConfig, connect_timeout: Duration, request_timeout: Duration) -> Self {
+        let introduction = RedisConnectionInfo::default().set_skip_set_lib_name();
         let (current, made) = (StdMutex::default(), Mutex::default());
-        Self { config, connect_timeout, request_timeout, current, made }
+        Self { config, connect_timeout, request_timeout, introduction, current, made }
+    }
+
+    /// The same in another of the server's databases than the first.
+    pub(crate) fn in_database(mut self, number: u32) -> Self {
+        self.introduction = self.introduction.set_db(number.into());
+        self
     }
 
     pub(crate) fn endpoint(&self) -> &str {
@@ -138,7 +147,7 @@ impl Link {
         const WHAT: &str = "subscription";
         let connected = timeout(self.connect_timeout, async {
             let stream = self.dial(WHAT).await?;
-            PubSub::new(&CONNECTION_INFO, stream)
+            PubSub::new(&self.introduction, stream)
                 .await
                 .map_err(|error| backend_error(WHAT, self.endpoint(), error, Effect::Read))
         });
@@ -204,7 +213,7 @@ impl Link {
         let connected = timeout(self.connect_timeout, async {
             let stream = self.dial(what).await?;
             let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
-            MultiplexedConnection::new_with_config(&CONNECTION_INFO, stream, config)
+            MultiplexedConnection::new_with_config(&self.introduction, stream, config)
                 .await
                 .map_err(|error| backend_error(what, self.endpoint(), error, Effect::Read))
         });
@@ -297,10 +306,6 @@ fn type_of(key: &str) -> &'static str {
         _ => "string",
     }
 }
-
-/// The password was given already, and there is one database.
-static CONNECTION_INFO: LazyLock<RedisConnectionInfo> =
-    LazyLock::new(|| RedisConnectionInfo::default().set_skip_set_lib_name());
 
 async fn request(client: &mut MultiplexedConnection, command: &Cmd) -> Result<Value, RedisError> {
     client.req_packed_command(command).await.and_then(Value::extract_error)
