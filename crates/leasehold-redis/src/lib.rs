@@ -61,6 +61,11 @@
 //! timer a session; whoever finds it removes what it had, and tells the others.
 //!
 //! A session's end, and its renewal, are atomic over all shards; a value is at most 1 MiB.
+//!
+//! # A key that is shared with Python
+//!
+//! [`SharedKeys`] are something else than all that: locks that are one key each, as redis-py's `Lock` makes them, for an
+//! application whose other half is written in Python. They have no session, no queue and no fencing token.
 
 mod backend;
 mod config;
