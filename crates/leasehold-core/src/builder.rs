@@ -178,10 +178,7 @@ impl CoordinatorBuilder {
         }
         let driver = match self.runtime {
             Some(handle) => Driver::on(handle),
-            None => Driver::own().map_err(|error| {
-                Error::new(ErrorKind::DriverGone, "connect", "the driver's thread could not be started")
-                    .with_source(error)
-            })?,
+            None => Driver::own()?,
         };
         let (slot, slots) = watch::channel(Slot::default());
         let (commands, received) = mpsc::unbounded_channel();

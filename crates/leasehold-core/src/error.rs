@@ -69,7 +69,7 @@ impl Error {
         Self { kind, operation, detail: detail.into(), name: None, backend: None, loss: None, source: None }
     }
 
-    /// An error with a backend's error behind it, whose kind and message it has.
+    /// An error with a backend's error behind it, of the kind that it has for an application.
     pub fn from_backend(operation: &'static str, error: Arc<BackendError>) -> Self {
         let kind = match error.kind() {
             BackendErrorKind::Unavailable => ErrorKind::Unavailable,
@@ -89,7 +89,8 @@ impl Error {
         Self { source: Some(error), ..Self::new(kind, operation, detail) }
     }
 
-    pub(crate) fn lost(operation: &'static str, reason: LossReason) -> Self {
+    /// What `operation` answers if what it needs is held no longer.
+    pub fn lost(operation: &'static str, reason: LossReason) -> Self {
         Self { loss: Some(reason), ..Self::new(ErrorKind::Lost, operation, reason.to_string()) }
     }
 

@@ -79,6 +79,7 @@ pub use contenders::{Contender, Contenders};
 pub use coordinator::{Coordinator, ShutdownError};
 pub use counter::Counter;
 pub use double_barrier::{DoubleBarrier, Inside};
+pub use driver::driver_runtime;
 pub use election::{
     Candidate, Election, Leader, LeaderStream, Leadership, LeadershipTicket, ParseTicketError,
 };

@@ -23,10 +23,10 @@ use crate::session::{Core, RedisSession, opened};
 use crate::topology::Topology;
 
 /// Of a smaller one, the local deadline's margin and a round trip would leave too little.
-const MIN_TTL: Duration = Duration::from_millis(100);
+pub(crate) const MIN_TTL: Duration = Duration::from_millis(100);
 
 /// Beyond it (a year), sums of times would not be exact in the scripts.
-const MAX_TTL: Duration = Duration::from_secs(366 * 24 * 3600);
+pub(crate) const MAX_TTL: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// A way to Redis: to one server, to the primary that sentinels watch, or to a cluster. Cheap to clone.
 ///

@@ -6,7 +6,6 @@
 //! drops. Nothing here has a limit of its own; whoever calls has one, and dropping a future closes the socket.
 
 use std::io;
-use std::sync::LazyLock;
 
 use leasehold_core::BackendError;
 use redis::aio::{ConnectionLike, MultiplexedConnection, PubSub};
@@ -23,9 +22,10 @@ use crate::tls;
 /// The longest line that is read before the client takes over.
 const LONGEST_LINE: u64 = 4096;
 
-/// The password was given already, and there is one database.
-static CONNECTION_INFO: LazyLock<RedisConnectionInfo> =
-    LazyLock::new(|| RedisConnectionInfo::default().set_skip_set_lib_name());
+/// What a connection begins with: the password was given already.
+fn introduction(database: u32) -> RedisConnectionInfo {
+    RedisConnectionInfo::default().set_skip_set_lib_name().set_db(database.into())
+}
 
 /// A connection that takes any number of requests at once, until its task ends.
 pub(crate) struct Opened {
@@ -52,6 +52,8 @@ impl Drop for AbortOnDrop {
 #[derive(Clone)]
 pub(crate) struct Dialer {
     config: RedisConfig,
+    /// The number of the database that the keys are in.
+    database: u32,
     #[cfg(feature = "tls")]
     tls: Option<tls::Handshake>,
 }
@@ -69,12 +71,18 @@ impl Dialer {
         Ok(Self {
             #[cfg(feature = "tls")]
             tls: config.secured().map(tls::Handshake::new).transpose()?,
+            database: 0,
             config,
         })
     }
 
     pub(crate) fn config(&self) -> &RedisConfig {
         &self.config
+    }
+
+    /// As this one, for another of the servers' databases than the first.
+    pub(crate) fn in_database(self, number: u32) -> Self {
+        Self { database: number, ..self }
     }
 
     /// As this one, for one of its servers.
@@ -84,13 +92,13 @@ impl Dialer {
 
     /// Opens a connection to the server that is said to be there.
     pub(crate) async fn open(&self, what: &str, endpoint: &str) -> Result<Opened, BackendError> {
-        self.open_as(self.config.credentials(), what, endpoint).await
+        self.open_as(self.config.credentials(), self.database, what, endpoint).await
     }
 
     /// Opens a connection for subscriptions.
     pub(crate) async fn open_subscriber(&self, what: &str, endpoint: &str) -> Result<PubSub, BackendError> {
         let stream = self.dial(self.config.credentials(), what, endpoint).await?;
-        let connected = PubSub::new(&CONNECTION_INFO, stream).await;
+        let connected = PubSub::new(&introduction(self.database), stream).await;
         connected.map_err(|error| backend_error(what, endpoint, error, Effect::Read))
     }
 
@@ -102,15 +110,22 @@ impl Dialer {
         endpoint: &str,
         question: &Cmd,
     ) -> Result<Value, BackendError> {
-        let mut opened = self.open_as(user, what, endpoint).await?;
+        let mut opened = self.open_as(user, 0, what, endpoint).await?;
         let answer = request(&mut opened.client, question).await;
         answer.map_err(|error| backend_error(what, endpoint, error, Effect::Read))
     }
 
-    async fn open_as(&self, user: Option<&User>, what: &str, endpoint: &str) -> Result<Opened, BackendError> {
+    async fn open_as(
+        &self,
+        user: Option<&User>,
+        database: u32,
+        what: &str,
+        endpoint: &str,
+    ) -> Result<Opened, BackendError> {
         let stream = self.dial(user, what, endpoint).await?;
         let settings = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
-        let connected = MultiplexedConnection::new_with_config(&CONNECTION_INFO, stream, settings).await;
+        let connected =
+            MultiplexedConnection::new_with_config(&introduction(database), stream, settings).await;
         let (client, task) = connected.map_err(|error| backend_error(what, endpoint, error, Effect::Read))?;
         Ok(Opened { client, task: AbortOnDrop(tokio::spawn(task)) })
     }

@@ -116,6 +116,9 @@ impl Meaning {
         if detail.starts_with("max number of clients") || detail.contains("SCRIPT KILL") {
             return Meaning::Refused(Kind::Unavailable);
         }
+        if detail.contains("DB index is out of range") {
+            return Meaning::RefusedHere(Kind::InvalidConfig);
+        }
         if detail.contains("AUTH") && detail.contains("password") {
             return Meaning::RefusedHere(Kind::Unauthenticated);
         }
@@ -269,6 +272,7 @@ mod tests {
                 Kind::Corrupt,
                 false,
             ),
+            (reply("ERR DB index is out of range"), Kind::InvalidConfig, Kind::InvalidConfig, true),
             (reply("ERR something else"), Kind::Corrupt, Kind::Corrupt, false),
             (reply("UNHEARD of"), Kind::Corrupt, Kind::Corrupt, false),
             (io(io::ErrorKind::ConnectionReset), Kind::Indeterminate, Kind::Unavailable, true),

@@ -108,6 +108,11 @@
 //! timer a session; whoever finds it removes what it had, and tells the others.
 //!
 //! A session's end, and its renewal, are atomic over all shards; a value is at most 1 MiB.
+//!
+//! # A key that is shared with Python
+//!
+//! [`SharedKeys`] are something else than all that: locks that are one key each, as redis-py's `Lock` makes them, for an
+//! application whose other half is written in Python. They have no session, no queue and no fencing token.
 
 mod backend;
 mod config;
@@ -131,6 +136,7 @@ mod report;
 mod scheme;
 mod scripts;
 mod session;
+mod shared_key;
 #[cfg(feature = "tls")]
 mod tls;
 mod topology;
@@ -140,5 +146,6 @@ pub use backend::RedisBackend;
 pub use config::RedisConfig;
 pub use report::RedisReport;
 pub use scheme::RedisScheme;
+pub use shared_key::{SharedKeyGuard, SharedKeyLock, SharedKeys, SharedKeysBuilder};
 #[cfg(feature = "tls")]
 pub use tls::RedisTls;

@@ -48,7 +48,7 @@ use crate::link::{Call, Link, Reply};
 use crate::mirror::{Means, QueueMirror, RegisterMirror};
 use crate::queue::RedisQueue;
 use crate::register;
-use crate::renewal;
+use crate::renewal::{self, RenewedSession};
 use crate::scripts;
 use crate::watchman::Watchman;
 
@@ -142,9 +142,10 @@ impl RedisSession {
         tokio::spawn(async move { stop.run_until_cancelled(departed::keep_away(&kept)).await });
         let (stop, renewed) = (closing.clone(), core.clone());
         tokio::spawn(async move {
+            let session = RenewedSession { core: &renewed, patience };
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = renewal::keep(&renewed, &renew_now, patience) => {}
+                () = renewal::keep(&session, &renewed.liveness, renewed.ttl, &renew_now) => {}
                 _ = renewed.liveness.lost() => {}
             }
             stop.cancel();

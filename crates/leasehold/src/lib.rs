@@ -70,10 +70,13 @@ pub mod zookeeper {
     pub use leasehold_zookeeper::{ZooKeeperBackend, ZooKeeperConfig};
 }
 
-/// The Redis backend, for applications that build it themselves or ask the server what it promises.
+/// The Redis backend, for applications that build it themselves, ask the server what it promises, or share a
+/// [key](redis::SharedKeyLock) with programs in Python.
 #[cfg(feature = "redis")]
 pub mod redis {
     #[cfg(feature = "redis-tls")]
     pub use leasehold_redis::RedisTls;
-    pub use leasehold_redis::{RedisBackend, RedisConfig, RedisReport};
+    pub use leasehold_redis::{
+        RedisBackend, RedisConfig, RedisReport, SharedKeyGuard, SharedKeyLock, SharedKeys, SharedKeysBuilder,
+    };
 }
