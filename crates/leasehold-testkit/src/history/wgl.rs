@@ -7,11 +7,13 @@
 //! pending operations that have taken effect in it. When an operation returns, each configuration is extended by pending operations in every
 //! order until that one has taken effect; those where it cannot are dropped. None left: no order explains it.
 //!
-//! Operations that never return stay pending for good. Two things keep them from doubling the configurations each:
+//! Operations that never return stay pending for good. Four things keep them from doubling the configurations each:
 //!
 //! - They are tried only before an operation that cannot take effect without them. If it can, then either it changes the state, and nothing
 //!   is left of what was before, or it does not, and the lost one may as well come after it. This is why operations of a [`Model`] must not
 //!   build on the state.
+//! - Of equal ones only the first is tried.
+//! - What can never take effect any more is forgotten, and so is what has taken effect in all configurations.
 //! - Of two configurations that differ only in that one took more lost operations than the other, only the latter is kept.
 //!
 //! Linear in the operations, times the configurations, of which there are the more the more operations overlap, and times the lost answers.
@@ -24,14 +26,19 @@ use std::hash::Hash;
 pub trait Model {
     /// What it is like.
     type State: Clone + Eq + Hash;
-    /// An operation with what it showed, if that is known.
-    type Operation;
+    /// An operation with what it showed, if that is known. Equal ones are interchangeable.
+    type Operation: PartialEq;
 
     /// What it is like in the beginning.
     fn initial(&self) -> Self::State;
 
     /// What it is like after the operation; `None` if the operation cannot show there what it showed.
     fn step(&self, state: &Self::State, operation: &Self::Operation) -> Option<Self::State>;
+
+    /// Whether the operation can take effect neither here nor ever after.
+    fn is_dead(&self, _state: &Self::State, _operation: &Self::Operation) -> bool {
+        false
+    }
 }
 
 /// An operation and when it was pending; two points never compare equal.
@@ -127,7 +134,7 @@ pub fn linearizable<M: Model>(
             return Linearizability::Broken { operation: place };
         }
         pending.remove(&place);
-        configurations = reached;
+        configurations = settled(model, operations, &mut pending, reached);
     }
     Linearizability::Holds
 }
@@ -183,6 +190,32 @@ fn returned<M: Model>(
     Some(reached.into_iter().collect())
 }
 
+/// The same without what can play no part any more: of a lost operation that is dead it does not matter whether it took effect, and one
+/// that took effect or is dead in all configurations is pending no longer.
+fn settled<M: Model>(
+    model: &M,
+    operations: &[Pending<M::Operation>],
+    pending: &mut BTreeSet<usize>,
+    mut configurations: Vec<Configuration<M::State>>,
+) -> Vec<Configuration<M::State>> {
+    let is_dead = |state: &M::State, place: usize| model.is_dead(state, &operations[place].operation);
+    for Configuration { state, lost, .. } in &mut configurations {
+        lost.retain(|place| !is_dead(state, *place));
+    }
+    let over = |place: &usize| {
+        operations[*place].end.is_none()
+            && configurations.iter().all(|c| c.lost.contains(place) || is_dead(&c.state, *place))
+    };
+    let over: BTreeSet<usize> = pending.iter().copied().filter(over).collect();
+    pending.retain(|place| !over.contains(place));
+    let mut kept = Configurations::new();
+    for mut configuration in configurations {
+        configuration.lost.retain(|place| !over.contains(place));
+        kept.admit(&configuration);
+    }
+    kept.into_iter().collect()
+}
+
 /// What lost operations can make of a configuration, up to about so many.
 fn with_lost<M: Model>(
     model: &M,
@@ -201,7 +234,13 @@ fn with_lost<M: Model>(
     let mut found = Vec::new();
     // What can be done at once is not worth doing after another lost one, of which it would leave nothing.
     let mut later = Vec::new();
+    // Of equal ones it does not matter which.
+    let mut distinct: Vec<usize> = Vec::new();
     for place in lost.iter().filter(|place| !configuration.lost.contains(place)) {
+        if distinct.iter().any(|other| operations[*other].operation == operations[*place].operation) {
+            continue;
+        }
+        distinct.push(*place);
         match with(configuration, *place) {
             Some(next) => found.extend(seen.admit(&next).then_some(next)),
             None => later.push(*place),

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use fastrand::Rng;
-use leasehold_testkit::history::{Call, Event, History, Kind, Outcome, Removal, STALE, What};
+use leasehold_testkit::history::{Call, Event, History, Kind, Outcome, STALE, What};
 
 use crate::generator::{Use, generate};
-use crate::script::{checker, token};
+use crate::script::{X, checker, token};
 
 /// Breaks a history, if it has a place for it.
 type Break = fn(&mut Vec<Event>, &mut Rng) -> Option<()>;
@@ -155,7 +155,15 @@ const BREAKS: &[(&str, Kind, Break)] = &[
             .find(|index| matches!(events[*index].what, What::Invoke { call: Call::Release { .. }, .. }))?;
         // Only if it was asked for before, and follows that release.
         let begin = begins(events, other)?;
+        if !is_exclusive(&events[begin]) {
+            return None;
+        }
+        // Nor has anybody just woken, who would be excused.
+        let recent = events.partition_point(|event| event.at + 60_000_000 < events[release].at);
         let between = &events[release..other];
+        if events[recent..release].iter().any(is_pause) {
+            return None;
+        }
         if begin > release || between.iter().any(|event| granted(event).is_some() || is_pause(event)) {
             return None;
         }
@@ -171,14 +179,7 @@ const BREAKS: &[(&str, Kind, Break)] = &[
         let made = (begin..other).find(|index| {
             matches!(&events[*index].what, What::EntryCreated { order: created, .. } if *created == order)
         })?;
-        let holders = events[..gone].iter().filter(|event| granted(event).is_some()).count();
-        let ended = events[..gone].iter().filter(|event| ended(event)).count();
-        // Nobody else's grant comes between, and what went made room.
-        if made > gone
-            || holders == 0
-            || ended > holders
-            || events[gone..other].iter().any(|e| granted(e).is_some())
-        {
+        if !is_exclusive(&events[begin]) || made > gone {
             return None;
         }
         let What::EntryRemoved { entry, .. } = &events[gone].what else { return None };
@@ -355,12 +356,13 @@ fn operation(event: &Event) -> Option<(String, u64)> {
     }
 }
 
-fn is_pause(event: &Event) -> bool {
-    matches!(event.what, What::Paused { .. } | What::Resumed { .. })
+/// One that needs room which nobody but the last of the others makes.
+fn is_exclusive(event: &Event) -> bool {
+    matches!(event.what, What::Invoke { call: Call::Acquire { mode: X, .. }, .. })
 }
 
-fn ended(event: &Event) -> bool {
-    matches!(event.what, What::EntryRemoved { why: Removal::Withdrawn | Removal::Expired, .. })
+fn is_pause(event: &Event) -> bool {
+    matches!(event.what, What::Paused { .. } | What::Resumed { .. })
 }
 
 fn shows(event: &Event) -> Option<(u64, u64)> {
