@@ -194,6 +194,9 @@ const BREAKS: &[(&str, Kind, Break)] = &[
             let (Some(token), Some(begin)) = (granted(&events[index]), begins(events, index)) else {
                 return false;
             };
+            if !is_exclusive(&events[begin]) {
+                return false;
+            }
             let made = (begin..index).find(
                 |at| matches!(events[*at].what, What::EntryCreated { order, .. } if order == token.order()),
             );
