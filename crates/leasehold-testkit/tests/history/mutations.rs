@@ -221,7 +221,11 @@ const BREAKS: &[(&str, Kind, Break)] = &[
     }),
     ("a loss is not told", Kind::LossNotSignalled, |events, rng| {
         let lost = pick(events, rng, |events, index| {
-            matches!(events[index].what, What::Lost { .. }) && index + 60 < events.len()
+            // Who is paused again has more time to be told.
+            let again = |event: &Event| matches!(&event.what, What::Paused { whom } if *whom == events[index].process);
+            matches!(events[index].what, What::Lost { .. })
+                && index + 60 < events.len()
+                && !events[index..].iter().any(again)
         })?;
         events.remove(lost);
         Some(())

@@ -5,7 +5,9 @@ use leasehold_testkit::history::{Call, Checker, History, Outcome, Removal, What}
 
 use crate::script::{P, S, Script, X, checker};
 
-fn assert_accepted(cases: &[(&str, fn(&mut Script))]) {
+type Case = (&'static str, fn(&mut Script));
+
+fn assert_accepted(cases: &[Case]) {
     for (name, write) in cases {
         let mut script = Script::default();
         write(&mut script);
