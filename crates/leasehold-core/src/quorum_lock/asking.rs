@@ -6,12 +6,13 @@
 //! guards so that whoever runs out of time can say why. It is owned by the caller's future; a new round begins with nothing held and
 //! nothing known.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_util::future::{BoxFuture, FutureExt};
+use futures_util::future::{BoxFuture, FutureExt, select_all};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -50,6 +51,13 @@ enum Answer {
     Granted,
     Busy,
     Failed(Error),
+}
+
+impl Answer {
+    /// Whether the member is there, whatever it said.
+    fn is_an_answer(&self) -> bool {
+        matches!(self, Answer::Granted | Answer::Busy)
+    }
 }
 
 pub(super) struct Asking<'a> {
@@ -95,21 +103,30 @@ impl<'a> Asking<'a> {
         }
     }
 
-    /// Takes the members that have answered one after the other, waiting for each, until a majority is held or none is left to wait for.
+    /// Takes the members that have answered one after the other, waiting for each, until a majority is held or none can come of it any more.
     ///
     /// What was taken all at once is given back first, in the background: the own entries are merely the first ones to wait for.
     pub(super) async fn in_order(&mut self) {
         self.let_go();
-        for at in 0..self.answers.len() {
-            if !matches!(self.answers[at], Answer::Granted | Answer::Busy) {
-                continue;
-            }
-            let granted = tokio::select! {
-                biased;
-                (_, granted) = Question::new(self.lock, at, self.operation, Patience::Forever) => granted,
-                () = self.lock.members[at].silent(self.lock.member_timeout) => {
-                    self.answers[at] = Answer::None;
-                    continue;
+        let mut order: VecDeque<_> =
+            (0..self.answers.len()).filter(|at| self.answers[*at].is_an_answer()).collect();
+        while let Some(at) = order.pop_front() {
+            let granted = Question::new(self.lock, at, self.operation, Patience::Forever);
+            let silent = self.lock.members[at].silent(self.lock.member_timeout);
+            tokio::pin!(granted, silent);
+            let granted = loop {
+                if !self.can_have_majority(order.len() + 1) {
+                    return;
+                }
+                tokio::select! {
+                    biased;
+                    (_, granted) = &mut granted => break granted,
+                    () = &mut silent => {
+                        self.answers[at] = Answer::None;
+                        break Ok(None);
+                    }
+                    // What is lost is not taken anew, which would break the order.
+                    () = any_lost(&self.taken) => {}
                 }
             };
             match granted {
@@ -136,7 +153,7 @@ impl<'a> Asking<'a> {
 
     /// How many members have answered.
     pub(super) fn answered(&self) -> usize {
-        self.count(|answer| matches!(answer, Answer::Granted | Answer::Busy))
+        self.count(Answer::is_an_answer)
     }
 
     /// Gives back what was taken, and waits for that as long as a member may take to answer.
@@ -212,9 +229,21 @@ impl<'a> Asking<'a> {
         self.answers.iter().filter(|answer| which(answer)).count()
     }
 
-    /// Whether so many are held, once those are left out that are lost by now.
     fn has_majority(&mut self) -> bool {
-        self.taken.retain(|(_, guard)| guard.held().is_held());
-        self.taken.len() >= self.lock.majority()
+        self.can_have_majority(0)
     }
+
+    /// Whether so many are held, once those are left out that are lost by now, with so many more.
+    fn can_have_majority(&mut self, more: usize) -> bool {
+        self.taken.retain(|(_, guard)| guard.held().is_held());
+        self.taken.len() + more >= self.lock.majority()
+    }
+}
+
+/// Resolves when one of these is held no longer.
+async fn any_lost(taken: &[(usize, HeldGuard)]) {
+    if taken.is_empty() {
+        return std::future::pending().await;
+    }
+    select_all(taken.iter().map(|(_, guard)| guard.held().lost().boxed())).await;
 }

@@ -130,9 +130,9 @@ impl Keeper {
 
     /// A member's coordinator shuts down: gives the member up, or if it is needed asks the work to stop.
     fn part_with(&mut self, at: usize) {
-        let stays =
-            |guard: &&HeldGuard| guard.held().is_held() && !guard.held().cancellation_token().is_cancelled();
-        if self.taken.iter().flatten().filter(stays).count() >= self.lock.majority() {
+        let others = self.taken.iter().enumerate().filter(|(other, _)| *other != at);
+        let held = others.filter(|(_, guard)| guard.as_ref().is_some_and(|guard| guard.held().is_held()));
+        if held.count() >= self.lock.majority() {
             self.taken[at] = None;
             return;
         }
