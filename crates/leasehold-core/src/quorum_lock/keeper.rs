@@ -79,7 +79,7 @@ impl Keeper {
             }
         }
         keeper.taken = taken;
-        to_ask.into_iter().for_each(|at| keeper.ask(at, None));
+        to_ask.into_iter().for_each(|at| keeper.ask(at, Duration::ZERO));
         keeper
     }
 
@@ -102,26 +102,33 @@ impl Keeper {
                     self.events.push(end(at, held));
                 }
             }
-            Event::Asked(at, Ok(None)) => self.ask(at, None),
-            Event::Asked(_, Err(error)) if error.kind() == ErrorKind::Closed => {}
-            Event::Asked(at, Err(error)) => self.ask(at, Some(error)),
+            Event::Asked(at, Ok(None)) => self.ask(at, Duration::ZERO),
+            Event::Asked(at, Err(error)) => match error.kind() {
+                ErrorKind::Closed => {}
+                _ if error.is_retryable() => self.ask(at, Duration::ZERO),
+                _ => self.ask(at, Backoff::new(REFUSED, REFUSED).next_delay()),
+            },
             Event::Ended(at, reason) => {
                 self.taken[at] = None;
-                let is_kept_away = matches!(reason, LossReason::ForceReleased | LossReason::ShutDown);
-                if self.state.look().is_none() && !is_kept_away {
-                    self.ask(at, None);
+                // Whatever the reason, so that a loss is told.
+                self.state.look();
+                if !matches!(reason, LossReason::ForceReleased | LossReason::ShutDown) {
+                    self.ask(at, Duration::ZERO);
                 }
             }
             Event::Unwanted(at) => self.part_with(at),
         }
     }
 
-    /// Asks a member, and waits in its queue; if it has just refused, after a while.
-    fn ask(&mut self, at: usize, refused: Option<Error>) {
+    /// Asks a member after that time, and waits in its queue, unless all is over.
+    fn ask(&mut self, at: usize, after: Duration) {
+        if self.state.look().is_some() {
+            return;
+        }
         let question = Question::new(&self.lock, at, "lock", Patience::Forever);
         let ask = async move {
-            if refused.is_some_and(|error| !error.is_retryable()) {
-                tokio::time::sleep(Backoff::new(REFUSED, REFUSED).next_delay()).await;
+            if !after.is_zero() {
+                tokio::time::sleep(after).await;
             }
             asked(question).await
         };
@@ -147,6 +154,8 @@ impl Keeper {
         self.events.clear();
         let taken = (self.taken.iter_mut().zip(&*self.lock.members))
             .filter_map(|(taken, member)| Some((member.label.clone(), taken.take()?)))
+            // What is lost by now, and was not heard of, has told so by itself.
+            .filter(|(_, guard)| guard.held().is_held())
             .collect();
         if let Some(report) = report {
             let spare = self.lock.members.len() - self.lock.majority();
