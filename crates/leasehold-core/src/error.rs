@@ -131,6 +131,17 @@ impl Error {
         matches!(self.kind, ErrorKind::Unavailable | ErrorKind::Lost)
     }
 
+    /// What went wrong, without what it was tried on.
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// The same in other words.
+    pub(crate) fn with_detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = detail.into();
+        self
+    }
+
     /// The name of the lock.
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()

@@ -10,6 +10,7 @@ use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -112,6 +113,16 @@ impl HeldState {
             (Some(reason), _) => Some(*reason),
             (None, Liveness::Lost(reason)) => Some(self.end(reason)),
             (None, _) => None,
+        }
+    }
+
+    /// How long it is held, if nothing is heard of the service any more.
+    pub(crate) fn rest(&self) -> Duration {
+        match (self.ended(), self.liveness.current()) {
+            (None, Liveness::Live { until } | Liveness::Suspect { until }) => {
+                until.saturating_since(self.liveness.clock().now())
+            }
+            _ => Duration::ZERO,
         }
     }
 

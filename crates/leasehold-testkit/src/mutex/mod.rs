@@ -35,7 +35,8 @@
 //! | `a_dead_waiter_does_not_stall_the_queue` | 33 |
 //!
 //! 29 (no permission) needs users and rights of the service's own kind and stands in the workspace's tests of each
-//! backend; 30 belongs to the quorum lock. Beyond the numbers: `a_holder_outlives_many_ttls`,
+//! backend; 30 (hanging and slow members of a quorum, and what failed acquisitions leave) is the quorum lock's, in `quorum_redis` and
+//! `quorum_lock` there. Beyond the numbers: `a_holder_outlives_many_ttls`,
 //! `a_release_wakes_one_waiter`, `a_blocked_application_keeps_its_locks`, and the coordinator's life: `a_shutdown_waits_for_the_work_and_hands_over`,
 //! `a_shutdown_does_not_take_locks_from_work_that_goes_on`, `the_last_handle_closes_the_session`,
 //! `dropped_outside_a_runtime`, `one_coordinator_serves_several_runtimes`, `the_status_follows_the_session`,
