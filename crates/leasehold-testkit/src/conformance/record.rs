@@ -8,6 +8,8 @@ use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The environment variable with the directory of the record.
 pub const RECORD: &str = "LEASEHOLD_RECORD";
@@ -80,7 +82,7 @@ impl Run {
     /// If it cannot be written: a record with holes would be none.
     pub fn write(&self) {
         let dir = directory();
-        let file = dir.join(format!("{}.tsv", std::process::id()));
+        let file = dir.join(file_name());
         let written = fs::create_dir_all(&dir)
             .and_then(|()| OpenOptions::new().append(true).create(true).open(&file))
             .and_then(|mut file| file.write_all(format!("{self}\n").as_bytes()));
@@ -88,6 +90,15 @@ impl Run {
             panic!("cannot record into {}: {error}", file.display());
         }
     }
+}
+
+/// That of this process: the names of files are in the order in which their processes began.
+fn file_name() -> &'static str {
+    static NAME: OnceLock<String> = OnceLock::new();
+    NAME.get_or_init(|| {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        format!("{:020}-{}.tsv", since.as_millis(), std::process::id())
+    })
 }
 
 /// Where the record is: [`RECORD`], or `conformance` in cargo's target directory.

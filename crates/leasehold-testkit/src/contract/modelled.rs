@@ -117,7 +117,9 @@ pub(super) async fn whatever_is_done_the_queue_is_as_the_model_says(world: Arc<d
             (8 | 9, Some(at)) => {
                 let entry = &mut model.entries[at];
                 let if_version = dice.one_of(&[None, Some(entry.version), Some(entry.version + 1)]);
-                let (mode, value) = (any_mode(&mut dice), Bytes::from(format!("changed in step {step}")));
+                // Whose entry it is not leaves the mode as it is.
+                let mode = if entry.seat == acting { any_mode(&mut dice) } else { entry.mode };
+                let value = Bytes::from(format!("changed in step {step}"));
                 let change = Publish { attempt: entry.attempt, mode, value: value.clone(), if_version };
                 match seat.try_publish(change).await.expect("a publication succeeds") {
                     Published::Done { version } => {
