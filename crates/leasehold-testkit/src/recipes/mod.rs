@@ -1,7 +1,7 @@
 //! The conformance suites of the recipes beside the mutex: what an application may rely on, over any backend.
 //!
 //! Each recipe has a module here with the table of its cases and what they prove; a case is a plain async function over a
-//! [`World`], which returns or panics. [`conformance`](crate::conformance) runs them.
+//! [`World`](crate::contract::World), which returns or panics. [`conformance`](crate::conformance) runs them.
 //!
 //! Which behaviours they prove is in the table of [`conformance`](crate::conformance#behaviours).
 
