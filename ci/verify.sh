@@ -102,9 +102,18 @@ shell_scripts() {
 tests() {
     local threads
     threads=$(($(nproc) * 3))
+    rm -rf "$LEASEHOLD_RECORD"
     cargo test --locked --workspace --all-features --no-fail-fast -- \
         --test-threads="$((threads > 12 ? 12 : threads))"
 }
+
+# Every behaviour ran over every backend, or there is a reason.
+what_ran_where() {
+    cargo run --quiet --locked --package leasehold-testkit --bin leasehold-conformance-table -- \
+        "$LEASEHOLD_RECORD" memory etcd zookeeper redis
+}
+
+export LEASEHOLD_RECORD="$PWD/target/conformance"
 
 step 'install' ci/install.sh
 step 'shell scripts' shell_scripts
@@ -116,6 +125,7 @@ step 'clippy' cargo clippy --locked --workspace --all-targets --all-features -- 
 step 'features one by one' features_one_by_one
 step 'documentation' env RUSTDOCFLAGS='--deny warnings' cargo doc --locked --workspace --all-features --no-deps
 step 'tests' tests
+step 'what ran where' what_ran_where
 step 'mutants' ci/mutants.sh
 step 'examples' ci/examples.sh
 step 'model' ci/model.sh

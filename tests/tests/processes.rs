@@ -1,5 +1,6 @@
 //! Worker processes that share one lock and one register, on real servers.
 
+use leasehold_testkit::conformance::cites;
 use leasehold_testkit::process::Worker;
 use leasehold_testkit::servers::{EtcdServer, RedisServer, ServerOptions, ZooKeeperServer};
 use leasehold_tests::FencedFile;
@@ -95,6 +96,7 @@ async fn etcd_increments_end_exact() {
 #[tokio::test]
 async fn etcd_increments_end_exact_with_one_killed_in_mid_hold() {
     let _turn = AT_ONCE.acquire().await;
+    let _cited = cites("etcd", &[22]);
     let server = EtcdServer::start(ServerOptions::default()).await;
     increments_end_exact_with_one_killed_in_mid_hold(&format!("etcd://{}?ttl=3s", server.endpoint())).await;
 }
@@ -109,6 +111,7 @@ async fn zookeeper_increments_end_exact() {
 #[tokio::test]
 async fn zookeeper_increments_end_exact_with_one_killed_in_mid_hold() {
     let _turn = AT_ONCE.acquire().await;
+    let _cited = cites("zookeeper", &[22]);
     let server = ZooKeeperServer::start(ServerOptions::default()).await;
     increments_end_exact_with_one_killed_in_mid_hold(&format!("zookeeper://{}?ttl=3s", server.endpoint()))
         .await;
@@ -124,6 +127,7 @@ async fn redis_increments_end_exact() {
 #[tokio::test]
 async fn redis_increments_end_exact_with_one_killed_in_mid_hold() {
     let _turn = AT_ONCE.acquire().await;
+    let _cited = cites("redis", &[22]);
     let server = RedisServer::start(ServerOptions::default()).await;
     increments_end_exact_with_one_killed_in_mid_hold(&format!("redis://{}?ttl=3s", server.endpoint())).await;
 }

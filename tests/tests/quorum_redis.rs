@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use leasehold::{Coordinator, ErrorKind, LossReason, QuorumHeld, QuorumLock};
+use leasehold_testkit::conformance::cites;
 use leasehold_testkit::proxy::Proxy;
 use leasehold_testkit::servers::{RedisServer, ServerOptions};
 use tokio::time::{Instant, sleep, timeout};
@@ -113,6 +114,7 @@ async fn a_dead_minority_is_borne() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hung_minority_is_given_up_on() {
+    let _cited = cites("redis", &[30]);
     for count in [3, 5] {
         let servers = servers(count).await;
         let (hung, alive) = servers.split_at(count / 2);
@@ -138,6 +140,7 @@ async fn a_hung_minority_is_given_up_on() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slow_members_count_against_it() {
+    let _cited = cites("redis", &[30]);
     let servers = servers(3).await;
     let proxies = join_all(servers.iter().map(|server| {
         let endpoint = server.endpoint();
@@ -170,6 +173,7 @@ async fn slow_members_count_against_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_majority_nothing_is_left() {
+    let _cited = cites("redis", &[30]);
     for count in [3, 5] {
         let servers = servers(count).await;
         let (hung, alive) = servers.split_at(count / 2 + 1);

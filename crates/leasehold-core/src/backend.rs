@@ -232,7 +232,8 @@ pub enum RegisterWritten {
 /// 5. `withdraw` removes exactly that attempt's entry, of whatever session. Withdrawn is final: with
 ///    [`Certainty::Ambiguous`], no enqueue of the attempt that is still on its way can create the entry afterwards.
 /// 6. `publish` changes mode or value in place: neither the position nor the token's order changes. The version of an entry is
-///    its order when it is created, and grows with every change.
+///    its order when it is created, and grows with every change. Into another session's entry the value is published, with the mode that it
+///    has; a service may refuse to change the mode too (`Unsupported`).
 /// 7. Foreign data beside the entries (keys or nodes that are not of our form) is ignored.
 /// 8. Dropping the future of an operation never leaves more behind than an ambiguous request.
 #[async_trait]

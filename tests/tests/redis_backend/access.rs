@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use leasehold_core::{AttemptIds, BackendErrorKind, Interest, LockBackend, OpenSession};
 use leasehold_redis::{RedisBackend, RedisConfig};
+use leasehold_testkit::conformance::cites;
 use leasehold_testkit::servers::RedisServer;
 
 use crate::fixture::*;
@@ -55,6 +56,7 @@ async fn a_server_that_never_answers() {
 
 #[tokio::test]
 async fn passwords() {
+    let _cited = cites("redis", &[29]);
     let server = server_with(&["--requirepass", "pass word"]).await;
     let config = RedisConfig::new(server.endpoint());
     assert_eq!(kind(try_open(config.clone()).await), BackendErrorKind::Unauthenticated);
@@ -108,6 +110,7 @@ async fn the_documented_rights_are_enough() {
 
 #[tokio::test]
 async fn what_is_not_allowed_is_said_and_leaves_nothing() {
+    let _cited = cites("redis", &[29]);
     let server = server().await;
     for missing in ["~{leasehold}:*", "+@scripting", "+@write", "+info", "+time"] {
         let config = user(&server, "app", &without(missing)).await;

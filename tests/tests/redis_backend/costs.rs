@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use leasehold_core::{AttemptIds, Certainty};
+use leasehold_testkit::conformance::cites;
 use leasehold_testkit::proxy::Proxy;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -31,6 +32,7 @@ async fn an_uncontended_lock_is_two_scripts() {
 
 #[tokio::test]
 async fn a_thousand_waiters_share_two_connections_and_one_subscription() {
+    let _cited = cites("redis", &[71]);
     const WAITERS: usize = 1_000;
     let server = server().await;
     let proxy = Proxy::start(&server.endpoint()).await;

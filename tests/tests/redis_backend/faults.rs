@@ -7,6 +7,7 @@ use leasehold_core::{
     Session,
 };
 use leasehold_redis::{RedisBackend, RedisConfig};
+use leasehold_testkit::conformance::cites;
 use leasehold_testkit::process::Worker;
 use leasehold_testkit::proxy::Proxy;
 use leasehold_tests::FencedFile;
@@ -88,6 +89,7 @@ async fn a_holder_that_is_killed_frees_its_lock_within_its_ttl() {
 
 #[tokio::test]
 async fn a_primary_that_became_a_replica_applies_nothing_and_is_left_until_it_is_promoted() {
+    let _cited = cites("redis", &[69]);
     let server = server().await;
     let (session, ids) =
         (open(&server.endpoint(), Duration::from_secs(10)).await, AttemptIds::new().unwrap());
@@ -129,6 +131,7 @@ async fn a_server_that_forgot_the_scripts_is_told_them_again() {
 
 #[tokio::test]
 async fn a_silent_connection_is_left_for_a_new_one() {
+    let _cited = cites("redis", &[67]);
     let server = server().await;
     let proxy = Proxy::start(&server.endpoint()).await;
     let session = open(&proxy.endpoint(), Duration::from_secs(6)).await;
@@ -157,6 +160,7 @@ async fn a_silent_connection_is_left_for_a_new_one() {
 
 #[tokio::test]
 async fn a_subscription_that_breaks_misses_nothing() {
+    let _cited = cites("redis", &[68]);
     let server = server().await;
     let (session, other) =
         (open(&server.endpoint(), LONG_TTL).await, open(&server.endpoint(), LONG_TTL).await);

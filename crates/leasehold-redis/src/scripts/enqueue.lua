@@ -54,7 +54,9 @@ if only_if_free then
                     return { 'busy' }
                 end
             else
-                taken = taken + tonumber(string.match(other.mode, '^p(%d+)of') or limit)
+                -- Whoever has another idea of what the queue is for takes all permits.
+                local theirs, of = string.match(other.mode, '^p(%d+)of(%d+)')
+                taken = taken + tonumber(of == limit and theirs or limit)
             end
         end
         if limit and taken > tonumber(limit) then

@@ -14,6 +14,7 @@ mod disturbances;
 mod enqueueing;
 mod leaving;
 mod memory_world;
+mod modelled;
 mod naming;
 mod publishing;
 mod registers;
@@ -23,29 +24,19 @@ mod stage;
 mod waiting;
 mod world;
 
-use std::sync::Arc;
-
-use futures::future::LocalBoxFuture;
-
 pub use memory_world::MemoryWorld;
 pub use world::World;
 
-/// One case of the suite.
-pub struct Case {
-    /// What it is called.
-    pub name: &'static str,
-    /// The clauses of the contract that it tests.
-    pub clauses: &'static str,
-    /// Runs it, on the thread of its caller; a failure is a panic.
-    pub run: fn(Arc<dyn World>) -> LocalBoxFuture<'static, ()>,
-}
+use crate::conformance::{Case, requirement};
 
 macro_rules! table {
-    ($($module:ident::$name:ident $clauses:literal)*) => {
+    ($($module:ident::$name:ident $clauses:literal $([$($requirement:tt)*])?)*) => {
         /// All cases.
         pub static CASES: &[Case] = &[$(Case {
             name: concat!(stringify!($module), "::", stringify!($name)),
             clauses: $clauses,
+            behaviours: &[],
+            requires: requirement!($($($requirement)*)?),
             run: |world| Box::pin($module::$name(world)),
         }),*];
     };
@@ -91,15 +82,16 @@ table! {
     sessions::a_cut_session_is_lost_here_before_it_is_there "Session 2"
     sessions::a_short_cut_is_survived "Session 2"
     sessions::an_opening_that_fails_says_so_in_time "LockBackend 2"
-    sessions::secrets_are_not_shown "LockBackend 4"
+    sessions::secrets_are_not_shown "LockBackend 4" [if resumable_sessions]
     sessions::every_operation_ends_in_time "LockBackend 3, Session 4"
-    resuming::a_resumed_session_keeps_its_entries_and_their_order "Session 4, Session 7, Queue 1"
-    resuming::an_older_incarnation_has_no_effect "Session 7"
-    resuming::a_resumed_session_s_entries_are_its_own "Session 7, Queue 5, Queue 6"
-    resuming::of_many_that_resume_one_is_left "Session 7"
-    resuming::a_resumption_that_is_refused_has_no_effect "Session 7, LockBackend 2"
-    resuming::an_older_incarnation_that_comes_back_is_told "Session 7"
-    resuming::a_session_outlives_the_process_that_had_it "Session 2, Session 7"
+    resuming::a_resumed_session_keeps_its_entries_and_their_order "Session 4, Session 7, Queue 1" [if resumable_sessions]
+    resuming::an_older_incarnation_has_no_effect "Session 7" [if resumable_sessions]
+    resuming::a_resumed_session_s_entries_are_its_own "Session 7, Queue 5, Queue 6" [if resumable_sessions]
+    resuming::of_many_that_resume_one_is_left "Session 7" [if resumable_sessions]
+    resuming::a_resumption_that_is_refused_has_no_effect "Session 7, LockBackend 2" [if resumable_sessions]
+    resuming::an_older_incarnation_that_comes_back_is_told "Session 7" [if resumable_sessions]
+    resuming::a_session_outlives_the_process_that_had_it "Session 2, Session 7" [if resumable_sessions]
+    resuming::what_cannot_be_resumed_is_refused "Session 7" [unless resumable_sessions]
     disturbances::a_change_during_a_cut_is_not_missed "Queue 4"
     disturbances::a_change_after_a_cut_is_not_missed "Queue 4"
     disturbances::an_entry_deleted_by_hand_is_noticed "Queue 1, Queue 4"
@@ -109,28 +101,10 @@ table! {
     disturbances::a_write_is_never_repeated "Session 6, LockBackend 3"
     registers::versions_begin_absent_and_grow "Session 5, Session 6"
     registers::one_of_many_writers_wins "Session 6"
-    registers::a_write_on_condition_of_an_entry "Session 6"
+    registers::a_write_on_condition_of_an_entry "Session 6" [if conditional_writes]
+    registers::a_condition_that_cannot_be_decided_is_refused "Session 6" [unless conditional_writes]
     registers::register_changed_reports_each_version "Session 5"
     registers::register_changed_survives_a_cut "Session 5"
     registers::a_register_outlives_its_session "Session 5"
-}
-
-#[cfg(test)]
-mod tests {
-    use super::CASES;
-
-    #[test]
-    fn every_clause_has_a_case() {
-        let cited: Vec<&str> = CASES.iter().flat_map(|case| case.clauses.split(", ")).collect();
-        let clauses = |of: &str, numbers: std::ops::RangeInclusive<u32>| {
-            numbers.map(|number| format!("{of} {number}")).collect::<Vec<_>>()
-        };
-        // The first clause of LockBackend is about who calls: it binds the engine.
-        let all =
-            [clauses("LockBackend", 2..=4), clauses("Session", 1..=7), clauses("Queue", 1..=8)].concat();
-        for clause in &all {
-            assert!(cited.contains(&clause.as_str()), "no case cites {clause}");
-        }
-        assert!(cited.iter().all(|clause| all.iter().any(|known| known == clause)), "an unknown clause");
-    }
+    modelled::whatever_is_done_the_queue_is_as_the_model_says "Queue 1, Queue 2, Queue 3, Queue 5, Queue 6, Session 1, Session 4"
 }

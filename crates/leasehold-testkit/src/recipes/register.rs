@@ -37,9 +37,9 @@ table! {
     one_of_many_writers_wins
     updates_under_contention_are_exact
     an_update_begins_again_or_gives_up
-    a_write_depends_on_a_lock
-    a_late_holder_writes_nothing
-    the_last_word_is_written_during_a_shutdown
+    a_write_depends_on_a_lock {if conditional_writes}
+    a_late_holder_writes_nothing {if conditional_writes}
+    the_last_word_is_written_during_a_shutdown {if conditional_writes}
     a_lost_reply_is_indeterminate
     changes_are_followed
     bad_names_and_values_are_refused

@@ -44,8 +44,9 @@ pub trait Program: Send + Sync + 'static {
     /// What the server is called in errors and file names.
     const NAME: &'static str;
 
-    /// The signal that ends it as suddenly as may be, `KILL` or `QUIT`. One that consists of several processes, of which only the first is
-    /// killed, may have to be asked.
+    /// The signal that ends it as suddenly as may be. One that consists of several processes, of which only the first would be killed,
+    /// may have to be asked: by a signal that it handles itself, since `INT` and `QUIT` are ignored otherwise. If it does not end
+    /// within ten seconds it is killed.
     const STOP: &'static str = "KILL";
 
     /// Makes its place ready, and answers what runs the server there in the foreground. It is called once a server; a restart runs the

@@ -19,8 +19,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Arguments: the data directory, the signal that ends the server, then its command line. One that was stopped hears of no signal but KILL
-/// before it goes on.
+/// Arguments: the data directory, the signal that ends the server, then its command line. A server that was stopped hears of no signal but
+/// KILL before it goes on, and one that does not end at another signal is killed after ten seconds.
 const SCRIPT: &str = r#"
 dir=$1
 signal=$2
@@ -30,7 +30,10 @@ end() {
     if [ -n "$pid" ]; then
         kill -"$signal" "$pid" 2>/dev/null
         kill -CONT "$pid" 2>/dev/null
+        ( sleep 10; kill -9 "$pid" ) >/dev/null 2>&1 &
+        later=$!
         wait "$pid" 2>/dev/null
+        kill "$later" 2>/dev/null
         pid=
     fi
 }

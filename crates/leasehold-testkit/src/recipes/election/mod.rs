@@ -65,12 +65,13 @@ table! {
     lead_stands_again_after_a_loss
     lead_waits_for_the_work_at_its_shutdown
     lead_ends_with_the_work_or_an_error
-    a_restarted_leader_goes_on_without_a_gap
-    an_older_incarnation_cannot_resign_for_the_newer
-    a_leadership_that_is_over_is_not_resumed
-    a_ticket_is_good_for_one_leadership
-    of_two_resumers_one_leads
-    resumptions_dropped_at_every_poll
+    a_restarted_leader_goes_on_without_a_gap {if resumable_sessions}
+    an_older_incarnation_cannot_resign_for_the_newer {if resumable_sessions}
+    a_leadership_that_is_over_is_not_resumed {if resumable_sessions}
+    a_ticket_is_good_for_one_leadership {if resumable_sessions}
+    of_two_resumers_one_leads {if resumable_sessions}
+    resumptions_dropped_at_every_poll {if resumable_sessions}
+    no_ticket_without_resumption {unless resumable_sessions}
 }
 
 /// The election of all cases.
