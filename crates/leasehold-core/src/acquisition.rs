@@ -50,6 +50,7 @@ use crate::backoff::Backoff;
 use crate::contenders::Contenders;
 use crate::coordinator::Coordinator;
 use crate::engine::{Engine, NoSession};
+use crate::entropy::Entropy;
 use crate::entry_value::EntryValue;
 use crate::error::{Error, ErrorKind};
 use crate::held::HeldState;
@@ -105,7 +106,7 @@ pub(crate) async fn acquire(engine: &Arc<Engine>, request: Request) -> Answer {
     let (operation, name, backend) = (request.operation, request.name.clone(), engine.backend_name);
     let (reply, answer) = oneshot::channel();
     let acquisition = Acquisition { engine: engine.clone(), request };
-    engine.acquisitions.spawn_on(acquisition.run(reply), engine.driver.handle());
+    engine.spawn(acquisition.run(reply));
     match answer.await {
         Ok(answer) => answer,
         Err(_) => Err(Error::new(ErrorKind::DriverGone, operation, LossReason::DriverGone.to_string())
@@ -157,6 +158,7 @@ impl Caller {
     async fn stopped(&mut self, engine: &Engine) -> Stop {
         let Some(reply) = &mut self.reply else { return std::future::pending().await };
         tokio::select! {
+            biased;
             () = reply.closed() => Stop::Gone,
             () = engine.draining.cancelled() => Stop::Draining,
             () = until(self.deadline) => Stop::OutOfTime,
@@ -194,8 +196,8 @@ const FIRST_SECOND_LOOK: Duration = Duration::from_millis(200);
 
 /// When it does so from then on, for the case that somebody else is not well: between a quarter and a half of the TTL later; never, where no
 /// clock reaches that.
-fn next_second_look(ttl: Duration) -> Option<Instant> {
-    Instant::now().checked_add(Backoff::new(ttl / 2, ttl / 2).next_delay())
+fn next_second_look(ttl: Duration, entropy: &Entropy) -> Option<Instant> {
+    Instant::now().checked_add(Backoff::with_entropy(ttl / 2, ttl / 2, entropy.clone()).next_delay())
 }
 
 /// Resolves at the deadline, if there is one.
@@ -287,7 +289,7 @@ impl Acquisition {
         value: &EntryValue,
         caller: &mut Caller,
     ) -> Result<Option<Contenders>, Ended> {
-        let mut backoff = transient_backoff();
+        let mut backoff = transient_backoff(&self.engine.entropy);
         let value = value.encode();
         loop {
             let entry = NewEntry {
@@ -374,7 +376,7 @@ impl Acquisition {
         caller: &mut Caller,
     ) -> Result<Option<Mode>, Ended> {
         let rule = self.request.rule;
-        let mut backoff = transient_backoff();
+        let mut backoff = transient_backoff(&self.engine.entropy);
         let mut second_look = Some(Instant::now() + FIRST_SECOND_LOOK);
         loop {
             let looked = match contenders.take() {
@@ -403,9 +405,10 @@ impl Acquisition {
                     caller.stage = Stage::Waiting;
                     let looked_again = async {
                         tokio::select! {
+                            biased;
                             changed = own.changed_with(interest) => changed,
                             () = until(second_look) => {
-                                second_look = next_second_look(own.live.session.ttl());
+                                second_look = next_second_look(own.live.session.ttl(), &self.engine.entropy);
                                 Ok(())
                             }
                         }
@@ -415,7 +418,7 @@ impl Acquisition {
                 Err(error) => Err(error),
             };
             match changed {
-                Ok(()) => backoff = transient_backoff(),
+                Ok(()) => backoff = transient_backoff(&self.engine.entropy),
                 Err(error) => self.after_error(own, error, &mut backoff, caller).await?,
             }
         }
@@ -429,6 +432,7 @@ impl Acquisition {
         output: impl Future<Output = T>,
     ) -> Result<T, Ended> {
         tokio::select! {
+            biased;
             output = output => Ok(output),
             _ = own.live.liveness().lost() => Err(Ended::Again),
             stop = caller.stopped(&self.engine) => {

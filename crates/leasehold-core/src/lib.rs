@@ -21,11 +21,13 @@ mod double_barrier;
 mod driver;
 mod election;
 mod engine;
+mod entropy;
 mod entry_value;
 mod error;
 #[cfg(test)]
 mod fake;
 pub mod fencing;
+mod gate;
 mod group;
 mod guard;
 mod held;
@@ -76,7 +78,9 @@ pub use double_barrier::{DoubleBarrier, Inside};
 pub use election::{
     Candidate, Election, Leader, LeaderStream, Leadership, LeadershipTicket, ParseTicketError,
 };
+pub use entropy::Entropy;
 pub use error::{Error, ErrorKind, ReleaseError};
+pub use gate::Gate;
 pub use group::{Group, GroupEvent, Member, MemberEvents, MemberId, MemberStream, Membership, Staying};
 pub use held::Held;
 pub use histogram::{Bucket, Histogram};

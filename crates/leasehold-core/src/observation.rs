@@ -45,7 +45,7 @@ type Observed = Option<Arc<[Entry]>>;
 pub(crate) fn observe(engine: &Arc<Engine>, path: KeyPath, focus: Focus) -> States {
     let (sender, receiver) = watch::channel(None);
     let observation = Observation { engine: engine.clone(), path, focus, sender };
-    engine.driver.handle().spawn(observation.run());
+    engine.driver.spawn(observation.run());
     States { next: ReusableBoxFuture::new(next(receiver)) }
 }
 
@@ -93,9 +93,10 @@ struct Seen {
 
 impl Observation {
     async fn run(self) {
-        let mut backoff = transient_backoff();
+        let mut backoff = transient_backoff(&self.engine.entropy);
         loop {
             let live = tokio::select! {
+                biased;
                 () = self.sender.closed() => return,
                 () = self.engine.draining.cancelled() => return,
                 live = self.engine.live_session() => live,
@@ -105,6 +106,7 @@ impl Observation {
                 // Waiting cures a refusal, should the rights be given later; there is nobody to tell it to.
                 Err(crate::engine::NoSession::Refused(_)) => {
                     tokio::select! {
+                        biased;
                         () = self.sender.closed() => return,
                         () = self.engine.draining.cancelled() => return,
                         () = sleep(backoff.next_delay()) => continue,
@@ -114,13 +116,14 @@ impl Observation {
             };
             let queue = live.session.queue(&self.path);
             let stepped = tokio::select! {
+                biased;
                 () = self.sender.closed() => return,
                 () = self.engine.draining.cancelled() => return,
                 _ = live.liveness().lost() => continue,
                 stepped = self.step(&*queue) => stepped,
             };
             match stepped {
-                Ok(()) => backoff = transient_backoff(),
+                Ok(()) => backoff = transient_backoff(&self.engine.entropy),
                 Err(error) => {
                     if error.kind() == BackendErrorKind::SessionLost {
                         live.liveness().end(LossReason::SessionEnded);

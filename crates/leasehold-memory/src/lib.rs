@@ -70,6 +70,7 @@ mod error;
 mod fault;
 mod link;
 mod memory_service;
+mod past;
 mod queue;
 mod queue_table;
 mod register_table;

@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::Duration;
 
 use leasehold_core::{AttemptId, Clock, Entry, KeyPath, Versioned};
 
 use crate::backend::MemoryBackend;
 use crate::fault::{Call, Fault};
+use crate::past::Past;
 use crate::queue_table::QueueRecord;
 use crate::service::Service;
 
@@ -65,12 +67,14 @@ impl MemoryService {
     ///
     /// The hook is called before the call is sent and holds no lock, so it may use the service.
     pub fn on_call(&self, hook: impl Fn(&Call) -> Fault + Send + Sync + 'static) {
+        self.0.transact(|state, _| state.past = Some(Past::default()));
         self.0.faults.set(Some(Arc::new(hook)));
     }
 
     /// Takes the hook away.
     pub fn clear_on_call(&self) {
         self.0.faults.set(None);
+        self.0.transact(|state, _| state.past = None);
     }
 
     /// The service answers nobody until [`resume`](MemoryService::resume), like a process that was stopped. Who calls
@@ -88,6 +92,28 @@ impl MemoryService {
     /// are indeterminate; sessions are suspect until they have renewed themselves, which they try at once.
     pub fn restart(&self) {
         self.0.interrupt_links();
+    }
+
+    /// Breaks every connection and forgets all sessions, queues and registers, as a restart of a service that had not stored them. Orders and
+    /// versions go on to rise, so that tokens do.
+    pub fn restart_without_data(&self) {
+        self.0.transact(|state, _| state.lose_data());
+        self.0.interrupt_links();
+    }
+
+    /// Gives every session at least its whole TTL and `more` from now on, and breaks every connection: a new leader does not know when sessions were last
+    /// renewed.
+    pub fn change_leader(&self, more: Duration) {
+        self.0.transact(|state, now| state.extend_sessions(now, more));
+        self.0.interrupt_links();
+    }
+
+    /// Whether renewals are carried out (as they are from the start) or merely acknowledged.
+    ///
+    /// The latter is no fault that the contract allows: a service that acknowledges what it has not done, as a follower that is cut off from its
+    /// leader. A session then expires while its owner believes in it, and nothing but a fence at the resource keeps the owner from harm.
+    pub fn relay_renewals(&self, relay: bool) {
+        self.0.transact(|state, _| state.renews_nothing = !relay);
     }
 
     /// The ids of the sessions that live.

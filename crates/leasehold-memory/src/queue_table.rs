@@ -83,6 +83,7 @@ impl State {
             }
         }
         let order = self.tick();
+        let before = self.contenders(path, Contenders::revision);
         self.session(session)?.entries.insert(key);
         let queue = self.queues.entry(Arc::clone(path)).or_default();
         queue.contenders.insert(Contender { attempt: new.attempt, position: order, mode: new.mode });
@@ -92,6 +93,8 @@ impl State {
             .insert(new.attempt, EntryRecord { session: session.id, value: new.value, version: order });
         // Who is alone learns so at once; a long queue is not copied for it.
         let contenders = (queue.contenders.len() == 1).then(|| queue.contenders.clone());
+        self.remember(path, before, new.attempt, None);
+        self.saw(session.id, path);
         self.touch(&Topic::Queue(Arc::clone(path)));
         Ok(Enqueued::Placed { order, contenders })
     }
@@ -105,6 +108,7 @@ impl State {
     ) -> Result<Withdrawn, BackendError> {
         self.session(session)?;
         let owner = self.remove_entry(path, attempt);
+        self.saw(session.id, path);
         if certainty == Certainty::Ambiguous {
             // Only the session that enqueued can have a request on its way, so it is kept until that one ends.
             let keeper = owner.unwrap_or(session.id);
@@ -131,12 +135,14 @@ impl State {
         let revision = self.tick();
         let queue = self.queues.get_mut(path)?;
         let record = queue.entries.remove(&attempt)?;
+        let (before, was) = (queue.contenders.revision(), queue.contenders.get(attempt));
         queue.contenders.remove(attempt);
         queue.contenders.set_revision(revision);
         if queue.contenders.is_empty() {
             self.queues.remove(path);
             self.emptied_at = revision;
         }
+        self.remember(path, before, attempt, was);
         self.touch(&Topic::Entry(Arc::clone(path), attempt));
         self.touch(&Topic::Queue(Arc::clone(path)));
         Some(record.session)
@@ -178,14 +184,17 @@ impl State {
         record.value = change.value;
         record.version = version;
         let mode_changed = contender.mode != change.mode;
+        let before = queue.contenders.revision();
         if mode_changed {
             queue.contenders.insert(Contender { mode: change.mode, ..contender });
             queue.contenders.set_revision(version);
         }
         self.touch(&Topic::Entry(Arc::clone(path), change.attempt));
         if mode_changed {
+            self.remember(path, before, change.attempt, Some(contender));
             self.touch(&Topic::Queue(Arc::clone(path)));
         }
+        self.saw(session.id, path);
         Ok(Published::Done { version })
     }
 
