@@ -13,6 +13,12 @@ impl Timestamp {
     pub fn saturating_since(self, earlier: Timestamp) -> Duration {
         self.0.saturating_sub(earlier.0)
     }
+
+    /// The time since the origin of its clock. That of [`Clock::system`] on Linux is the start of the machine, the same for all
+    /// processes of the host.
+    pub fn since_origin(self) -> Duration {
+        self.0
+    }
 }
 
 impl std::ops::Add<Duration> for Timestamp {

@@ -6,6 +6,7 @@
 //! * [`servers`] starts etcd, Redis and ZooKeeper, alone or as three, on free ports, and kills, restarts and pauses them;
 //! * [`proxy`] stands between a client and a server and cuts, holds back, swallows and delays;
 //! * [`process`] runs worker processes that are killed and paused;
+//! * [`history`] records what happens in a run and checks that it kept the promises;
 //! * [`counting`] counts what the engine asks of a backend;
 //! * [`polls`] drops a future at each of its polls.
 //!
@@ -16,6 +17,7 @@
 mod base64;
 pub mod contract;
 pub mod counting;
+pub mod history;
 pub mod mutex;
 pub mod polls;
 #[cfg(target_os = "linux")]
