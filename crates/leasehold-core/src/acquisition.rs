@@ -158,7 +158,6 @@ impl Caller {
     async fn stopped(&mut self, engine: &Engine) -> Stop {
         let Some(reply) = &mut self.reply else { return std::future::pending().await };
         tokio::select! {
-            biased;
             () = reply.closed() => Stop::Gone,
             () = engine.draining.cancelled() => Stop::Draining,
             () = until(self.deadline) => Stop::OutOfTime,
@@ -405,7 +404,6 @@ impl Acquisition {
                     caller.stage = Stage::Waiting;
                     let looked_again = async {
                         tokio::select! {
-                            biased;
                             changed = own.changed_with(interest) => changed,
                             () = until(second_look) => {
                                 second_look = next_second_look(own.live.session.ttl(), &self.engine.entropy);
@@ -432,7 +430,6 @@ impl Acquisition {
         output: impl Future<Output = T>,
     ) -> Result<T, Ended> {
         tokio::select! {
-            biased;
             output = output => Ok(output),
             _ = own.live.liveness().lost() => Err(Ended::Again),
             stop = caller.stopped(&self.engine) => {

@@ -96,7 +96,6 @@ impl Observation {
         let mut backoff = transient_backoff(&self.engine.entropy);
         loop {
             let live = tokio::select! {
-                biased;
                 () = self.sender.closed() => return,
                 () = self.engine.draining.cancelled() => return,
                 live = self.engine.live_session() => live,
@@ -106,7 +105,6 @@ impl Observation {
                 // Waiting cures a refusal, should the rights be given later; there is nobody to tell it to.
                 Err(crate::engine::NoSession::Refused(_)) => {
                     tokio::select! {
-                        biased;
                         () = self.sender.closed() => return,
                         () = self.engine.draining.cancelled() => return,
                         () = sleep(backoff.next_delay()) => continue,
@@ -116,7 +114,6 @@ impl Observation {
             };
             let queue = live.session.queue(&self.path);
             let stepped = tokio::select! {
-                biased;
                 () = self.sender.closed() => return,
                 () = self.engine.draining.cancelled() => return,
                 _ = live.liveness().lost() => continue,

@@ -115,7 +115,6 @@ impl OwnEntry {
     /// Resolves when what the rule waits for, or the entry itself, has changed.
     pub(crate) async fn changed_with(&self, interest: Interest) -> Result<(), BackendError> {
         tokio::select! {
-            biased;
             changed = self.queue.changed(interest) => changed,
             changed = self.changed() => changed,
         }

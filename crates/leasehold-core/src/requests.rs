@@ -213,7 +213,6 @@ impl Named {
             let deadline = patient.and_then(|patience| Instant::now().checked_add(patience));
             let mut step = RegisterIs { register, enough, once: patience == Patience::Try, read: false };
             let over = tokio::select! {
-                biased;
                 over = take_steps(&engine, &mut step) => Some(over),
                 () = until(deadline) => None,
             };
@@ -338,7 +337,6 @@ async fn take_steps<S: Step>(engine: &Engine, step: &mut S) -> Result<S::Output,
         loop {
             let live = engine.live_session().await.map_err(no_session)?;
             let stepped = tokio::select! {
-                biased;
                 stepped = step.step(&live) => stepped,
                 _ = live.liveness().lost() => continue,
             };

@@ -98,7 +98,6 @@ impl SessionKeeper {
         let mut backoff = self.backoff();
         loop {
             let opened = tokio::select! {
-                biased;
                 opened = open(&self.engine, self.resume.clone()) => opened,
                 command = self.commands.recv() => return self.finish(command, None).await,
             };
@@ -129,7 +128,6 @@ impl SessionKeeper {
                     }
                     self.slot.send_replace(Slot { live: None, error: Some(error) });
                     tokio::select! {
-                        biased;
                         () = sleep(backoff.next_delay()) => {}
                         command = self.commands.recv() => return self.finish(command, None).await,
                     }
@@ -159,7 +157,6 @@ impl SessionKeeper {
         tokio::pin!(lost);
         loop {
             tokio::select! {
-                biased;
                 reason = &mut lost => {
                     self.engine.status.send_modify(|status| {
                         status.state = State::Connecting;
@@ -226,7 +223,6 @@ impl SessionKeeper {
         match live {
             Some(live) => {
                 tokio::select! {
-                    biased;
                     () = acquisitions.wait() => {}
                     _ = live.liveness().lost() => acquisitions.wait().await,
                 }

@@ -219,7 +219,6 @@ impl Driver {
         let mut pause = pace;
         loop {
             tokio::select! {
-                biased;
                 () = sleep(pause) => {}
                 () = client.link.broken(connection) => self.liveness.suspect(),
             }
@@ -252,7 +251,6 @@ async fn tell_the_time(service: &Service) {
         moved.as_mut().enable();
         let next = service.transact(|state, now| state.next_expiry().map(|next| next.saturating_since(now)));
         tokio::select! {
-            biased;
             () = sleep(next.unwrap_or(LONGEST_SLEEP).min(LONGEST_SLEEP)) => {}
             () = moved => {}
         }

@@ -260,7 +260,6 @@ impl Target {
                 Ok::<_, BackendError>(false)
             };
             let looked = tokio::select! {
-                biased;
                 looked = changed => looked,
                 _ = live.liveness().lost() => continue,
                 () = self.engine.abandon.cancelled() => return false,

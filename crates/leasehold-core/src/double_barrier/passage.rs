@@ -141,7 +141,6 @@ impl View {
         version: u64,
     ) -> Result<(), BackendError> {
         tokio::select! {
-            biased;
             changed = queue.changed(Interest::Queue { revision }) => changed,
             changed = live.session.register_changed(&self.register, version) => {
                 self.known = None;
