@@ -65,6 +65,7 @@
 //! ```
 
 mod backend;
+mod change;
 mod client;
 mod error;
 mod fault;
@@ -80,5 +81,6 @@ mod state;
 mod watches;
 
 pub use backend::MemoryBackend;
+pub use change::{Change, Changed, Removal};
 pub use fault::{Call, Fault, Operation};
 pub use memory_service::MemoryService;

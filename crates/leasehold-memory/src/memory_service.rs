@@ -8,6 +8,7 @@ use std::time::Duration;
 use leasehold_core::{AttemptId, Clock, Entry, KeyPath, Versioned};
 
 use crate::backend::MemoryBackend;
+use crate::change::{Change, Removal};
 use crate::fault::{Call, Fault};
 use crate::past::Past;
 use crate::queue_table::QueueRecord;
@@ -77,6 +78,14 @@ impl MemoryService {
         self.0.transact(|state, _| state.past = None);
     }
 
+    /// Tells `hook` of each change of a queue's entries from now on, in their order, before whoever made it hears that it was made.
+    ///
+    /// The hook is called without a lock, but must not change the service.
+    pub fn on_change(&self, hook: impl Fn(&Change) + Send + Sync + 'static) {
+        self.0.tap.set(Arc::new(hook));
+        self.0.transact(|state, _| state.changes = Some(Vec::new()));
+    }
+
     /// The service answers nobody until [`resume`](MemoryService::resume), like a process that was stopped. Who calls
     /// meanwhile waits up to the request time-out and is told `Indeterminate`; the request is delivered on resume. TTLs run on.
     pub fn pause(&self) {
@@ -124,7 +133,7 @@ impl MemoryService {
     /// Ends the session of this id as if its TTL had passed; whether there was one.
     pub fn expire_session(&self, id: &str) -> bool {
         let Ok(id) = id.parse() else { return false };
-        self.0.transact(|state, _| state.end_session(id))
+        self.0.transact(|state, _| state.end_session(id, Removal::Forced))
     }
 
     /// The entries of a queue in order.
@@ -135,7 +144,7 @@ impl MemoryService {
     /// Removes an entry, as an administrator does; whether there was one. Its session lives on.
     pub fn remove_entry(&self, path: &KeyPath, attempt: AttemptId) -> bool {
         let path = Arc::new(path.clone());
-        self.0.transact(|state, _| state.remove_entry(&path, attempt).is_some())
+        self.0.transact(|state, _| state.remove_entry(&path, attempt, Removal::Forced).is_some())
     }
 
     /// Removes all of a queue, as an administrator does: the entries, and what keeps withdrawn attempts out.

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use leasehold_core::{AttemptId, Contender, Contenders, KeyPath};
 
+use crate::change::{Change, Changed};
 use crate::state::State;
 
 /// How many changes are remembered.
@@ -20,12 +21,12 @@ const REMEMBERED: usize = 256;
 
 #[derive(Debug, Default)]
 pub(crate) struct Past {
-    changes: VecDeque<Change>,
+    changes: VecDeque<Undo>,
     floors: HashMap<(u64, Arc<KeyPath>), u64>,
 }
 
 #[derive(Debug)]
-struct Change {
+struct Undo {
     path: Arc<KeyPath>,
     /// The revisions of the queue before it and after it.
     before: u64,
@@ -41,15 +42,18 @@ impl State {
         &mut self,
         path: &Arc<KeyPath>,
         before: u64,
-        attempt: AttemptId,
+        (attempt, what): (AttemptId, Changed),
         was: Option<Contender>,
     ) {
+        if let Some(changes) = &mut self.changes {
+            changes.push(Change { path: KeyPath::clone(path), attempt, what });
+        }
         if self.past.is_none() {
             return;
         }
         let after = self.contenders(path, Contenders::revision);
         if let Some(past) = &mut self.past {
-            past.changes.push_back(Change { path: Arc::clone(path), before, after, attempt, was });
+            past.changes.push_back(Undo { path: Arc::clone(path), before, after, attempt, was });
             if past.changes.len() > REMEMBERED {
                 past.changes.pop_front();
             }

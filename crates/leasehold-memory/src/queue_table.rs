@@ -10,6 +10,7 @@ use leasehold_core::{
 };
 
 use crate::backend::MAX_VALUE_BYTES;
+use crate::change::{Changed, Removal};
 use crate::error::too_large;
 use crate::state::{SessionRef, State};
 use crate::watches::Topic;
@@ -93,7 +94,7 @@ impl State {
             .insert(new.attempt, EntryRecord { session: session.id, value: new.value, version: order });
         // Who is alone learns so at once; a long queue is not copied for it.
         let contenders = (queue.contenders.len() == 1).then(|| queue.contenders.clone());
-        self.remember(path, before, new.attempt, None);
+        self.remember(path, before, (new.attempt, Changed::Created { order, mode: new.mode }), None);
         self.saw(session.id, path);
         self.touch(&Topic::Queue(Arc::clone(path)));
         Ok(Enqueued::Placed { order, contenders })
@@ -107,7 +108,9 @@ impl State {
         certainty: Certainty,
     ) -> Result<Withdrawn, BackendError> {
         self.session(session)?;
-        let owner = self.remove_entry(path, attempt);
+        let is_own = self.session(session)?.entries.contains(&(Arc::clone(path), attempt));
+        let why = if is_own { Removal::Withdrawn } else { Removal::Forced };
+        let owner = self.remove_entry(path, attempt, why);
         self.saw(session.id, path);
         if certainty == Certainty::Ambiguous {
             // Only the session that enqueued can have a request on its way, so it is kept until that one ends.
@@ -122,8 +125,13 @@ impl State {
     }
 
     /// Removes an entry and its tie to its session, which it answers.
-    pub(crate) fn remove_entry(&mut self, path: &Arc<KeyPath>, attempt: AttemptId) -> Option<u64> {
-        let owner = self.remove_from_queue(path, attempt)?;
+    pub(crate) fn remove_entry(
+        &mut self,
+        path: &Arc<KeyPath>,
+        attempt: AttemptId,
+        why: Removal,
+    ) -> Option<u64> {
+        let owner = self.remove_from_queue(path, attempt, why)?;
         if let Some(record) = self.sessions.get_mut(&owner) {
             record.entries.remove(&(Arc::clone(path), attempt));
         }
@@ -131,7 +139,12 @@ impl State {
     }
 
     /// Removes an entry from its queue alone.
-    pub(crate) fn remove_from_queue(&mut self, path: &Arc<KeyPath>, attempt: AttemptId) -> Option<u64> {
+    pub(crate) fn remove_from_queue(
+        &mut self,
+        path: &Arc<KeyPath>,
+        attempt: AttemptId,
+        why: Removal,
+    ) -> Option<u64> {
         let revision = self.tick();
         let queue = self.queues.get_mut(path)?;
         let record = queue.entries.remove(&attempt)?;
@@ -142,7 +155,7 @@ impl State {
             self.queues.remove(path);
             self.emptied_at = revision;
         }
-        self.remember(path, before, attempt, was);
+        self.remember(path, before, (attempt, Changed::Removed(why)), was);
         self.touch(&Topic::Entry(Arc::clone(path), attempt));
         self.touch(&Topic::Queue(Arc::clone(path)));
         Some(record.session)
@@ -153,7 +166,7 @@ impl State {
         let attempts: Vec<_> =
             self.contenders(path, |queue| queue.iter().map(|entry| entry.attempt).collect());
         for attempt in attempts {
-            self.remove_entry(path, attempt);
+            self.remove_entry(path, attempt, Removal::Forced);
         }
         let sessions = &mut self.sessions;
         self.tombstones.retain(|key, keeper| {
@@ -191,7 +204,7 @@ impl State {
         }
         self.touch(&Topic::Entry(Arc::clone(path), change.attempt));
         if mode_changed {
-            self.remember(path, before, change.attempt, Some(contender));
+            self.remember(path, before, (change.attempt, Changed::Mode(change.mode)), Some(contender));
             self.touch(&Topic::Queue(Arc::clone(path)));
         }
         self.saw(session.id, path);

@@ -27,6 +27,7 @@ use tokio::task::AbortHandle;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use crate::change::Removal;
 use crate::client::{Client, Site};
 use crate::fault::Operation;
 use crate::link::LinkState;
@@ -172,7 +173,7 @@ impl Session for MemorySession {
                 .client
                 .call(Site::new(Operation::CloseSession), move |state, _| {
                     state.session(session)?;
-                    state.end_session(session.id);
+                    state.end_session(session.id, Removal::SessionEnded);
                     Ok(())
                 })
                 .await;

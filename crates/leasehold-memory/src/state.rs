@@ -13,6 +13,7 @@ use std::time::Duration;
 use leasehold_core::{AttemptId, BackendError, KeyPath, LossReason, Timestamp, Versioned};
 use tokio::sync::{Notify, watch};
 
+use crate::change::{Change, Removal};
 use crate::error::{session_lost, superseded};
 use crate::past::Past;
 use crate::queue_table::QueueRecord;
@@ -73,6 +74,8 @@ pub(crate) struct State {
     /// Attempts that may not enter a queue any more, and the sessions that they are kept for.
     pub(crate) tombstones: HashMap<(Arc<KeyPath>, AttemptId), u64>,
     pub(crate) registers: BTreeMap<Arc<KeyPath>, Versioned>,
+    /// What has become of entries in this transaction, while somebody wants to know.
+    pub(crate) changes: Option<Vec<Change>>,
     /// What queues looked like before, while that can be asked for.
     pub(crate) past: Option<Past>,
     /// Whether renewals are acknowledged and not carried out.
@@ -185,7 +188,7 @@ impl State {
     pub(crate) fn lose_data(&mut self) {
         let sessions: Vec<_> = self.sessions.keys().copied().collect();
         for id in sessions {
-            self.end_session(id);
+            self.end_session(id, Removal::Forced);
         }
         for register in std::mem::take(&mut self.registers).into_keys() {
             self.touch(&Topic::Register(register));
@@ -193,11 +196,11 @@ impl State {
     }
 
     /// Ends the session with all that is tied to it; whether there was one.
-    pub(crate) fn end_session(&mut self, id: u64) -> bool {
+    pub(crate) fn end_session(&mut self, id: u64, why: Removal) -> bool {
         let Some(record) = self.sessions.remove(&id) else { return false };
         self.expiries.remove(&(record.deadline, id));
         for (path, attempt) in &record.entries {
-            self.remove_from_queue(path, *attempt);
+            self.remove_from_queue(path, *attempt, why);
         }
         for tombstone in &record.tombstones {
             self.tombstones.remove(tombstone);
@@ -212,7 +215,7 @@ impl State {
             if deadline > now {
                 return;
             }
-            self.end_session(id);
+            self.end_session(id, Removal::SessionEnded);
         }
     }
 
