@@ -26,6 +26,8 @@ pub enum Changed {
         order: u64,
         /// What it asks for.
         mode: Mode,
+        /// The id of its session.
+        session: u64,
     },
     /// It asks for something else.
     Mode(Mode),
