@@ -94,7 +94,12 @@ impl State {
             .insert(new.attempt, EntryRecord { session: session.id, value: new.value, version: order });
         // Who is alone learns so at once; a long queue is not copied for it.
         let contenders = (queue.contenders.len() == 1).then(|| queue.contenders.clone());
-        self.remember(path, before, (new.attempt, Changed::Created { order, mode: new.mode, session: session.id }), None);
+        self.remember(
+            path,
+            before,
+            (new.attempt, Changed::Created { order, mode: new.mode, session: session.id }),
+            None,
+        );
         self.saw(session.id, path);
         self.touch(&Topic::Queue(Arc::clone(path)));
         Ok(Enqueued::Placed { order, contenders })

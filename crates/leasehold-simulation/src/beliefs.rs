@@ -19,6 +19,8 @@ use crate::log::Log;
 /// The beliefs of all processes.
 pub(crate) struct Beliefs {
     clock: Clock,
+    /// Whether processes break each other's locks, also those of their own other workers.
+    breaks: bool,
     inside: Mutex<Inside>,
 }
 
@@ -55,8 +57,8 @@ struct Belief {
 }
 
 impl Beliefs {
-    pub(crate) fn new(clock: Clock) -> Self {
-        Self { clock, inside: Mutex::default() }
+    pub(crate) fn new(clock: Clock, breaks: bool) -> Self {
+        Self { clock, breaks, inside: Mutex::default() }
     }
 
     /// A session was opened.
@@ -90,13 +92,21 @@ impl Beliefs {
                     _ => {}
                 }
                 let Some(belief) = believer else { return };
-                if why == Removal::SessionEnded && !lies {
+                // Whoever withdraws has told its holder before. To the service, one who breaks a lock of its own process is its owner.
+                let excused = match why {
+                    Removal::SessionEnded => lies,
+                    Removal::Withdrawn => self.breaks,
+                    _ => true,
+                };
+                if excused {
+                    lock.forced.insert(entry.order);
+                    log.count("removed_while_believed");
+                } else {
+                    let process = belief.process;
                     log.violated(
                         "S4",
-                        format_args!("{} of {} went while it was believed in", change.path, belief.process),
+                        format_args!("{} of {process} went while it was believed in", change.path),
                     );
-                } else if why != Removal::Withdrawn {
-                    log.count("removed_while_believed");
                 }
             }
             _ => {}
@@ -115,6 +125,10 @@ impl Beliefs {
         let cell = session.and_then(|session| inside.cells.get(&session).cloned());
         let lock = inside.locks.entry(path.to_owned()).or_default();
         let token = held.fencing_token();
+        if lock.forced.contains(&order) {
+            // It was removed when the grant was under way, of which its owner will hear.
+            return log.count("granted_and_removed");
+        }
         let before = if mode == Mode::Shared { lock.highest_exclusive } else { lock.highest };
         let must_rise = !matches!(mode, Mode::Permits { .. });
         if let Some(before) = before.filter(|before| must_rise && token <= *before) {
@@ -137,7 +151,11 @@ impl Beliefs {
         if let Some(other) = against.iter().find(|other| !excused(other)) {
             log.violated(
                 "S2",
-                format_args!("{path}: {process} holds {token} and {} believes in {}", other.process, other.held.fencing_token()),
+                format_args!(
+                    "{path}: {process} holds {token} and {} believes in {}",
+                    other.process,
+                    other.held.fencing_token()
+                ),
             );
         } else if over {
             log.violated("S2", format_args!("{path}: {process} got a permit too many, {taken} were taken"));
@@ -162,7 +180,8 @@ impl Beliefs {
     pub(crate) fn overdue(&self, path: &str, held: &Held) -> Option<std::time::Duration> {
         let inside = self.lock();
         let token = held.fencing_token();
-        let belief = inside.locks.get(path)?.beliefs.iter().find(|belief| belief.held.fencing_token() == token)?;
+        let belief =
+            inside.locks.get(path)?.beliefs.iter().find(|belief| belief.held.fencing_token() == token)?;
         let until = deadline(belief.cell.as_ref()?)?;
         (!is_told(held)).then(|| self.clock.now().saturating_since(until))
     }
@@ -174,7 +193,8 @@ impl Beliefs {
 
 impl Lock {
     fn believer(&self, order: u64, now: Timestamp) -> Option<Belief> {
-        let is_it = |belief: &&Belief| belief.held.fencing_token().order() == order && belief.is_believed(now);
+        let is_it =
+            |belief: &&Belief| belief.held.fencing_token().order() == order && belief.is_believed(now);
         self.beliefs.iter().find(is_it).cloned()
     }
 }

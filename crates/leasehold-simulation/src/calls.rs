@@ -10,7 +10,7 @@ use crate::plan::{CallFaults, Settings};
 
 /// What happens to a call; each keeps what the contract promises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum CallFault {
+pub(crate) enum CallFault {
     /// Certainly not applied.
     Error,
     /// Late, within the request time-out or beyond it.
@@ -39,7 +39,7 @@ pub enum CallFault {
 
 impl CallFault {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Error,
         Self::Delay,
         Self::RequestLost,
@@ -99,7 +99,7 @@ impl fmt::Display for CallFault {
 
 impl CallFault {
     /// A word for it.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Error => "error",
             Self::Delay => "delay",

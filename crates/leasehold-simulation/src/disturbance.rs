@@ -1,22 +1,20 @@
 //! What happens to processes and to the service.
 
-use std::fmt;
-
 use crate::dice::Dice;
 use crate::plan::{Millis, Settings};
 
 /// Something that happens at some time.
 #[derive(Debug, Clone)]
-pub struct Drama {
+pub(crate) struct Drama {
     /// When it begins.
-    pub at: Millis,
+    pub(crate) at: Millis,
     /// What.
-    pub what: Disturbance,
+    pub(crate) what: Disturbance,
 }
 
 /// What happens. Processes are known by their numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Disturbance {
+pub(crate) enum Disturbance {
     /// Nothing of a process runs for a while.
     Pause { process: usize, time: Millis },
     /// Nothing of a process runs ever again; a new one takes its place.
@@ -37,7 +35,8 @@ pub enum Disturbance {
     Expire { process: usize },
     /// An administrator removes the entry of this place (from the front) of a queue.
     RemoveEntry { queue: u64, place: u64 },
-    /// An administrator removes a queue.
+    /// An administrator removes the entries of a queue. (With what keeps withdrawn attempts out he would let in what is still on its way, to stay for as long as its
+    /// session lives: no client can make that good.)
     RemoveQueue { queue: u64 },
     /// The service restarts without its data.
     LoseData,
@@ -47,7 +46,7 @@ pub enum Disturbance {
 
 impl Disturbance {
     /// How many kinds there are.
-    pub const KINDS: u64 = 13;
+    pub(crate) const KINDS: u64 = 13;
 
     /// One of the kind of that number.
     pub(crate) fn draw(dice: &Dice, kind: u64, settings: &Settings) -> Self {
@@ -72,7 +71,7 @@ impl Disturbance {
     }
 
     /// A word for it.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Pause { .. } => "pause",
             Self::Crash { .. } => "crash",
@@ -88,11 +87,5 @@ impl Disturbance {
             Self::LoseData => "data_lost",
             Self::Unrelayed { .. } => "unrelayed_renewals",
         }
-    }
-}
-
-impl fmt::Display for Drama {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:>6} ms {:?}", self.at, self.what)
     }
 }

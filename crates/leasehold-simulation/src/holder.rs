@@ -6,8 +6,8 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use leasehold_core::{Error, ErrorKind, Guard, Held, LossReason, Mode, ReleaseError};
-use leasehold_testkit::history::{CANCELLED, Call, OpId, Outcome, STALE};
 use leasehold_testkit::history::What;
+use leasehold_testkit::history::{CANCELLED, Call, OpId, Outcome, STALE};
 use leasehold_testkit::polls::poll_times;
 use tokio::time::sleep;
 
@@ -17,8 +17,12 @@ use crate::step::{Ask, End, Hold, Work};
 use crate::worker::Actor;
 
 /// What acquires: for ever (`None`), at once (no time) or for that time.
-pub(crate) type Acquire<'a, G> =
-    Box<dyn Fn(Option<Duration>) -> Pin<Box<dyn Future<Output = Result<Option<G>, Error>> + Send + 'a>> + Send + Sync + 'a>;
+pub(crate) type Acquire<'a, G> = Box<
+    dyn Fn(Option<Duration>) -> Pin<Box<dyn Future<Output = Result<Option<G>, Error>> + Send + 'a>>
+        + Send
+        + Sync
+        + 'a,
+>;
 
 /// How late a loss may be signalled to a process that runs: a timer of the library is no longer than a second.
 const SIGNALLED_WITHIN: Duration = Duration::from_millis(1100);
@@ -34,12 +38,21 @@ pub(crate) struct Place {
 
 impl Actor {
     /// Asks, and writes down what came of it.
-    pub(crate) async fn acquire<G>(&self, place: &Place, ask: Ask, acquire: Acquire<'_, G>) -> Option<(OpId, G)>
+    pub(crate) async fn acquire<G>(
+        &self,
+        place: &Place,
+        ask: Ask,
+        acquire: Acquire<'_, G>,
+    ) -> Option<(OpId, G)>
     where
         G: Deref<Target = Held>,
     {
         let only_if_free = matches!(ask, Ask::Try);
-        let op = self.recorder().invoke(Call::Acquire { lock: place.path.clone(), mode: place.mode, only_if_free });
+        let op = self.recorder().invoke(Call::Acquire {
+            lock: place.path.clone(),
+            mode: place.mode,
+            only_if_free,
+        });
         let Some(asked) = self.ask(ask, acquire).await else {
             self.recorder().info(op, CANCELLED);
             return None;
@@ -81,7 +94,11 @@ impl Actor {
     pub(crate) fn granted(&self, op: OpId, place: &Place, held: &Held) {
         let token = held.fencing_token();
         let believed = held.is_held();
-        self.say(format_args!("granted {} {token}, {}", place.path, if believed { "held" } else { "lost by now" }));
+        self.say(format_args!(
+            "granted {} {token}, {}",
+            place.path,
+            if believed { "held" } else { "lost by now" }
+        ));
         self.world.log.count("grants");
         self.recorder().ok(op, Outcome::Granted { token, session: None });
         if believed {
@@ -136,7 +153,9 @@ impl Actor {
             }
         }
         if held.is_held() {
-            self.world.log.violated("E1", format_args!("{}: {} is held after its end", self.life.name, place.path));
+            self.world
+                .log
+                .violated("E1", format_args!("{}: {} is held after its end", self.life.name, place.path));
         }
     }
 
@@ -238,7 +257,8 @@ impl Actor {
         let (token, value, based_on) = (held.fencing_token(), self.world.value(), seen.version);
         let resource = place.path.clone();
         let op = self.recorder().invoke(Call::Write { resource, token, based_on, value });
-        let written = self.world.write(&place.path, token, (based_on, value), Duration::from_millis(time)).await;
+        let written =
+            self.world.write(&place.path, token, (based_on, value), Duration::from_millis(time)).await;
         match written {
             Ok(version) => {
                 self.world.log.count("writes");
@@ -262,7 +282,8 @@ impl Actor {
     pub(crate) fn judge(&self, error: &Error, allowed: &[ErrorKind]) {
         self.say(format_args!("{error}"));
         let kind = error.kind();
-        let closed = kind == ErrorKind::Closed && self.life.shutdowns.load(std::sync::atomic::Ordering::Relaxed) > 0;
+        let closed =
+            kind == ErrorKind::Closed && self.life.shutdowns.load(std::sync::atomic::Ordering::Relaxed) > 0;
         self.world.log.count("errors");
         if !closed && !allowed.contains(&kind) {
             self.world.log.violated("E1", format_args!("{}: {error}", self.life.name));
@@ -277,4 +298,3 @@ impl Actor {
         &self.life.recorder
     }
 }
-

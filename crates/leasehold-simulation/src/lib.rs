@@ -4,8 +4,8 @@
 //! calls fail, connections break, processes stop and die, and the service forgets. The code is that which applications run; time, order and
 //! chance are the simulation's, so that a seed goes the same way each time. What must hold is looked at while it runs, and in its history afterwards.
 //!
-//! Which faults keep what the contract of a backend promises, and which ones break it, so that only a fence at the resource helps, is said at each of them:
-//! [`CallFault`], [`Disturbance`].
+//! All faults but one keep what the contract of a backend promises. The one is a service that acknowledges renewals and does not carry them out:
+//! then two may believe, and only the fence at the resource keeps them apart; so the run expects no more than that.
 
 mod beliefs;
 mod calls;
@@ -14,6 +14,7 @@ mod disturbance;
 mod gates;
 mod holder;
 mod log;
+mod minimise;
 mod plan;
 mod process;
 mod recipes;
@@ -23,9 +24,7 @@ mod step;
 mod worker;
 mod world;
 
-pub use calls::CallFault;
-pub use disturbance::{Disturbance, Drama};
 pub use log::{Counts, Violation};
-pub use plan::{CallFaults, Millis, Plan, Settings, Worker};
+pub use minimise::{Minimised, minimise};
+pub use plan::Plan;
 pub use run::{DETERMINISTIC, Outcome, run};
-pub use step::{Ask, BarrierStep, End, Hold, RegisterStep, Step, Work};

@@ -1,6 +1,7 @@
 //! What one seed's world does: drawn from the seed, and made smaller when it fails.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use crate::calls::CallFault;
 use crate::dice::Dice;
@@ -8,56 +9,56 @@ use crate::disturbance::{Disturbance, Drama};
 use crate::step::Step;
 
 /// Times of a plan are in milliseconds.
-pub type Millis = u64;
+pub(crate) type Millis = u64;
 
 /// The whole script of one run.
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// Where everything else comes from that is left to chance.
-    pub seed: u64,
+    pub(crate) seed: u64,
     /// What is the same for all.
-    pub settings: Settings,
+    pub(crate) settings: Settings,
     /// What is done, by whom.
-    pub workers: Vec<Worker>,
+    pub(crate) workers: Vec<Worker>,
     /// What happens to processes and to the service.
-    pub drama: Vec<Drama>,
+    pub(crate) drama: Vec<Drama>,
     /// What happens to calls.
-    pub calls: CallFaults,
+    pub(crate) calls: CallFaults,
 }
 
 /// What is the same for all processes of a run.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// How many processes there are at a time.
-    pub processes: usize,
+    pub(crate) processes: usize,
     /// The TTL of their sessions.
-    pub ttl: Millis,
+    pub(crate) ttl: Millis,
     /// Their request time-out.
-    pub request_timeout: Millis,
+    pub(crate) request_timeout: Millis,
     /// How long things go wrong.
-    pub horizon: Millis,
+    pub(crate) horizon: Millis,
     /// In how many of a thousand polls a task is put behind the others.
-    pub shuffle: u64,
+    pub(crate) shuffle: u64,
     /// Whether resources check tokens. Without that the library's promise is void, which the tests of the simulation use.
-    pub fenced: bool,
+    pub(crate) fenced: bool,
 }
 
 /// A sequence of steps in one process.
 #[derive(Debug, Clone)]
-pub struct Worker {
+pub(crate) struct Worker {
     /// The number of the process.
-    pub process: usize,
+    pub(crate) process: usize,
     /// What it does, in this order.
-    pub steps: Vec<Step>,
+    pub(crate) steps: Vec<Step>,
 }
 
 /// Which calls go wrong, and how.
 #[derive(Debug, Clone)]
-pub struct CallFaults {
+pub(crate) struct CallFaults {
     /// The faults that are drawn, each with its frequency in ten thousand calls.
-    pub kinds: Vec<(CallFault, u64)>,
+    pub(crate) kinds: Vec<(CallFault, u64)>,
     /// Only these calls, by their numbers; all that the dice say if there is no such list.
-    pub only: Option<BTreeSet<u64>>,
+    pub(crate) only: Option<BTreeSet<u64>>,
 }
 
 impl Plan {
@@ -80,10 +81,39 @@ impl Plan {
         Self { seed, settings, workers, drama, calls }
     }
 
-    /// How many operations, disturbances and (where they are listed) call faults there are.
-    pub fn size(&self) -> (usize, usize, Option<usize>) {
+    /// The same over resources that check no token: then nothing keeps a holder that was stopped from doing harm, and the simulation has to find
+    /// that.
+    #[must_use]
+    pub fn without_fences(mut self) -> Self {
+        self.settings.fenced = false;
+        self
+    }
+
+    /// How many steps, disturbances and faults of calls it has at most.
+    pub fn size(&self) -> [usize; 3] {
         let steps = self.workers.iter().map(|worker| worker.steps.len()).sum();
-        (steps, self.drama.len(), self.calls.only.as_ref().map(BTreeSet::len))
+        let calls = self.calls.only.as_ref().map_or(usize::MAX, BTreeSet::len);
+        [steps, self.drama.len(), if self.calls.kinds.is_empty() { 0 } else { calls }]
+    }
+}
+
+/// As a person reads it.
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "seed {}, {:?}", self.seed, self.settings)?;
+        for (number, worker) in self.workers.iter().enumerate() {
+            writeln!(f, "worker {number} in p{}:", worker.process)?;
+            for step in &worker.steps {
+                writeln!(f, "    {step:?}")?;
+            }
+        }
+        for drama in &self.drama {
+            writeln!(f, "{:>6} ms {:?}", drama.at, drama.what)?;
+        }
+        match &self.calls.only {
+            Some(only) => writeln!(f, "faults of the calls {only:?}, of {:?}", self.calls.kinds),
+            None => writeln!(f, "faults in ten thousand calls: {:?}", self.calls.kinds),
+        }
     }
 }
 
@@ -93,7 +123,8 @@ fn draw_workers(dice: &Dice, settings: &Settings) -> Vec<Worker> {
     let mut workers = Vec::new();
     for process in 0..settings.processes {
         for _ in 0..dice.between(1, 3) {
-            let steps = (0..dice.between(2, 8)).map(|_| Step::draw(dice, dice.pick(&kinds), settings)).collect();
+            let steps =
+                (0..dice.between(2, 8)).map(|_| Step::draw(dice, dice.pick(&kinds), settings)).collect();
             workers.push(Worker { process, steps });
         }
     }

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use leasehold_core::{
-    BackendError, Capabilities, Clock, Coordinator, HolderInfo, Liveness, LivenessCell, LockBackend, OpenSession,
-    Session, Timestamp,
+    BackendError, Capabilities, Clock, Coordinator, HolderInfo, Liveness, LivenessCell, LockBackend,
+    OpenSession, Session, Timestamp,
 };
 use leasehold_memory::MemoryBackend;
 use leasehold_testkit::history::{Recorder, What};
@@ -76,7 +76,8 @@ impl Process {
     pub(crate) fn busy(&self) -> Vec<String> {
         let at = |worker| (worker, *self.at(worker));
         let busy = (0..self.workers.len()).map(at).filter(|(_, at)| !at.is_done);
-        busy.map(|(worker, at)| format!("worker {worker} of {} at step {}", self.life().name, at.begun)).collect()
+        busy.map(|(worker, at)| format!("worker {worker} of {} at step {}", self.life().name, at.begun))
+            .collect()
     }
 
     /// The one that goes on now, or was the last.
@@ -96,7 +97,8 @@ impl Life {
     fn begin(world: &Arc<World>, process: usize, life: u64) -> Arc<Self> {
         let dice = Dice::new(world.plan.seed, (process as u64 + 1) << 32 | life << 8 | 3);
         let gates = Gates::new(dice.clone(), world.plan.settings.shuffle);
-        let name: Arc<str> = if life == 0 { format!("p{process}") } else { format!("p{process}.{life}") }.into();
+        let name: Arc<str> =
+            if life == 0 { format!("p{process}") } else { format!("p{process}.{life}") }.into();
         let backend = world.service.backend().behind(gates.gate());
         let recorder = world.recorder.process(&name);
         let life = Arc::new(Self {
@@ -117,14 +119,13 @@ impl Life {
     /// Gives it a coordinator.
     pub(crate) fn connect(&self, world: &Arc<World>) {
         let settings = &world.plan.settings;
-        let backend =
-            Watched {
-                inner: self.backend.clone(),
-                process: Arc::clone(&self.name),
-                log: Arc::clone(&world.log),
-                beliefs: Arc::clone(&world.beliefs),
-                recorder: self.recorder.clone(),
-            };
+        let backend = Watched {
+            inner: self.backend.clone(),
+            process: Arc::clone(&self.name),
+            log: Arc::clone(&world.log),
+            beliefs: Arc::clone(&world.beliefs),
+            recorder: self.recorder.clone(),
+        };
         let holder = HolderInfo { host: "simulated".into(), pid: 1, purpose: self.name.to_string() };
         let coordinator = Coordinator::builder(backend)
             .ttl(Duration::from_millis(settings.ttl))

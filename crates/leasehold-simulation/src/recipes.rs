@@ -109,7 +109,12 @@ impl Actor {
         }
     }
 
-    pub(crate) async fn latch_step(&self, coordinator: &Coordinator, wait: Option<u64>, polls: Option<usize>) {
+    pub(crate) async fn latch_step(
+        &self,
+        coordinator: &Coordinator,
+        wait: Option<u64>,
+        polls: Option<usize>,
+    ) {
         const COUNT: u32 = 4;
         let latch = coordinator.latch("l", COUNT);
         if let Some(time) = wait {
@@ -186,7 +191,13 @@ impl Actor {
         }
     }
 
-    pub(crate) async fn join_step(&self, coordinator: &Coordinator, stay: u64, end: End, polls: Option<usize>) {
+    pub(crate) async fn join_step(
+        &self,
+        coordinator: &Coordinator,
+        stay: u64,
+        end: End,
+        polls: Option<usize>,
+    ) {
         let group = coordinator.group("g");
         let place = Place {
             path: path(Kind::Group, "g").to_string(),
@@ -246,4 +257,3 @@ impl Actor {
         }
     }
 }
-

@@ -23,6 +23,7 @@ use crate::disturbance::Disturbance;
 use crate::log::{Counts, Violation};
 use crate::plan::{Millis, Plan};
 use crate::process::{Life, Process};
+use crate::step::Step;
 use crate::worker::Actor;
 use crate::world::{World, queues};
 
@@ -78,7 +79,10 @@ pub fn run(plan: &Plan, keep_lines: bool) -> Outcome {
 pub const DETERMINISTIC: bool = cfg!(tokio_unstable);
 
 fn runtime(seed: u64) -> Runtime {
-    assert!(DETERMINISTIC, "built without --cfg tokio_unstable, which ci/simulation.sh sets: the dice of tokio have no seed");
+    assert!(
+        DETERMINISTIC,
+        "built without --cfg tokio_unstable, which ci/simulation.sh sets: the dice of tokio have no seed"
+    );
     let mut builder = Builder::new_current_thread();
     builder.enable_time().start_paused(true);
     #[cfg(tokio_unstable)]
@@ -191,7 +195,10 @@ fn begin(world: &Arc<World>, processes: &[Arc<Process>], what: Disturbance) {
             }
         }
         Disturbance::RemoveQueue { queue } => {
-            service.remove_queue(&queues()[usize::try_from(queue).expect("small")]);
+            let path = &queues()[usize::try_from(queue).expect("small")];
+            for entry in service.entries(path) {
+                service.remove_entry(path, entry.attempt);
+            }
         }
         Disturbance::LoseData => {
             world.data_lost.store(true, Ordering::Relaxed);
@@ -259,8 +266,8 @@ fn shut_down(world: &Arc<World>, life: &Arc<Life>, grace: Millis, back_after: Mi
 /// a request.
 fn bound(world: &World) -> Duration {
     let settings = &world.plan.settings;
-    let longest = settings.ttl * 4 + settings.ttl * 3 + settings.request_timeout * 2 + 10_000;
-    Duration::from_millis(longest)
+    let longest_step = world.plan.workers.iter().flat_map(|worker| &worker.steps).map(Step::longest).max();
+    Duration::from_millis(longest_step.unwrap_or(0) + settings.ttl * 8 + settings.request_timeout * 4 + 5000)
 }
 
 async fn finish(world: &Arc<World>, processes: &[Arc<Process>]) {
@@ -277,6 +284,13 @@ async fn finish(world: &Arc<World>, processes: &[Arc<Process>]) {
     }
     // The last pauses and cuts end by themselves.
     sleep(bound(world)).await;
+    // What is left now would be there for as long as its session lives.
+    for path in &queues() {
+        let left: Vec<_> = world.service.entries(path).iter().map(|entry| entry.attempt).collect();
+        if !left.is_empty() {
+            world.log.violated("L1", format_args!("{path}: {left:?} are left, and nobody holds or waits"));
+        }
+    }
     for process in processes {
         let life = process.life();
         let Some(coordinator) = life.disconnect() else {
@@ -292,8 +306,14 @@ async fn finish(world: &Arc<World>, processes: &[Arc<Process>]) {
 }
 
 fn check_quiescence(world: &World) {
+    // Whoever died waits for ever.
+    let nobody_died = !world.plan.drama.iter().any(|drama| matches!(drama.what, Disturbance::Crash { .. }));
+    if nobody_died && !world.service.is_empty() {
+        world.log.violated("L1", format_args!("a session, an entry or a watch is left"));
+    }
     let mut left = world.service.keys("");
-    let registers: BTreeSet<_> = world.service.registers().into_iter().map(|(path, _)| path.to_string()).collect();
+    let registers: BTreeSet<_> =
+        world.service.registers().into_iter().map(|(path, _)| path.to_string()).collect();
     left.retain(|key| !registers.contains(key));
     left.extend(world.service.sessions().into_iter().map(|session| format!("session {session}")));
     if !left.is_empty() {

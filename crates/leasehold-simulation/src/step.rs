@@ -5,7 +5,7 @@ use crate::plan::{Millis, Settings};
 
 /// One operation, or one hold with all that is done in it.
 #[derive(Debug, Clone)]
-pub enum Step {
+pub(crate) enum Step {
     /// One of two mutexes.
     Mutex { name: u64, limits: Option<(Millis, Millis)>, ask: Ask, hold: Hold },
     /// The read/write lock, shared.
@@ -40,7 +40,7 @@ pub enum Step {
 
 /// How something is asked for.
 #[derive(Debug, Clone, Copy)]
-pub enum Ask {
+pub(crate) enum Ask {
     /// As long as it takes.
     Forever,
     /// At once or not at all.
@@ -53,16 +53,16 @@ pub enum Ask {
 
 /// What is done in a hold.
 #[derive(Debug, Clone)]
-pub struct Hold {
+pub(crate) struct Hold {
     /// In this order.
-    pub work: Vec<Work>,
+    pub(crate) work: Vec<Work>,
     /// And then.
-    pub end: End,
+    pub(crate) end: End,
 }
 
 /// Something that is done in a hold.
 #[derive(Debug, Clone, Copy)]
-pub enum Work {
+pub(crate) enum Work {
     /// Reads the resource. The answer takes that long.
     Read(Millis),
     /// Writes the resource, if it was read. The request takes that long.
@@ -73,7 +73,7 @@ pub enum Work {
 
 /// How a hold ends.
 #[derive(Debug, Clone, Copy)]
-pub enum End {
+pub(crate) enum End {
     /// It is released.
     Release,
     /// Its guard is dropped.
@@ -86,7 +86,7 @@ pub enum End {
 
 /// What is done with the register.
 #[derive(Debug, Clone, Copy)]
-pub enum RegisterStep {
+pub(crate) enum RegisterStep {
     /// It is read.
     Read,
     /// It is written, whatever was in it.
@@ -97,7 +97,7 @@ pub enum RegisterStep {
 
 /// What is done with the barrier.
 #[derive(Debug, Clone, Copy)]
-pub enum BarrierStep {
+pub(crate) enum BarrierStep {
     /// It is set.
     Set,
     /// It is lifted.
@@ -108,7 +108,7 @@ pub enum BarrierStep {
 
 impl Step {
     /// How many kinds there are.
-    pub const KINDS: u64 = 18;
+    pub(crate) const KINDS: u64 = 18;
 
     /// One of the kind of that number; what is most used has several.
     pub(crate) fn draw(dice: &Dice, kind: u64, settings: &Settings) -> Self {
@@ -149,8 +149,28 @@ impl Step {
         }
     }
 
+    /// How long it takes at most, beside what it waits for.
+    pub(crate) fn longest(&self) -> Millis {
+        match self {
+            Self::Mutex { limits, ask, hold, .. } => {
+                ask.longest() + hold.longest() + limits.map_or(0, |(min, _)| min)
+            }
+            Self::Read { ask, hold } | Self::Permits { ask, hold, .. } | Self::Campaign { ask, hold, .. } => {
+                ask.longest() + hold.longest()
+            }
+            // The work is done twice.
+            Self::Write { ask, hold, .. } | Self::Multi { ask, hold } => ask.longest() + hold.longest() * 2,
+            Self::Barrier(BarrierStep::Wait(time)) | Self::Observe { time } => *time,
+            Self::Latch { wait, .. } => wait.unwrap_or(0),
+            Self::Once { work, .. } => *work,
+            Self::Join { stay, end, .. } => *stay + end.longest(),
+            Self::Pass { patience, .. } => *patience * 2,
+            Self::Register(_) | Self::Count { .. } | Self::Barrier(_) | Self::Admin { .. } => 0,
+        }
+    }
+
     /// What is counted under.
-    pub fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Mutex { .. } => "mutex",
             Self::Read { .. } => "read",
@@ -172,6 +192,14 @@ impl Step {
 }
 
 impl Ask {
+    fn longest(self) -> Millis {
+        match self {
+            Self::Forever | Self::Try => 0,
+            Self::For(time) => time,
+            Self::Dropped { polls, pace } => polls as u64 * pace,
+        }
+    }
+
     fn draw(dice: &Dice, settings: &Settings) -> Self {
         match dice.below(10) {
             0..=4 => Self::Forever,
@@ -186,6 +214,13 @@ impl Ask {
 }
 
 impl Hold {
+    fn longest(&self) -> Millis {
+        let time = |work: &Work| match *work {
+            Work::Read(time) | Work::Write(time) | Work::Rest(time) => time,
+        };
+        self.work.iter().map(time).sum::<Millis>() + self.end.longest()
+    }
+
     fn draw(dice: &Dice, settings: &Settings) -> Self {
         let mut work = Vec::new();
         for _ in 0..dice.below(3) {
@@ -200,6 +235,13 @@ impl Hold {
 }
 
 impl End {
+    fn longest(self) -> Millis {
+        match self {
+            Self::UntilLost(time) => time,
+            Self::Release | Self::Drop | Self::ReleaseDropped => 0,
+        }
+    }
+
     fn draw(dice: &Dice, settings: &Settings) -> Self {
         match dice.below(6) {
             0..=2 => Self::Release,

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use leasehold_core::{
-    Coordinator, ErrorKind, Held, Kind, Mode, RwLockWriteGuard,
-};
+use leasehold_core::{Coordinator, ErrorKind, Held, Kind, Mode, RwLockWriteGuard};
 use leasehold_testkit::history::{CANCELLED, Call, Outcome};
 use tokio::time::{sleep, timeout};
 
@@ -61,6 +59,7 @@ impl Actor {
             self.process.at(self.index).begun = next + 1;
             self.take(&coordinator, step).await;
             self.say(format_args!("worker {} has ended {}", self.number, step.name()));
+            self.world.log.count("steps");
             self.world.log.count(step.name());
             self.world.progress.send_modify(|progress| *progress += 1);
         }
@@ -86,23 +85,25 @@ impl Actor {
                     self.hold(held, &place, hold).await;
                 }
             }
-            Step::Write { ask, hold, downgrade } => self.write_step(coordinator, *ask, hold, *downgrade).await,
+            Step::Write { ask, hold, downgrade } => {
+                self.write_step(coordinator, *ask, hold, *downgrade).await
+            }
             Step::Permits { count, ask, hold } => {
                 let (semaphore, count) = (coordinator.semaphore("s", LIMIT), *count);
                 let mode = Mode::Permits { count, limit: LIMIT, granted: false };
                 let place = Place { guards: false, ..place(Kind::Semaphore, "s", mode) };
-                let acquire = acquiring!(semaphore.acquire_many(count), try_acquire_many, try_acquire_many_for);
+                let acquire =
+                    acquiring!(semaphore.acquire_many(count), try_acquire_many, try_acquire_many_for);
                 if let Some(held) = self.acquire(&place, *ask, acquire).await {
                     self.hold(held, &place, hold).await;
                 }
             }
             Step::Campaign { ask, hold, proclaim } => {
-                let (election, place) = (coordinator.election("e"), place(Kind::Election, "e", Mode::Exclusive));
+                let (election, place) =
+                    (coordinator.election("e"), place(Kind::Election, "e", Mode::Exclusive));
                 let acquire = acquiring!(election.campaign("candidate"), try_campaign, try_campaign_for);
                 if let Some((op, leadership)) = self.acquire(&place, *ask, acquire).await {
-                    if *proclaim
-                        && let Err(error) = leadership.proclaim("leader").await
-                    {
+                    if *proclaim && let Err(error) = leadership.proclaim("leader").await {
                         self.judge(&error, &[ErrorKind::Lost]);
                     }
                     self.hold((op, leadership), &place, hold).await;
@@ -164,7 +165,8 @@ impl Actor {
             None => return ops.iter().for_each(|op| self.recorder().info(*op, CANCELLED)),
             Some(Err(error)) => {
                 ops.iter().for_each(|op| self.recorder().fail(*op, format!("{:?}", error.kind())));
-                return self.judge(&error, &[ErrorKind::Unavailable]);
+                // A try does not take back what it has lost.
+                return self.judge(&error, &[ErrorKind::Unavailable, ErrorKind::Lost]);
             }
             Some(Ok(None)) => return end(Outcome::Busy),
             Some(Ok(Some(guard))) => guard,
@@ -218,7 +220,9 @@ impl Actor {
                 let token = leader.map(|leader| leader.fencing_token());
                 self.say(format_args!("sees leader {token:?}"));
                 if token.is_some() && token < highest {
-                    self.world.log.violated("S3", format_args!("leader {token:?} was shown after {highest:?}"));
+                    self.world
+                        .log
+                        .violated("S3", format_args!("leader {token:?} was shown after {highest:?}"));
                 }
                 highest = highest.max(token);
             }

@@ -15,6 +15,7 @@ use crate::calls::{self, CallFault};
 use crate::log::Log;
 use crate::plan::Plan;
 use crate::resource::Resource;
+use crate::step::Step;
 
 /// What the workers of all processes meet at.
 pub(crate) struct World {
@@ -54,10 +55,13 @@ impl World {
         let clock = service.backend().clock();
         let log = Arc::new(Log::new(clock.clone(), keep_lines));
         let recorder = Recorder::in_memory("world", clock.clone());
-        let beliefs = Arc::new(Beliefs::new(clock.clone()));
+        let breaks = |step: &Step| matches!(step, Step::Admin { force: true, .. });
+        let breaks = plan.workers.iter().flat_map(|worker| &worker.steps).any(breaks);
+        let beliefs = Arc::new(Beliefs::new(clock.clone(), breaks));
         let calls = Arc::new(Calls::new(&plan, &log));
         let fenced = plan.settings.fenced;
-        let resources = queues().into_iter().map(|path| (path.to_string(), Arc::new(Resource::new(fenced)))).collect();
+        let resources =
+            queues().into_iter().map(|path| (path.to_string(), Arc::new(Resource::new(fenced)))).collect();
         service.on_call({
             let calls = Arc::clone(&calls);
             move |call| calls.decide(call)
@@ -149,7 +153,9 @@ pub(crate) fn queues() -> [KeyPath; 8] {
 fn as_event(change: &Change) -> What {
     let (lock, entry) = (change.path.to_string(), change.attempt.to_string());
     match change.what {
-        Changed::Created { order, mode, .. } => What::EntryCreated { lock, entry, order, position: order, mode },
+        Changed::Created { order, mode, .. } => {
+            What::EntryCreated { lock, entry, order, position: order, mode }
+        }
         Changed::Mode(mode) => What::EntryChanged { lock, entry, mode },
         Changed::Removed(why) => What::EntryRemoved {
             lock,
