@@ -9,6 +9,7 @@
 
 mod beliefs;
 mod calls;
+mod cancellation;
 mod dice;
 mod disturbance;
 mod gates;
@@ -24,6 +25,7 @@ mod step;
 mod worker;
 mod world;
 
+pub use cancellation::{Enumerated, enumerate_cancellations};
 pub use log::{Counts, Violation};
 pub use minimise::{Minimised, minimise};
 pub use plan::Plan;

@@ -89,6 +89,13 @@ impl Plan {
         self
     }
 
+    /// The same over resources that do.
+    #[must_use]
+    pub fn with_fences(mut self) -> Self {
+        self.settings.fenced = true;
+        self
+    }
+
     /// How many steps, disturbances and faults of calls it has at most.
     pub fn size(&self) -> [usize; 3] {
         let steps = self.workers.iter().map(|worker| worker.steps.len()).sum();

@@ -78,7 +78,7 @@ pub fn run(plan: &Plan, keep_lines: bool) -> Outcome {
 /// Whether a seed decides what happens.
 pub const DETERMINISTIC: bool = cfg!(tokio_unstable);
 
-fn runtime(seed: u64) -> Runtime {
+pub(crate) fn runtime(seed: u64) -> Runtime {
     assert!(
         DETERMINISTIC,
         "built without --cfg tokio_unstable, which ci/simulation.sh sets: the dice of tokio have no seed"
