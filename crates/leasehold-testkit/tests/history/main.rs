@@ -1,0 +1,10 @@
+//! The checker of histories, checked: what it must accept, what it must reject and for which reason.
+
+mod broken;
+mod generator;
+mod linearizability;
+mod lines;
+mod mutations;
+mod scale;
+mod script;
+mod valid;
