@@ -129,5 +129,6 @@ step 'what ran where' what_ran_where
 step 'mutants' ci/mutants.sh
 step 'examples' ci/examples.sh
 step 'model' ci/model.sh
+step 'simulation' ci/simulation.sh
 
 printf '\nOK: %d steps in %d s\n' "$steps" "$SECONDS"

@@ -50,6 +50,7 @@ use crate::backoff::Backoff;
 use crate::contenders::Contenders;
 use crate::coordinator::Coordinator;
 use crate::engine::{Engine, NoSession};
+use crate::entropy::Entropy;
 use crate::entry_value::EntryValue;
 use crate::error::{Error, ErrorKind};
 use crate::held::HeldState;
@@ -105,7 +106,7 @@ pub(crate) async fn acquire(engine: &Arc<Engine>, request: Request) -> Answer {
     let (operation, name, backend) = (request.operation, request.name.clone(), engine.backend_name);
     let (reply, answer) = oneshot::channel();
     let acquisition = Acquisition { engine: engine.clone(), request };
-    engine.acquisitions.spawn_on(acquisition.run(reply), engine.driver.handle());
+    engine.spawn(acquisition.run(reply));
     match answer.await {
         Ok(answer) => answer,
         Err(_) => Err(Error::new(ErrorKind::DriverGone, operation, LossReason::DriverGone.to_string())
@@ -194,8 +195,8 @@ const FIRST_SECOND_LOOK: Duration = Duration::from_millis(200);
 
 /// When it does so from then on, for the case that somebody else is not well: between a quarter and a half of the TTL later; never, where no
 /// clock reaches that.
-fn next_second_look(ttl: Duration) -> Option<Instant> {
-    Instant::now().checked_add(Backoff::new(ttl / 2, ttl / 2).next_delay())
+fn next_second_look(ttl: Duration, entropy: &Entropy) -> Option<Instant> {
+    Instant::now().checked_add(Backoff::with_entropy(ttl / 2, ttl / 2, entropy.clone()).next_delay())
 }
 
 /// Resolves at the deadline, if there is one.
@@ -287,7 +288,7 @@ impl Acquisition {
         value: &EntryValue,
         caller: &mut Caller,
     ) -> Result<Option<Contenders>, Ended> {
-        let mut backoff = transient_backoff();
+        let mut backoff = transient_backoff(&self.engine.entropy);
         let value = value.encode();
         loop {
             let entry = NewEntry {
@@ -374,7 +375,7 @@ impl Acquisition {
         caller: &mut Caller,
     ) -> Result<Option<Mode>, Ended> {
         let rule = self.request.rule;
-        let mut backoff = transient_backoff();
+        let mut backoff = transient_backoff(&self.engine.entropy);
         let mut second_look = Some(Instant::now() + FIRST_SECOND_LOOK);
         loop {
             let looked = match contenders.take() {
@@ -405,7 +406,7 @@ impl Acquisition {
                         tokio::select! {
                             changed = own.changed_with(interest) => changed,
                             () = until(second_look) => {
-                                second_look = next_second_look(own.live.session.ttl());
+                                second_look = next_second_look(own.live.session.ttl(), &self.engine.entropy);
                                 Ok(())
                             }
                         }
@@ -415,7 +416,7 @@ impl Acquisition {
                 Err(error) => Err(error),
             };
             match changed {
-                Ok(()) => backoff = transient_backoff(),
+                Ok(()) => backoff = transient_backoff(&self.engine.entropy),
                 Err(error) => self.after_error(own, error, &mut backoff, caller).await?,
             }
         }

@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::entropy::Entropy;
+
 /// Identifies one acquisition attempt, and so one entry of a queue.
 ///
 /// It is the nonce of the session that makes the attempt and a number within that session; no two attempts
@@ -64,9 +66,15 @@ impl AttemptIds {
     /// # Errors
     /// When the operating system has no randomness to give.
     pub fn new() -> std::io::Result<Self> {
-        let mut nonce = [0; 8];
-        getrandom::fill(&mut nonce).map_err(std::io::Error::from)?;
-        Ok(Self { session_nonce: u64::from_be_bytes(nonce), next: AtomicU64::new(1) })
+        Self::with_entropy(&Entropy::system())
+    }
+
+    /// The same, with a nonce of that source.
+    ///
+    /// # Errors
+    /// As [`AttemptIds::new`].
+    pub fn with_entropy(entropy: &Entropy) -> std::io::Result<Self> {
+        Ok(Self { session_nonce: entropy.draw()?, next: AtomicU64::new(1) })
     }
 
     /// The nonce of all of them.

@@ -2,17 +2,25 @@
 
 use std::time::Duration;
 
+use crate::entropy::Entropy;
+
 /// Doubling, jittered delays: what keeps many clients of a service that comes back from meeting at its door.
 #[derive(Debug)]
 pub struct Backoff {
     next: Duration,
     longest: Duration,
+    entropy: Entropy,
 }
 
 impl Backoff {
     /// Delays from `first` up to `longest`.
     pub fn new(first: Duration, longest: Duration) -> Self {
-        Self { next: first.min(longest), longest }
+        Self::with_entropy(first, longest, Entropy::system())
+    }
+
+    /// The same, with the jitter of that source.
+    pub fn with_entropy(first: Duration, longest: Duration, entropy: Entropy) -> Self {
+        Self { next: first.min(longest), longest, entropy }
     }
 
     /// The next delay: between half of the current step and the whole of it.
@@ -20,8 +28,7 @@ impl Backoff {
         let step = self.next;
         self.next = (step * 2).min(self.longest);
         // Without randomness the delays are merely not jittered.
-        let jitter = getrandom::u32().unwrap_or(u32::MAX);
-        step / 2 + (step / 2).mul_f64(f64::from(jitter) / f64::from(u32::MAX))
+        step / 2 + (step / 2).mul_f64(self.entropy.fraction())
     }
 }
 

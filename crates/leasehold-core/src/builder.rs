@@ -12,7 +12,9 @@ use crate::backend::{Credentials, LockBackend, OpenSession};
 use crate::coordinator::Coordinator;
 use crate::driver::Driver;
 use crate::engine::Engine;
+use crate::entropy::Entropy;
 use crate::error::{Error, ErrorKind};
+use crate::gate::Gate;
 use crate::holder::HolderInfo;
 use crate::name::Namespace;
 use crate::session_keeper::{SessionKeeper, Slot};
@@ -36,6 +38,8 @@ pub struct CoordinatorBuilder {
     holder: HolderInfo,
     epoch: u32,
     runtime: Option<Handle>,
+    gate: Option<Gate>,
+    entropy: Entropy,
     resume: Option<Credentials>,
 }
 
@@ -50,6 +54,8 @@ impl CoordinatorBuilder {
             holder: HolderInfo::this_process(),
             epoch: 0,
             runtime: None,
+            gate: None,
+            entropy: Entropy::system(),
             resume: None,
         }
     }
@@ -64,6 +70,8 @@ impl CoordinatorBuilder {
             holder: engine.holder.clone(),
             epoch: engine.epoch,
             runtime: Some(engine.driver.handle().clone()),
+            gate: engine.driver.gate().cloned(),
+            entropy: engine.entropy.clone(),
             resume: None,
         }
     }
@@ -113,6 +121,20 @@ impl CoordinatorBuilder {
     /// not set, does not have that problem.
     pub fn runtime(mut self, runtime: Handle) -> Self {
         self.runtime = Some(runtime);
+        self
+    }
+
+    /// Lets the tasks of this coordinator pass a gate at each of their polls, which a test can shut: what a stopped process looks like
+    /// to the others. Tasks of the backend's own are not concerned, nor are the application's.
+    pub fn gate(mut self, gate: Gate) -> Self {
+        self.gate = Some(gate);
+        self
+    }
+
+    /// Where random numbers come from; the operating system if not set. For tests that are to go the same way each time: see
+    /// [`Entropy::seeded`].
+    pub fn entropy(mut self, entropy: Entropy) -> Self {
+        self.entropy = entropy;
         self
     }
 
@@ -176,10 +198,13 @@ impl CoordinatorBuilder {
         if self.connect_timeout.is_zero() || self.request_timeout.is_zero() {
             return invalid("a time-out of zero");
         }
-        let driver = match self.runtime {
+        let mut driver = match self.runtime {
             Some(handle) => Driver::on(handle),
             None => Driver::own()?,
         };
+        if let Some(gate) = self.gate {
+            driver = driver.behind(gate);
+        }
         let (slot, slots) = watch::channel(Slot::default());
         let (commands, received) = mpsc::unbounded_channel();
         let status = Status {
@@ -205,6 +230,7 @@ impl CoordinatorBuilder {
             epoch: self.epoch,
             request_timeout: self.request_timeout,
             driver: driver.clone(),
+            entropy: self.entropy,
             slot: slots,
             status: watch::Sender::new(status),
             acquisitions: TaskTracker::new(),
@@ -212,7 +238,7 @@ impl CoordinatorBuilder {
             abandon: CancellationToken::new(),
         });
         let keeper = SessionKeeper::new(engine.clone(), slot, received, self.resume);
-        driver.handle().spawn(keeper.run(first));
+        driver.spawn(keeper.run(first));
         Ok(Coordinator::new(engine, commands))
     }
 }

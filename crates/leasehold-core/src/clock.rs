@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// A point on a [`Clock`]; only points of one clock compare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,11 +58,14 @@ impl Clock {
     }
 
     /// The time of the tokio runtime, which a test can pause. Call it inside a runtime.
+    ///
+    /// Its wall time begins with the Unix epoch, the same each time.
     pub fn tokio() -> Self {
         Self(Source::Tokio(tokio::time::Instant::now()))
     }
 
     /// A clock that a test moves by hand, and that timers know nothing of: what a suspended machine sees.
+    /// Its wall time begins with the Unix epoch.
     pub fn manual() -> (Self, ManualClock) {
         let nanos = Arc::new(AtomicU64::new(0));
         (Self(Source::Manual(nanos.clone())), ManualClock(nanos))
@@ -75,6 +78,14 @@ impl Clock {
             Source::Tokio(origin) => origin.elapsed(),
             Source::Manual(nanos) => Duration::from_nanos(nanos.load(Ordering::SeqCst)),
         })
+    }
+
+    /// The time of day, for people: what it says is told to others, and no deadline is counted by it.
+    pub(crate) fn wall_time(&self) -> SystemTime {
+        match &self.0 {
+            Source::System => SystemTime::now(),
+            Source::Tokio(_) | Source::Manual(_) => SystemTime::UNIX_EPOCH + self.now().0,
+        }
     }
 }
 

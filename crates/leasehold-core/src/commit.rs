@@ -159,7 +159,7 @@ impl Named {
         unanswered: Error,
     ) -> Result<RegisterWritten, Error> {
         let deadline = Instant::now().checked_add(self.coordinator().engine().request_timeout);
-        let mut backoff = transient_backoff();
+        let mut backoff = transient_backoff(&self.coordinator().engine().entropy);
         loop {
             let looked = match mark.base {
                 Some(_) => self.repeat_write(operation, register, write.clone()).await,
@@ -207,7 +207,10 @@ impl Named {
             Patience::For(patience) => Instant::now().checked_add(patience),
             Patience::Forever => None,
         };
-        let mut backoff = Backoff::new(Duration::from_millis(2), Duration::from_millis(200));
+        let mut backoff = {
+            let entropy = self.coordinator().engine().entropy.clone();
+            Backoff::with_entropy(Duration::from_millis(2), Duration::from_millis(200), entropy)
+        };
         loop {
             let seen = self.load(operation).await?;
             let (value, output) = match amend(&seen)? {
@@ -278,9 +281,8 @@ impl Named {
     }
 
     fn random(&self, operation: &'static str) -> Result<u64, Error> {
-        getrandom::u64().map_err(|error| {
-            self.error(ErrorKind::Unavailable, operation, "the system gives no randomness")
-                .with_source(std::io::Error::from(error))
+        self.coordinator().engine().entropy.draw().map_err(|error| {
+            self.error(ErrorKind::Unavailable, operation, "the system gives no randomness").with_source(error)
         })
     }
 }

@@ -7,10 +7,14 @@
 //! as long as the process; all coordinators share it, so that one kept in a `static` serves any number of
 //! runtimes that come and go. An application that wants them elsewhere gives a runtime's handle.
 
+use std::future::Future;
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
 use tokio::runtime::{Builder, Handle};
+use tokio::task::JoinHandle;
+
+use crate::gate::Gate;
 
 use crate::error::{Error, ErrorKind};
 
@@ -27,6 +31,7 @@ pub fn driver_runtime() -> Result<Handle, Error> {
 #[derive(Debug, Clone)]
 pub(crate) struct Driver {
     handle: Handle,
+    gate: Option<Gate>,
 }
 
 impl Driver {
@@ -38,12 +43,33 @@ impl Driver {
             Some(handle) => handle.clone(),
             None => own.insert(start_thread().map_err(no_thread)?).clone(),
         };
-        Ok(Self { handle })
+        Ok(Self::on(handle))
     }
 
     /// A runtime of the application's.
     pub(crate) fn on(handle: Handle) -> Self {
-        Self { handle }
+        Self { handle, gate: None }
+    }
+
+    /// The same, whose tasks pass that gate.
+    pub(crate) fn behind(self, gate: Gate) -> Self {
+        Self { gate: Some(gate), ..self }
+    }
+
+    /// Starts a task.
+    pub(crate) fn spawn<F>(&self, task: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        match &self.gate {
+            Some(gate) => self.handle.spawn(gate.clone().pass(task)),
+            None => self.handle.spawn(task),
+        }
+    }
+
+    pub(crate) fn gate(&self) -> Option<&Gate> {
+        self.gate.as_ref()
     }
 
     pub(crate) fn handle(&self) -> &Handle {

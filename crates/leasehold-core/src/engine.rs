@@ -1,16 +1,19 @@
 //! What the tasks of one coordinator share.
 
 use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::backend::{LockBackend, OpenSession};
 use crate::backend_error::BackendError;
 use crate::driver::Driver;
+use crate::entropy::Entropy;
 use crate::holder::HolderInfo;
 use crate::session_keeper::{LiveSession, Slot};
 use crate::status::{State, Status};
@@ -24,6 +27,7 @@ pub(crate) struct Engine {
     pub(crate) epoch: u32,
     pub(crate) request_timeout: Duration,
     pub(crate) driver: Driver,
+    pub(crate) entropy: Entropy,
     pub(crate) slot: watch::Receiver<Slot>,
     pub(crate) status: watch::Sender<Status>,
     /// Every acquisition from its enqueue to the confirmed end of its entry, and every request beside them.
@@ -43,6 +47,15 @@ pub(crate) enum NoSession {
 }
 
 impl Engine {
+    /// Starts a task that a shutdown waits for.
+    pub(crate) fn spawn<F>(&self, task: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.driver.spawn(self.acquisitions.track_future(task))
+    }
+
     /// The session, once there is one that lives.
     pub(crate) async fn live_session(&self) -> Result<Arc<LiveSession>, NoSession> {
         let mut slots = self.slot.clone();

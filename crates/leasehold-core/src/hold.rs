@@ -33,7 +33,7 @@
 //! removes the entry with the session. The callers of a command own nothing but a reply channel.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{mpsc, oneshot};
@@ -279,7 +279,7 @@ impl Holding {
     }
 
     async fn publish(&mut self, change: Change) -> Result<(), Unchanged> {
-        let mut backoff = transient_backoff();
+        let mut backoff = transient_backoff(&self.engine.entropy);
         loop {
             let mut value = self.value.clone();
             if let Some(payload) = &change.payload {
@@ -453,7 +453,7 @@ impl Drop for EndOnDrop {
 
 /// The value that a new entry gets.
 pub(crate) fn value_of_new_entry(engine: &Engine, payload: &Bytes) -> EntryValue {
-    EntryValue::new(engine.holder.clone(), SystemTime::now(), payload.clone())
+    EntryValue::new(engine.holder.clone(), engine.options.clock.wall_time(), payload.clone())
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ mod double_barrier;
 mod driver;
 mod election;
 mod engine;
+mod entropy;
 mod entry_value;
 mod error;
 #[cfg(test)]
@@ -29,6 +30,7 @@ pub mod fencing;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod gate;
 mod group;
 mod guard;
 mod held;
@@ -84,7 +86,9 @@ pub use driver::driver_runtime;
 pub use election::{
     Candidate, Election, Leader, LeaderStream, Leadership, LeadershipTicket, ParseTicketError,
 };
+pub use entropy::Entropy;
 pub use error::{Error, ErrorKind, ReleaseError};
+pub use gate::Gate;
 pub use group::{Group, GroupEvent, Member, MemberEvents, MemberId, MemberStream, Membership, Staying};
 pub use held::Held;
 pub use histogram::{Bucket, Histogram};

@@ -45,7 +45,7 @@ type Observed = Option<Arc<[Entry]>>;
 pub(crate) fn observe(engine: &Arc<Engine>, path: KeyPath, focus: Focus) -> States {
     let (sender, receiver) = watch::channel(None);
     let observation = Observation { engine: engine.clone(), path, focus, sender };
-    engine.driver.handle().spawn(observation.run());
+    engine.driver.spawn(observation.run());
     States { next: ReusableBoxFuture::new(next(receiver)) }
 }
 
@@ -93,7 +93,7 @@ struct Seen {
 
 impl Observation {
     async fn run(self) {
-        let mut backoff = transient_backoff();
+        let mut backoff = transient_backoff(&self.engine.entropy);
         loop {
             let live = tokio::select! {
                 () = self.sender.closed() => return,
@@ -120,7 +120,7 @@ impl Observation {
                 stepped = self.step(&*queue) => stepped,
             };
             match stepped {
-                Ok(()) => backoff = transient_backoff(),
+                Ok(()) => backoff = transient_backoff(&self.engine.entropy),
                 Err(error) => {
                     if error.kind() == BackendErrorKind::SessionLost {
                         live.liveness().end(LossReason::SessionEnded);

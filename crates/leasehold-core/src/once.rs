@@ -317,7 +317,7 @@ impl Once {
         if let Some(done) = completions.of(&self.occurrence) {
             return Ok(Ok(Completion::of(done)));
         }
-        completions.prune(SystemTime::now(), self.retention);
+        completions.prune(self.named.coordinator().engine().options.clock.wall_time(), self.retention);
         self.check_room(operation, &completions)?;
         let held = guard.held();
         let output = held.work(work).await.map_err(|error| self.named.with_name(error))?;
@@ -329,14 +329,17 @@ impl Once {
             let detail = format!("a result of {} bytes; {} are kept", result.len(), Self::MAX_RESULT_BYTES);
             return Err(self.named.error(ErrorKind::TooLarge, operation, &detail));
         }
-        let (occurrence, at) = (self.occurrence.to_string(), whole_millis(SystemTime::now()));
+        let (occurrence, at) = (
+            self.occurrence.to_string(),
+            whole_millis(self.named.coordinator().engine().options.clock.wall_time()),
+        );
         let done = Done { occurrence, at, by: held.state().entry().1, result };
         self.record(operation, held, &done).await.map(Ok)
     }
 
     /// Records that it is done, as long as the place lasts.
     async fn record(&self, operation: &'static str, held: &Held, done: &Done) -> Result<Completion, Error> {
-        let mut backoff = transient_backoff();
+        let mut backoff = transient_backoff(&self.named.coordinator().engine().entropy);
         let mut in_doubt = None;
         let error = loop {
             let recorded = self.named.amend_patiently(operation, Some(held), |record| {

@@ -24,6 +24,7 @@ use crate::backend_error::{BackendError, BackendErrorKind};
 use crate::backoff::Backoff;
 use crate::contenders::Contenders;
 use crate::engine::Engine;
+use crate::entropy::Entropy;
 use crate::liveness::{Liveness, LossReason};
 use crate::mode::Mode;
 use crate::rule::{Rule, Verdict};
@@ -124,7 +125,7 @@ impl OwnEntry {
     pub(crate) async fn altered(&self, seen: u64) -> Option<Entry> {
         sleep_until(self.watch_from).await;
         let interest = Interest::Entry { attempt: self.attempt, mode: self.mode, version: Some(seen) };
-        let mut backoff = transient_backoff();
+        let mut backoff = transient_backoff(&self.live.entropy);
         loop {
             let entry = match self.queue.changed(interest).await {
                 Ok(()) => self.queue.entry(self.attempt).await,
@@ -133,7 +134,7 @@ impl OwnEntry {
             match entry {
                 Ok(entry) if entry.as_ref().is_none_or(|entry| entry.version != seen) => return entry,
                 // Woken early.
-                Ok(_) => backoff = transient_backoff(),
+                Ok(_) => backoff = transient_backoff(&self.live.entropy),
                 // An error tells nothing of the entry. While it lasts, the session's liveness decides.
                 Err(_) => {}
             }
@@ -184,7 +185,7 @@ impl OwnEntry {
     }
 
     async fn confirm_removal(&self) -> Release {
-        let mut backoff = transient_backoff();
+        let mut backoff = transient_backoff(&self.live.entropy);
         let mut unanswered = false;
         loop {
             match self.queue.withdraw(self.attempt, self.certainty).await {
@@ -203,6 +204,6 @@ impl OwnEntry {
 }
 
 /// The delays between tries on a session that lives.
-pub(crate) fn transient_backoff() -> Backoff {
-    Backoff::new(Duration::from_millis(10), Duration::from_secs(1))
+pub(crate) fn transient_backoff(entropy: &Entropy) -> Backoff {
+    Backoff::with_entropy(Duration::from_millis(10), Duration::from_secs(1), entropy.clone())
 }

@@ -258,7 +258,7 @@ impl Named {
     pub(crate) async fn pause(&self, time: Duration) {
         let driver = &self.coordinator().engine().driver;
         // Without its runtime whatever is tried next fails, and says so.
-        let _ = AbortOnDrop(driver.handle().spawn(async move { sleep(time).await })).await;
+        let _ = AbortOnDrop(driver.spawn(async move { sleep(time).await })).await;
     }
 
     fn spawn<T: Send + 'static>(
@@ -266,7 +266,7 @@ impl Named {
         task: impl Future<Output = Result<T, Failed>> + Send + 'static,
     ) -> JoinHandle<Result<T, Failed>> {
         let engine = self.coordinator().engine();
-        engine.acquisitions.spawn_on(task, engine.driver.handle())
+        engine.spawn(task)
     }
 
     /// `None`: the driver's runtime is gone.
@@ -333,7 +333,7 @@ where
 /// Takes steps until one answers something, or the coordinator drains.
 async fn take_steps<S: Step>(engine: &Engine, step: &mut S) -> Result<S::Output, Failed> {
     let steps = async {
-        let mut backoff = transient_backoff();
+        let mut backoff = transient_backoff(&engine.entropy);
         loop {
             let live = engine.live_session().await.map_err(no_session)?;
             let stepped = tokio::select! {
@@ -342,7 +342,7 @@ async fn take_steps<S: Step>(engine: &Engine, step: &mut S) -> Result<S::Output,
             };
             match stepped {
                 Ok(Some(output)) => return Ok(output),
-                Ok(None) => backoff = transient_backoff(),
+                Ok(None) => backoff = transient_backoff(&engine.entropy),
                 Err(error) => {
                     retryable(&live, error, Effect::Read)?;
                     sleep(backoff.next_delay()).await;
@@ -395,7 +395,7 @@ where
     F: Future<Output = Result<T, BackendError>>,
 {
     let deadline = Instant::now().checked_add(budget);
-    let mut backoff = transient_backoff();
+    let mut backoff = transient_backoff(&engine.entropy);
     // Why the last try failed, where that says more than that time is up.
     let mut last = Failed::OutOfTime;
     loop {

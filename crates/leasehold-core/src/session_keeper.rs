@@ -27,6 +27,7 @@ use crate::backend::{Credentials, OpenSession, Session};
 use crate::backend_error::{BackendError, BackendErrorKind};
 use crate::backoff::Backoff;
 use crate::engine::Engine;
+use crate::entropy::Entropy;
 use crate::liveness::{Liveness, LivenessCell, LossReason};
 use crate::status::State;
 
@@ -36,6 +37,7 @@ pub(crate) struct LiveSession {
     pub(crate) attempts: AttemptIds,
     /// The entries of an earlier incarnation that this one has taken over: each has one owner.
     pub(crate) adopted: Mutex<HashSet<AttemptId>>,
+    pub(crate) entropy: Entropy,
 }
 
 impl LiveSession {
@@ -93,7 +95,7 @@ impl SessionKeeper {
     /// Runs until the coordinator is closed. With `first`, it answers there how the first try to open a session went, and
     /// gives up if it failed.
     pub(crate) async fn run(mut self, mut first: Option<oneshot::Sender<Result<(), Arc<BackendError>>>>) {
-        let mut backoff = Self::backoff();
+        let mut backoff = self.backoff();
         loop {
             let opened = tokio::select! {
                 opened = open(&self.engine, self.resume.clone()) => opened,
@@ -101,7 +103,7 @@ impl SessionKeeper {
             };
             match opened {
                 Ok(live) => {
-                    backoff = Self::backoff();
+                    backoff = self.backoff();
                     self.resume = None;
                     self.publish(&live);
                     if let Some(first) = first.take() {
@@ -134,8 +136,8 @@ impl SessionKeeper {
         }
     }
 
-    fn backoff() -> Backoff {
-        Backoff::new(Duration::from_millis(50), Duration::from_secs(5))
+    fn backoff(&self) -> Backoff {
+        Backoff::with_entropy(Duration::from_millis(50), Duration::from_secs(5), self.engine.entropy.clone())
     }
 
     fn publish(&self, live: &Arc<LiveSession>) {
@@ -181,7 +183,7 @@ impl SessionKeeper {
     fn discard(&self, live: Arc<LiveSession>) {
         self.slot.send_replace(Slot::default());
         let bound = self.engine.request_timeout;
-        tokio::spawn(async move { timeout(bound, live.session.close()).await });
+        self.engine.driver.spawn(async move { timeout(bound, live.session.close()).await });
     }
 
     /// Drains, closes the session, and answers every command that has come.
@@ -202,7 +204,7 @@ impl SessionKeeper {
                 let _ = timeout(engine.request_timeout, live.session.close()).await;
             } else {
                 // Work may still go on under a lock of this session. Its holder has been told; it has a TTL to hear of it.
-                tokio::spawn(async move {
+                engine.driver.spawn(async move {
                     sleep(live.session.ttl()).await;
                     live.session.close().await;
                 });
@@ -231,9 +233,14 @@ impl SessionKeeper {
 }
 
 async fn open(engine: &Engine, resume: Option<Credentials>) -> Result<Arc<LiveSession>, BackendError> {
-    let attempts = AttemptIds::new().map_err(|error| {
+    let attempts = AttemptIds::with_entropy(&engine.entropy).map_err(|error| {
         BackendError::new(BackendErrorKind::Unavailable, "the system gives no randomness").with_source(error)
     })?;
     let session = engine.backend.open_session(OpenSession { resume, ..engine.options.clone() }).await?;
-    Ok(Arc::new(LiveSession { session, attempts, adopted: Mutex::default() }))
+    Ok(Arc::new(LiveSession {
+        session,
+        attempts,
+        adopted: Mutex::default(),
+        entropy: engine.entropy.clone(),
+    }))
 }

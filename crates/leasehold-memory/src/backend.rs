@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use leasehold_core::{
-    BackendError, BackendErrorKind, Capabilities, Clock, Credentials, LivenessCell, LockBackend, OpenSession,
-    Session,
+    BackendError, BackendErrorKind, Capabilities, Clock, Credentials, Gate, LivenessCell, LockBackend,
+    OpenSession, Session,
 };
 
 use crate::client::{Client, Site};
@@ -15,7 +15,7 @@ use crate::error::{session_lost, unavailable};
 use crate::fault::Operation;
 use crate::link::Link;
 use crate::service::Service;
-use crate::session::{Granted, MemorySession, parse_credentials};
+use crate::session::{Driver, Granted, MemorySession, parse_credentials};
 use crate::state::State;
 
 /// The smallest TTL that the service grants; of a smaller one the local deadline's margin would leave too little.
@@ -32,12 +32,19 @@ pub(crate) const MAX_VALUE_BYTES: usize = 1024 * 1024;
 pub struct MemoryBackend {
     service: Arc<Service>,
     link: Arc<Link>,
+    gate: Option<Gate>,
 }
 
 impl MemoryBackend {
     pub(crate) fn new(service: Arc<Service>) -> Self {
         let link = service.new_link();
-        Self { service, link }
+        Self { service, link, gate: None }
+    }
+
+    /// The same connection, whose sessions renew themselves and count their deadlines behind that gate: shut together with
+    /// [the coordinator's](leasehold_core::CoordinatorBuilder::gate) it makes a process that is stopped. What is on its way to the service arrives.
+    pub fn behind(self, gate: Gate) -> Self {
+        Self { gate: Some(gate), ..self }
     }
 
     /// Breaks the connection and refuses new ones. Requests under way are indeterminate, new ones
@@ -146,6 +153,7 @@ impl LockBackend for MemoryBackend {
             session: Some((granted.session, Arc::clone(&liveness))),
             patience: options.request_timeout,
         };
-        Ok(Arc::new(MemorySession::start(client, options.namespace, granted, connection, liveness)))
+        let driver = Driver { client, session: granted.session, ttl: granted.ttl, connection, liveness };
+        Ok(Arc::new(MemorySession::start(driver, options.namespace, granted, self.gate.clone())))
     }
 }

@@ -46,6 +46,13 @@ impl<'a> Site<'a> {
     }
 }
 
+/// How old what a look shows may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Age {
+    Newest,
+    Oldest,
+}
+
 /// One side of a link.
 #[derive(Clone)]
 pub(crate) struct Client {
@@ -84,7 +91,10 @@ impl Client {
         tokio::task::coop::consume_budget().await;
         let operation = site.operation;
         match self.fault(site) {
-            Fault::None => self.send(operation, apply).await,
+            // The last ones concern others.
+            Fault::None | Fault::Wake(_) | Fault::LoseEvent(_) | Fault::Stale => {
+                self.send(operation, apply).await
+            }
             Fault::Refuse => Err(unavailable(operation)),
             Fault::Deny => Err(denied(operation)),
             Fault::Delay(time) => self.exchange(operation, time, apply).await,
@@ -108,7 +118,7 @@ impl Client {
     pub(crate) async fn call_here<T>(
         &self,
         site: Site<'_>,
-        apply: impl FnOnce(&mut State, Timestamp) -> Result<T, BackendError> + Send,
+        apply: impl FnOnce(&mut State, Timestamp, Age) -> Result<T, BackendError> + Send,
     ) -> Result<T, BackendError> {
         let answer = self.call_here_with_faults(site, apply).await;
         self.noticed(answer)
@@ -117,12 +127,15 @@ impl Client {
     async fn call_here_with_faults<T>(
         &self,
         site: Site<'_>,
-        apply: impl FnOnce(&mut State, Timestamp) -> Result<T, BackendError> + Send,
+        apply: impl FnOnce(&mut State, Timestamp, Age) -> Result<T, BackendError> + Send,
     ) -> Result<T, BackendError> {
         tokio::task::coop::consume_budget().await;
         let operation = site.operation;
-        let delay = match self.fault(site) {
-            Fault::None => Duration::ZERO,
+        let fault = self.fault(site);
+        let age = if fault == Fault::Stale { Age::Oldest } else { Age::Newest };
+        let apply = |state: &mut State, now| apply(state, now, age);
+        let delay = match fault {
+            Fault::None | Fault::Wake(_) | Fault::LoseEvent(_) | Fault::Stale => Duration::ZERO,
             Fault::Delay(time) => time,
             Fault::DelayReply(time) => {
                 let answer = self.service.transact(apply);
@@ -246,15 +259,29 @@ impl Client {
             Fault::Deny => return Err(denied(site.operation)),
             _ => {}
         }
+        let reported = async {
+            self.until_different(topic, differs).await;
+            match fault {
+                Fault::Delay(time) => tokio::time::sleep(time).await,
+                Fault::LoseEvent(time) => {
+                    tokio::time::sleep(time).await;
+                    self.link.interrupt();
+                }
+                _ => {}
+            }
+        };
+        let woken = async {
+            match fault {
+                Fault::Wake(time) => tokio::time::sleep(time).await,
+                _ => std::future::pending().await,
+            }
+        };
         tokio::select! {
             biased;
-            () = over.cancelled() => return Err(session_lost()),
-            () = self.until_different(topic, differs) => {}
+            () = over.cancelled() => Err(session_lost()),
+            () = reported => Ok(()),
+            () = woken => Ok(()),
         }
-        if let Fault::Delay(time) = fault {
-            tokio::time::sleep(time).await;
-        }
-        Ok(())
     }
 
     async fn until_different(&self, topic: Topic, differs: impl Fn(&State) -> bool + Send) {

@@ -77,8 +77,8 @@ pub struct Call {
 /// What happens to a call.
 ///
 /// `changed` and `register_changed` are waits, not requests: [`Fault::Delay`] reports the change that much later,
-/// [`Fault::Refuse`] wakes the waiter at once without any change, [`Fault::Deny`] ends the wait, and the others do nothing to
-/// them.
+/// [`Fault::Refuse`] wakes the waiter at once without any change, [`Fault::Deny`] ends the wait, [`Fault::Wake`] and [`Fault::LoseEvent`]
+/// are for them alone, and the others do nothing to them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
@@ -100,6 +100,13 @@ pub enum Fault {
     DelayReply(Duration),
     /// The caller is told `Indeterminate` at once, and it arrives that much later: a ghost.
     DeliverLate(Duration),
+    /// A wait ends that much later without any change, if it has not ended before: its watch was cancelled, or what it had to tell was compacted away.
+    Wake(Duration),
+    /// The report of a change is lost, and the connection with it: that much after the change it breaks, and the waiter looks again.
+    LoseEvent(Duration),
+    /// A look by `contenders` shows the oldest state that it may: from before all that others have done since this session last
+    /// changed the queue, looked at it or was told of a change. Others are not concerned by it.
+    Stale,
 }
 
 type Hook = Arc<dyn Fn(&Call) -> Fault + Send + Sync>;

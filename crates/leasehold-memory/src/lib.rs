@@ -65,11 +65,13 @@
 //! ```
 
 mod backend;
+mod change;
 mod client;
 mod error;
 mod fault;
 mod link;
 mod memory_service;
+mod past;
 mod queue;
 mod queue_table;
 mod register_table;
@@ -79,6 +81,7 @@ mod session;
 mod state;
 
 pub use backend::MemoryBackend;
+pub use change::{Change, Changed, Removal};
 pub use fault::{Call, Fault, Operation};
 pub use memory_service::MemoryService;
 pub use scheme::MemoryScheme;

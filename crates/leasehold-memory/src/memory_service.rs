@@ -3,11 +3,14 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::Duration;
 
 use leasehold_core::{AttemptId, Clock, Entry, KeyPath, Versioned};
 
 use crate::backend::MemoryBackend;
+use crate::change::{Change, Removal};
 use crate::fault::{Call, Fault};
+use crate::past::Past;
 use crate::queue_table::QueueRecord;
 use crate::service::Service;
 
@@ -65,12 +68,22 @@ impl MemoryService {
     ///
     /// The hook is called before the call is sent and holds no lock, so it may use the service.
     pub fn on_call(&self, hook: impl Fn(&Call) -> Fault + Send + Sync + 'static) {
+        self.0.transact(|state, _| state.past = Some(Past::default()));
         self.0.faults.set(Some(Arc::new(hook)));
     }
 
     /// Takes the hook away.
     pub fn clear_on_call(&self) {
         self.0.faults.set(None);
+        self.0.transact(|state, _| state.past = None);
+    }
+
+    /// Tells `hook` of each change of a queue's entries from now on, in their order, before whoever made it hears that it was made.
+    ///
+    /// The hook is called without a lock, but must not change the service.
+    pub fn on_change(&self, hook: impl Fn(&Change) + Send + Sync + 'static) {
+        self.0.tap.set(Arc::new(hook));
+        self.0.transact(|state, _| state.changes = Some(Vec::new()));
     }
 
     /// The service answers nobody until [`resume`](MemoryService::resume), like a process that was stopped. Who calls
@@ -90,6 +103,28 @@ impl MemoryService {
         self.0.interrupt_links();
     }
 
+    /// Breaks every connection and forgets all sessions, queues and registers, as a restart of a service that had not stored them. Orders and
+    /// versions go on to rise, so that tokens do.
+    pub fn restart_without_data(&self) {
+        self.0.transact(|state, _| state.lose_data());
+        self.0.interrupt_links();
+    }
+
+    /// Gives every session at least its whole TTL and `more` from now on, and breaks every connection: a new leader does not know when sessions were last
+    /// renewed.
+    pub fn change_leader(&self, more: Duration) {
+        self.0.transact(|state, now| state.extend_sessions(now, more));
+        self.0.interrupt_links();
+    }
+
+    /// Whether renewals are carried out (as they are from the start) or merely acknowledged.
+    ///
+    /// The latter is no fault that the contract allows: a service that acknowledges what it has not done, as a follower that is cut off from its
+    /// leader. A session then expires while its owner believes in it, and nothing but a fence at the resource keeps the owner from harm.
+    pub fn relay_renewals(&self, relay: bool) {
+        self.0.transact(|state, _| state.renews_nothing = !relay);
+    }
+
     /// The ids of the sessions that live.
     pub fn sessions(&self) -> Vec<String> {
         self.0.transact(|state, _| state.sessions.keys().map(u64::to_string).collect())
@@ -98,7 +133,7 @@ impl MemoryService {
     /// Ends the session of this id as if its TTL had passed; whether there was one.
     pub fn expire_session(&self, id: &str) -> bool {
         let Ok(id) = id.parse() else { return false };
-        self.0.transact(|state, _| state.end_session(id))
+        self.0.transact(|state, _| state.end_session(id, Removal::Forced))
     }
 
     /// The entries of a queue in order.
@@ -109,7 +144,7 @@ impl MemoryService {
     /// Removes an entry, as an administrator does; whether there was one. Its session lives on.
     pub fn remove_entry(&self, path: &KeyPath, attempt: AttemptId) -> bool {
         let path = Arc::new(path.clone());
-        self.0.transact(|state, _| state.remove_entry(&path, attempt).is_some())
+        self.0.transact(|state, _| state.remove_entry(&path, attempt, Removal::Forced).is_some())
     }
 
     /// Removes all of a queue, as an administrator does: the entries, and what keeps withdrawn attempts out.

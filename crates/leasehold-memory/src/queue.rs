@@ -9,7 +9,7 @@ use leasehold_core::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::client::{Client, Site};
+use crate::client::{Age, Client, Site};
 use crate::fault::Operation;
 use crate::queue_table::QueueRecord;
 use crate::state::{SessionRef, State, Topic};
@@ -45,9 +45,15 @@ impl Queue for MemoryQueue {
     async fn contenders(&self, look: Look<'_>) -> Result<(), BackendError> {
         let site = self.site(Operation::Contenders, None);
         self.client
-            .call_here(site, |state, _| {
+            .call_here(site, |state, _, age| {
                 state.session(self.session)?;
-                state.contenders(&self.path, look);
+                match age {
+                    Age::Newest => {
+                        state.saw(self.session.id, &self.path);
+                        state.contenders(&self.path, look);
+                    }
+                    Age::Oldest => look(&state.oldest(self.session.id, &self.path)),
+                }
                 Ok(())
             })
             .await
@@ -60,7 +66,10 @@ impl Queue for MemoryQueue {
             Interest::Queue { .. } => (None, Topic::Queue(path)),
         };
         let site = self.site(Operation::Changed, attempt);
-        self.client.until_changed(site, topic, &self.over, |state| differs(state, &self.path, interest)).await
+        let differs = |state: &State| differs(state, &self.path, interest);
+        self.client.until_changed(site, topic, &self.over, differs).await?;
+        self.client.service.transact(|state, _| state.saw(self.session.id, &self.path));
+        Ok(())
     }
 
     async fn withdraw(&self, attempt: AttemptId, certainty: Certainty) -> Result<Withdrawn, BackendError> {

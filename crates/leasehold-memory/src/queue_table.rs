@@ -10,6 +10,7 @@ use leasehold_core::{
 };
 
 use crate::backend::MAX_VALUE_BYTES;
+use crate::change::{Changed, Removal};
 use crate::error::too_large;
 use crate::state::{SessionRef, State, Topic};
 
@@ -82,6 +83,7 @@ impl State {
             }
         }
         let order = self.tick();
+        let before = self.contenders(path, Contenders::revision);
         self.session(session)?.entries.insert(key);
         let queue = self.queues.entry(Arc::clone(path)).or_default();
         queue.contenders.insert(Contender { attempt: new.attempt, position: order, mode: new.mode });
@@ -91,6 +93,13 @@ impl State {
             .insert(new.attempt, EntryRecord { session: session.id, value: new.value, version: order });
         // Who is alone learns so at once; a long queue is not copied for it.
         let contenders = (queue.contenders.len() == 1).then(|| queue.contenders.clone());
+        self.remember(
+            path,
+            before,
+            (new.attempt, Changed::Created { order, mode: new.mode, session: session.id }),
+            None,
+        );
+        self.saw(session.id, path);
         self.touch(&Topic::Queue(Arc::clone(path)));
         Ok(Enqueued::Placed { order, contenders })
     }
@@ -103,7 +112,10 @@ impl State {
         certainty: Certainty,
     ) -> Result<Withdrawn, BackendError> {
         self.session(session)?;
-        let owner = self.remove_entry(path, attempt);
+        let is_own = self.session(session)?.entries.contains(&(Arc::clone(path), attempt));
+        let why = if is_own { Removal::Withdrawn } else { Removal::Forced };
+        let owner = self.remove_entry(path, attempt, why);
+        self.saw(session.id, path);
         if certainty == Certainty::Ambiguous {
             // Only the session that enqueued can have a request on its way, so it is kept until that one ends.
             let keeper = owner.unwrap_or(session.id);
@@ -117,8 +129,13 @@ impl State {
     }
 
     /// Removes an entry and its tie to its session, which it answers.
-    pub(crate) fn remove_entry(&mut self, path: &Arc<KeyPath>, attempt: AttemptId) -> Option<u64> {
-        let owner = self.remove_from_queue(path, attempt)?;
+    pub(crate) fn remove_entry(
+        &mut self,
+        path: &Arc<KeyPath>,
+        attempt: AttemptId,
+        why: Removal,
+    ) -> Option<u64> {
+        let owner = self.remove_from_queue(path, attempt, why)?;
         if let Some(record) = self.sessions.get_mut(&owner) {
             record.entries.remove(&(Arc::clone(path), attempt));
         }
@@ -126,16 +143,23 @@ impl State {
     }
 
     /// Removes an entry from its queue alone.
-    pub(crate) fn remove_from_queue(&mut self, path: &Arc<KeyPath>, attempt: AttemptId) -> Option<u64> {
+    pub(crate) fn remove_from_queue(
+        &mut self,
+        path: &Arc<KeyPath>,
+        attempt: AttemptId,
+        why: Removal,
+    ) -> Option<u64> {
         let revision = self.tick();
         let queue = self.queues.get_mut(path)?;
         let record = queue.entries.remove(&attempt)?;
+        let (before, was) = (queue.contenders.revision(), queue.contenders.get(attempt));
         queue.contenders.remove(attempt);
         queue.contenders.set_revision(revision);
         if queue.contenders.is_empty() {
             self.queues.remove(path);
             self.emptied_at = revision;
         }
+        self.remember(path, before, (attempt, Changed::Removed(why)), was);
         self.touch(&Topic::Entry(Arc::clone(path), attempt));
         self.touch(&Topic::Queue(Arc::clone(path)));
         Some(record.session)
@@ -146,7 +170,7 @@ impl State {
         let attempts: Vec<_> =
             self.contenders(path, |queue| queue.iter().map(|entry| entry.attempt).collect());
         for attempt in attempts {
-            self.remove_entry(path, attempt);
+            self.remove_entry(path, attempt, Removal::Forced);
         }
         let sessions = &mut self.sessions;
         self.tombstones.retain(|key, keeper| {
@@ -177,14 +201,17 @@ impl State {
         record.value = change.value;
         record.version = version;
         let mode_changed = contender.mode != change.mode;
+        let before = queue.contenders.revision();
         if mode_changed {
             queue.contenders.insert(Contender { mode: change.mode, ..contender });
             queue.contenders.set_revision(version);
         }
         self.touch(&Topic::Entry(Arc::clone(path), change.attempt));
         if mode_changed {
+            self.remember(path, before, (change.attempt, Changed::Mode(change.mode)), Some(contender));
             self.touch(&Topic::Queue(Arc::clone(path)));
         }
+        self.saw(session.id, path);
         Ok(Published::Done { version })
     }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use leasehold_core::{Clock, Timestamp};
 use tokio::sync::{Notify, watch};
 
+use crate::change::Tap;
 use crate::fault::Faults;
 use crate::link::Link;
 use crate::state::State;
@@ -13,6 +14,7 @@ pub(crate) struct Service {
     pub(crate) name: String,
     pub(crate) clock: Clock,
     pub(crate) faults: Faults,
+    pub(crate) tap: Tap,
     /// Whether the service answers. Requests that meet it paused are delivered when it goes on.
     pub(crate) running: watch::Sender<bool>,
     /// A session came whose expiry may be the next one.
@@ -27,6 +29,7 @@ impl Service {
             name,
             clock,
             faults: Faults::default(),
+            tap: Tap::default(),
             running: watch::Sender::new(true),
             expiry_moved: Notify::new(),
             state: Mutex::default(),
@@ -34,15 +37,17 @@ impl Service {
         }
     }
 
-    /// One transaction: what has expired is gone before, and who is concerned is woken after it.
+    /// One transaction: what has expired is gone before, and who is concerned is told and woken after it.
     pub(crate) fn transact<T>(&self, transaction: impl FnOnce(&mut State, Timestamp) -> T) -> T {
-        let (answer, wakes) = {
+        let (answer, changes, wakes) = {
             let mut state = self.lock();
             let now = self.clock.now();
             state.expire(now);
             let answer = transaction(&mut state, now);
-            (answer, std::mem::take(&mut state.wakes))
+            let changes = state.changes.as_mut().map(std::mem::take).unwrap_or_default();
+            (answer, changes, std::mem::take(&mut state.wakes))
         };
+        self.tap.tell(&changes);
         wakes.fire();
         answer
     }

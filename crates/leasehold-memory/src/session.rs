@@ -20,13 +20,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use leasehold_core::{
-    BackendError, BackendErrorKind, Credentials, KeyPath, Kind, LivenessCell, LossReason, Namespace, Queue,
-    RegisterWrite, RegisterWritten, Session, Versioned,
+    BackendError, BackendErrorKind, Credentials, Gate, KeyPath, Kind, LivenessCell, LossReason, Namespace,
+    Queue, RegisterWrite, RegisterWritten, Session, Versioned,
 };
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use crate::change::Removal;
 use crate::client::{Client, Site};
 use crate::fault::Operation;
 use crate::link::LinkState;
@@ -60,18 +61,16 @@ pub(crate) struct Granted {
 }
 
 impl MemorySession {
-    pub(crate) fn start(
-        client: Client,
-        namespace: Namespace,
-        granted: Granted,
-        connection: LinkState,
-        liveness: Arc<LivenessCell>,
-    ) -> Self {
+    /// Starts the driver, behind the gate if there is one.
+    pub(crate) fn start(driver: Driver, namespace: Namespace, granted: Granted, gate: Option<Gate>) -> Self {
         let Granted { session, ttl, secret, heard } = granted;
         let over = CancellationToken::new();
-        let driver =
-            Driver { client: client.clone(), session, ttl, connection, liveness: Arc::clone(&liveness) };
-        let task = tokio::spawn(driver.run(heard, over.clone()));
+        let (client, liveness) = (driver.client.clone(), Arc::clone(&driver.liveness));
+        let run = driver.run(heard, over.clone());
+        let task = match gate {
+            Some(gate) => tokio::spawn(gate.pass(run)),
+            None => tokio::spawn(run),
+        };
         let credentials = credentials(session.id, &secret);
         let driver = task.abort_handle();
         Self { client, session, ttl, namespace, credentials, liveness, over, driver }
@@ -173,7 +172,7 @@ impl Session for MemorySession {
                 .client
                 .call(Site::new(Operation::CloseSession), move |state, _| {
                     state.session(session)?;
-                    state.end_session(session.id);
+                    state.end_session(session.id, Removal::SessionEnded);
                     Ok(())
                 })
                 .await;
@@ -185,13 +184,14 @@ impl Session for MemorySession {
     }
 }
 
-struct Driver {
-    client: Client,
-    session: SessionRef,
-    ttl: Duration,
+/// Keeps a session.
+pub(crate) struct Driver {
+    pub(crate) client: Client,
+    pub(crate) session: SessionRef,
+    pub(crate) ttl: Duration,
     /// The connection that the session was opened over; it may have broken before the task first runs.
-    connection: LinkState,
-    liveness: Arc<LivenessCell>,
+    pub(crate) connection: LinkState,
+    pub(crate) liveness: Arc<LivenessCell>,
 }
 
 impl Driver {

@@ -14,7 +14,9 @@ use leasehold_core::mirror::{Waiters, Woken};
 use leasehold_core::{AttemptId, BackendError, KeyPath, LossReason, Timestamp, Versioned};
 use tokio::sync::watch;
 
+use crate::change::{Change, Removal};
 use crate::error::{session_lost, superseded};
+use crate::past::Past;
 use crate::queue_table::QueueRecord;
 
 /// A session as its client refers to it. After a resumption only the newer incarnation is obeyed.
@@ -82,6 +84,12 @@ pub(crate) struct State {
     /// Attempts that may not enter a queue any more, and the sessions that they are kept for.
     pub(crate) tombstones: HashMap<(Arc<KeyPath>, AttemptId), u64>,
     pub(crate) registers: BTreeMap<Arc<KeyPath>, Versioned>,
+    /// What has become of entries in this transaction, while somebody wants to know.
+    pub(crate) changes: Option<Vec<Change>>,
+    /// What queues looked like before, while that can be asked for.
+    pub(crate) past: Option<Past>,
+    /// Whether renewals are acknowledged and not carried out.
+    pub(crate) renews_nothing: bool,
 }
 
 impl State {
@@ -164,20 +172,45 @@ impl State {
     }
 
     pub(crate) fn renew(&mut self, now: Timestamp, session: SessionRef) -> Result<(), BackendError> {
+        let renews_nothing = self.renews_nothing;
         let record = self.session(session)?;
-        let (before, after) = (record.deadline, now + record.ttl);
+        if renews_nothing {
+            return Ok(());
+        }
+        // One that a new leader gave more time keeps it.
+        let (before, after) = (record.deadline, record.deadline.max(now + record.ttl));
         record.deadline = after;
         self.expiries.remove(&(before, session.id));
         self.expiries.insert((after, session.id));
         Ok(())
     }
 
+    /// Gives every session its TTL anew, and `more`.
+    pub(crate) fn extend_sessions(&mut self, now: Timestamp, more: Duration) {
+        self.expiries.clear();
+        for (id, record) in &mut self.sessions {
+            record.deadline = record.deadline.max(now + record.ttl + more);
+            self.expiries.insert((record.deadline, *id));
+        }
+    }
+
+    /// Forgets all sessions, queues and registers. Orders and versions go on to rise.
+    pub(crate) fn lose_data(&mut self) {
+        let sessions: Vec<_> = self.sessions.keys().copied().collect();
+        for id in sessions {
+            self.end_session(id, Removal::Forced);
+        }
+        for register in std::mem::take(&mut self.registers).into_keys() {
+            self.touch(&Topic::Register(register));
+        }
+    }
+
     /// Ends the session with all that is tied to it; whether there was one.
-    pub(crate) fn end_session(&mut self, id: u64) -> bool {
+    pub(crate) fn end_session(&mut self, id: u64, why: Removal) -> bool {
         let Some(record) = self.sessions.remove(&id) else { return false };
         self.expiries.remove(&(record.deadline, id));
         for (path, attempt) in &record.entries {
-            self.remove_from_queue(path, *attempt);
+            self.remove_from_queue(path, *attempt, why);
         }
         for tombstone in &record.tombstones {
             self.tombstones.remove(tombstone);
@@ -192,7 +225,7 @@ impl State {
             if deadline > now {
                 return;
             }
-            self.end_session(id);
+            self.end_session(id, Removal::SessionEnded);
         }
     }
 

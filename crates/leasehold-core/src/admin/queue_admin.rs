@@ -23,7 +23,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use tokio::time::{Instant, sleep, timeout};
@@ -106,7 +106,8 @@ impl Named {
                 async move { queue.entries().await }
             })
             .await?;
-        let (epoch, now) = (self.coordinator().engine().epoch, SystemTime::now());
+        let engine = self.coordinator().engine();
+        let (epoch, now) = (engine.epoch, engine.options.clock.wall_time());
         let standings = standings(recipe, &entries);
         let infos = entries.into_iter().zip(standings);
         Ok(infos.map(|(entry, standing)| ContenderInfo::new(entry, standing, epoch, now)).collect())
@@ -250,7 +251,7 @@ impl Target {
 
     /// Resolves when the entry is gone, or with `false` when the coordinator is shut down, and nothing is seen any more.
     async fn gone(&self, attempt: AttemptId) -> bool {
-        let mut backoff = transient_backoff();
+        let mut backoff = transient_backoff(&self.engine.entropy);
         while let Ok(live) = self.engine.live_session().await {
             let queue = live.session.queue(&self.path);
             let changed = async {
@@ -265,7 +266,7 @@ impl Target {
             };
             match looked {
                 Ok(true) => return true,
-                Ok(false) => backoff = transient_backoff(),
+                Ok(false) => backoff = transient_backoff(&self.engine.entropy),
                 Err(_) => sleep(backoff.next_delay()).await,
             }
         }

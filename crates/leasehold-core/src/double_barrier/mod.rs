@@ -259,7 +259,7 @@ impl Inside {
         let barrier = self.barrier.clone();
         let driver = barrier.named.coordinator().engine().driver.clone();
         // An error is that the task is gone with its runtime.
-        driver.handle().spawn(self.leave_now()).await.unwrap_or_else(|_| Err(barrier.driver_gone(LEAVE)))
+        driver.spawn(self.leave_now()).await.unwrap_or_else(|_| Err(barrier.driver_gone(LEAVE)))
     }
 
     async fn leave_now(self) -> Result<(), Error> {

@@ -104,7 +104,7 @@ impl Election {
         let engine = coordinator.engine();
         let resumption = Resumption { engine: engine.clone(), request, ticket: ticket.clone() };
         let (reply, answer) = oneshot::channel();
-        engine.acquisitions.spawn_on(resumption.run(reply), engine.driver.handle());
+        engine.spawn(resumption.run(reply));
         let grant = answer.await.unwrap_or_else(|_| {
             Err(self.named.error(ErrorKind::DriverGone, OPERATION, &LossReason::DriverGone.to_string()))
         })?;
@@ -226,7 +226,7 @@ impl Resumption {
 
     /// Raises the turn of the entry, and answers the entry as the service has confirmed it.
     async fn raise(&self, queue: &dyn Queue) -> Result<(Entry, EntryValue), Refusal> {
-        let mut backoff = transient_backoff();
+        let mut backoff = transient_backoff(&self.engine.entropy);
         loop {
             match self.raise_once(queue).await {
                 Ok(Some(raised)) => return Ok(raised),

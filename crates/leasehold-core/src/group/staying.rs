@@ -76,7 +76,7 @@ impl Staying {
         let (leave, asked) = oneshot::channel();
         let (sender, standing) = watch::channel(Standing::Member(membership.id()));
         let stay = Stay { group: group.clone(), operation, mode, values, standing: sender };
-        group.named.coordinator().engine().driver.handle().spawn(stay.run(membership, asked));
+        group.named.coordinator().engine().driver.spawn(stay.run(membership, asked));
         Ok(Self { group: group.clone(), value, standing, leave })
     }
 

@@ -99,7 +99,7 @@ impl MultiHeld {
         let stops: Vec<_> =
             members.iter().map(|member| member.cancellation_token().cancelled_owned().boxed()).collect();
         let cancel_when_dropped = stop.clone().drop_guard();
-        coordinator.engine().driver.handle().spawn(async move {
+        coordinator.engine().driver.spawn(async move {
             select_all(stops).await;
             drop(cancel_when_dropped);
         });

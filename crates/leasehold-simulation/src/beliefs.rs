@@ -1,0 +1,234 @@
+//! Who believes to hold what, and whether anybody else may.
+//!
+//! # Implementation
+//!
+//! Nothing here disturbs what it looks at. [`Held::is_held`] does: it ends a hold whose deadline has passed, which would tell the holder what its
+//! own driver has to tell it. So a belief is looked at from outside: nobody has told the holder that it is over, and the deadline that its
+//! session's cell shows has not passed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use leasehold_core::{Clock, FencingToken, Held, Liveness, LivenessCell, Mode, Timestamp};
+use leasehold_memory::{Change, Changed, Removal};
+
+use crate::log::Log;
+
+/// The beliefs of all processes.
+pub(crate) struct Beliefs {
+    clock: Clock,
+    /// Whether processes break each other's locks, also those of their own other workers.
+    breaks: bool,
+    inside: Mutex<Inside>,
+}
+
+#[derive(Default)]
+struct Inside {
+    locks: BTreeMap<String, Lock>,
+    cells: BTreeMap<String, Arc<LivenessCell>>,
+    /// Whether the service has ever said that it renewed a session and did not.
+    service_lies: bool,
+}
+
+#[derive(Default)]
+struct Lock {
+    entries: BTreeMap<String, Entry>,
+    beliefs: Vec<Belief>,
+    /// The orders of entries that were taken from their owners, who cannot know it before they are told.
+    forced: BTreeSet<u64>,
+    highest: Option<FencingToken>,
+    highest_exclusive: Option<FencingToken>,
+}
+
+#[derive(Clone)]
+struct Entry {
+    order: u64,
+    session: String,
+}
+
+#[derive(Clone)]
+struct Belief {
+    held: Held,
+    mode: Mode,
+    process: Arc<str>,
+    cell: Option<Arc<LivenessCell>>,
+}
+
+impl Beliefs {
+    pub(crate) fn new(clock: Clock, breaks: bool) -> Self {
+        Self { clock, breaks, inside: Mutex::default() }
+    }
+
+    /// A session was opened.
+    pub(crate) fn session(&self, id: &str, cell: &Arc<LivenessCell>) {
+        self.lock().cells.insert(id.to_owned(), Arc::clone(cell));
+    }
+
+    /// From now on sessions may end while their owners rightly believe that they live.
+    pub(crate) fn service_lies(&self) {
+        self.lock().service_lies = true;
+    }
+
+    /// The service's queues have changed.
+    pub(crate) fn changed(&self, change: &Change, log: &Log) {
+        let mut inside = self.lock();
+        let lies = inside.service_lies;
+        let lock = inside.locks.entry(change.path.to_string()).or_default();
+        let attempt = change.attempt.to_string();
+        match change.what {
+            Changed::Created { order, session, .. } => {
+                lock.entries.insert(attempt, Entry { order, session: session.to_string() });
+            }
+            Changed::Removed(why) => {
+                let Some(entry) = lock.entries.remove(&attempt) else { return };
+                let believer = lock.believer(entry.order, self.clock.now());
+                match why {
+                    Removal::Forced => {
+                        lock.forced.insert(entry.order);
+                    }
+                    Removal::SessionEnded => log.count("entry_expired"),
+                    _ => {}
+                }
+                let Some(belief) = believer else { return };
+                // Whoever withdraws has told its holder before. To the service, one who breaks a lock of its own process is its owner.
+                let excused = match why {
+                    Removal::SessionEnded => lies,
+                    Removal::Withdrawn => self.breaks,
+                    _ => true,
+                };
+                if excused {
+                    lock.forced.insert(entry.order);
+                    log.count("removed_while_believed");
+                } else {
+                    let process = belief.process;
+                    log.violated(
+                        "S4",
+                        format_args!("{} of {process} went while it was believed in", change.path),
+                    );
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A process was given a hold that it believes in.
+    pub(crate) fn granted(&self, path: &str, held: &Held, mode: Mode, process: &Arc<str>, log: &Log) {
+        let mut inside = self.lock();
+        let now = self.clock.now();
+        let lies = inside.service_lies;
+        let order = held.fencing_token().order();
+        let session = inside.locks.get(path).and_then(|lock| {
+            lock.entries.values().find(|entry| entry.order == order).map(|entry| entry.session.clone())
+        });
+        let cell = session.and_then(|session| inside.cells.get(&session).cloned());
+        let lock = inside.locks.entry(path.to_owned()).or_default();
+        let token = held.fencing_token();
+        if lock.forced.contains(&order) {
+            // It was removed when the grant was under way, of which its owner will hear.
+            return log.count("granted_and_removed");
+        }
+        let before = if mode == Mode::Shared { lock.highest_exclusive } else { lock.highest };
+        let must_rise = !matches!(mode, Mode::Permits { .. });
+        if let Some(before) = before.filter(|before| must_rise && token <= *before) {
+            log.violated("S3", format_args!("{path}: {process} got {token} after {before}"));
+        }
+        lock.highest = lock.highest.max(Some(token));
+        if mode == Mode::Exclusive {
+            lock.highest_exclusive = lock.highest_exclusive.max(Some(token));
+        }
+        lock.beliefs.retain(|belief| belief.is_believed(now));
+        let others: Vec<_> =
+            lock.beliefs.iter().filter(|belief| belief.held.fencing_token() != token).cloned().collect();
+        let excused = |belief: &Belief| lies || lock.forced.contains(&belief.held.fencing_token().order());
+        let against: Vec<_> = others.iter().filter(|other| excludes(other.mode, mode)).collect();
+        let taken: u64 = others.iter().filter(|other| !excused(other)).map(|other| permits(other.mode)).sum();
+        let over = match mode {
+            Mode::Permits { limit, .. } => taken + permits(mode) > u64::from(limit),
+            _ => false,
+        };
+        if let Some(other) = against.iter().find(|other| !excused(other)) {
+            log.violated(
+                "S2",
+                format_args!(
+                    "{path}: {process} holds {token} and {} believes in {}",
+                    other.process,
+                    other.held.fencing_token()
+                ),
+            );
+        } else if over {
+            log.violated("S2", format_args!("{path}: {process} got a permit too many, {taken} were taken"));
+        } else if !against.is_empty() {
+            log.count("two_believers_by_force");
+        }
+        lock.beliefs.push(Belief { held: held.clone(), mode, process: Arc::clone(process), cell });
+    }
+
+    /// A hold goes on as a shared one.
+    pub(crate) fn downgraded(&self, path: &str, held: &Held) {
+        let mut inside = self.lock();
+        let beliefs = inside.locks.get_mut(path).map(|lock| lock.beliefs.iter_mut());
+        for belief in beliefs.into_iter().flatten() {
+            if belief.held.fencing_token() == held.fencing_token() {
+                belief.mode = Mode::Shared;
+            }
+        }
+    }
+
+    /// By how much the deadline of a hold has passed that nobody has told its holder of.
+    pub(crate) fn overdue(&self, path: &str, held: &Held) -> Option<std::time::Duration> {
+        let inside = self.lock();
+        let token = held.fencing_token();
+        let belief =
+            inside.locks.get(path)?.beliefs.iter().find(|belief| belief.held.fencing_token() == token)?;
+        let until = deadline(belief.cell.as_ref()?)?;
+        (!is_told(held)).then(|| self.clock.now().saturating_since(until))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lock {
+    fn believer(&self, order: u64, now: Timestamp) -> Option<Belief> {
+        let is_it =
+            |belief: &&Belief| belief.held.fencing_token().order() == order && belief.is_believed(now);
+        self.beliefs.iter().find(is_it).cloned()
+    }
+}
+
+impl Belief {
+    fn is_believed(&self, now: Timestamp) -> bool {
+        let lives = self.cell.as_ref().is_none_or(|cell| deadline(cell).is_some_and(|until| now < until));
+        lives && !is_told(&self.held)
+    }
+}
+
+/// Whether somebody has told the holder that it is over.
+fn is_told(held: &Held) -> bool {
+    matches!(pin!(held.lost()).poll(&mut Context::from_waker(Waker::noop())), Poll::Ready(_))
+}
+
+/// The deadline of a session that nobody knows to be lost.
+fn deadline(cell: &LivenessCell) -> Option<Timestamp> {
+    match *cell.subscribe().borrow() {
+        Liveness::Live { until } | Liveness::Suspect { until } => Some(until),
+        Liveness::Lost(_) => None,
+    }
+}
+
+fn excludes(one: Mode, other: Mode) -> bool {
+    match (one, other) {
+        (Mode::Permits { .. }, _) | (_, Mode::Permits { .. }) => false,
+        (one, other) => one == Mode::Exclusive || other == Mode::Exclusive,
+    }
+}
+
+fn permits(mode: Mode) -> u64 {
+    match mode {
+        Mode::Permits { count, .. } => count.into(),
+        Mode::Exclusive | Mode::Shared => 0,
+    }
+}
