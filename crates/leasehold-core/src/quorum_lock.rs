@@ -26,9 +26,11 @@
 //! has been suspect for that time. If too few are left, everything is given back before the next try, since to wait for a member
 //! while holding later ones would break the order; that next try comes after a delay, the longer the more often.
 //!
-//! *At each await* the caller's future owns the guards and the acquisitions under way, each of which cleans up after itself on its driver when it is
-//! dropped: at once where the service answers, else when it does again or when the session ends there. With the grant they pass to the
-//! keeper without an await in between.
+//! *Who owns what.* An acquisition is a task on a member's driver, so that the caller needs no runtime. It owns the guards and the
+//! questions under way; the caller's future owns the receiving end of a channel. If that is dropped, the task drops what it owns, each of
+//! which cleans up after itself: at once where the service answers, else when it does again or when the session ends there. With the
+//! grant it all passes to the keeper, and the guard into the channel, without an await in between. A member's runtime that is gone takes its acquisitions
+//! with it; they begin anew on another member's.
 
 mod asking;
 mod guard;
@@ -40,11 +42,13 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::asking::Asking;
-use crate::backoff::Backoff;
+use tokio::sync::oneshot;
+
+use crate::acquisition::Patience;
 use crate::capabilities::Capabilities;
 use crate::coordinator::Coordinator;
 use crate::error::{Error, ErrorKind};
+use crate::liveness::LossReason;
 use crate::mutex::Mutex;
 use crate::status::State;
 
@@ -260,8 +264,11 @@ impl QuorumLock {
     /// background within about a round trip; at the others when they answer again, or when the session ends there. Nothing is
     /// held afterwards.
     pub async fn lock(&self) -> Result<QuorumGuard, Error> {
-        let mut asking = Asking::new(self, "lock");
-        self.insist(&mut asking).await
+        match self.acquire("lock", Patience::Forever).await? {
+            Some(guard) => Ok(guard),
+            // Only a try or a time-out ends without a guard.
+            None => Err(Error::new(ErrorKind::Closed, "lock", "the acquisition was given up")),
+        }
     }
 
     /// Locks if a majority is free; `Ok(None)` if it is not, for others have members.
@@ -275,13 +282,7 @@ impl QuorumLock {
     /// # Cancel safety
     /// As [`QuorumLock::lock`].
     pub async fn try_lock(&self) -> Result<Option<QuorumGuard>, Error> {
-        let mut asking = Asking::new(self, "try_lock");
-        asking.all_at_once(true).await;
-        if let Some(guard) = asking.take() {
-            return Ok(Some(guard));
-        }
-        asking.give_back().await;
-        asking.refusal().map(|()| None)
+        self.acquire("try_lock", Patience::Try).await
     }
 
     /// Locks, waiting at most `patience` in all, for the members' answers as well as for other holders; `Ok(None)` if others held it for
@@ -294,35 +295,24 @@ impl QuorumLock {
     /// # Cancel safety
     /// As [`QuorumLock::lock`].
     pub async fn try_lock_for(&self, patience: Duration) -> Result<Option<QuorumGuard>, Error> {
-        if patience.is_zero() {
-            return self.try_lock().await;
-        }
-        let mut asking = Asking::new(self, "try_lock_for");
-        match tokio::time::timeout(patience, self.insist(&mut asking)).await {
-            Ok(locked) => locked.map(Some),
-            Err(_) => asking.refusal().map(|()| None),
-        }
+        self.acquire("try_lock_for", patience.into()).await
     }
 
-    async fn insist(&self, asking: &mut Asking<'_>) -> Result<QuorumGuard, Error> {
-        let first = || Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
-        let mut backoff = first();
-        loop {
-            asking.all_at_once(false).await;
-            if let Some(guard) = asking.take() {
-                return Ok(guard);
+    async fn acquire(
+        &self,
+        operation: &'static str,
+        patience: Patience,
+    ) -> Result<Option<QuorumGuard>, Error> {
+        for member in &*self.members {
+            let (reply, answer) = oneshot::channel();
+            let driver = &member.coordinator().engine().driver;
+            driver.handle().spawn(asking::answer(self.clone(), operation, patience, reply));
+            if let Ok(answer) = answer.await {
+                return answer;
             }
-            asking.hopeless()?;
-            if asking.answered() >= self.majority() {
-                asking.in_order().await;
-                if let Some(guard) = asking.take() {
-                    return Ok(guard);
-                }
-                backoff = first();
-            }
-            asking.let_go();
-            tokio::time::sleep(backoff.next_delay()).await;
         }
+        let gone = LossReason::DriverGone.to_string();
+        Err(Error::new(ErrorKind::DriverGone, operation, gone).with_name(self.name.clone()))
     }
 }
 
