@@ -2,8 +2,9 @@
 //!
 //! # Implementation
 //!
-//! What an acquisition has and knows so far: guards, questions that are not answered yet, and the last answer of each member, which outlives the
-//! guards so that whoever runs out of time can be told why. Its task owns it; a new round begins with nothing held and nothing known.
+//! What an acquisition has and knows so far: guards, questions that are not answered yet, and the last answer of each member,
+//! which outlives the guards so that whoever runs out of time can be told why. Its task owns it; a new round begins with
+//! nothing held and nothing known.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -11,7 +12,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_util::future::{BoxFuture, FutureExt, select_all};
+use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -22,6 +23,7 @@ use crate::acquisition::Patience;
 use crate::backoff::Backoff;
 use crate::error::{Error, ErrorKind};
 use crate::guard::HeldGuard;
+use crate::held::any_lost;
 
 /// What is told to whoever has asked for the lock.
 type Reply = oneshot::Sender<Result<Option<QuorumGuard>, Error>>;
@@ -131,8 +133,8 @@ impl<'a> Asking<'a> {
         }
     }
 
-    /// Asks all members in parallel for what is free, until a majority is held, or all have answered, or the time for that is over. `in_haste`:
-    /// or until no majority can come of it.
+    /// Asks all members in parallel for what is free, until a majority is held, or all have answered, or the time for that is
+    /// over. `in_haste`: or until no majority can come of it.
     async fn all_at_once(&mut self, in_haste: bool) {
         self.answers.fill_with(|| Answer::None);
         self.pending = (0..self.answers.len())
@@ -160,7 +162,8 @@ impl<'a> Asking<'a> {
         }
     }
 
-    /// Takes the members that have answered one after the other, waiting for each, until a majority is held or none can come of it any more.
+    /// Takes the members that have answered one after the other, waiting for each, until a majority is held or none can come of
+    /// it any more.
     ///
     /// What was taken all at once is given back first, in the background: the own entries are merely the first ones to wait for.
     async fn in_order(&mut self) {
@@ -183,7 +186,7 @@ impl<'a> Asking<'a> {
                         break Ok(None);
                     }
                     // What is lost is not taken anew, which would break the order.
-                    () = any_lost(&self.taken) => {}
+                    () = any_lost(self.taken.iter().map(|(_, guard)| guard.held())) => {}
                 }
             };
             match granted {
@@ -290,12 +293,4 @@ impl<'a> Asking<'a> {
         self.taken.retain(|(_, guard)| guard.held().is_held());
         self.taken.len() + more >= self.lock.majority()
     }
-}
-
-/// Resolves when one of these is held no longer.
-async fn any_lost(taken: &[(usize, HeldGuard)]) {
-    if taken.is_empty() {
-        return std::future::pending().await;
-    }
-    select_all(taken.iter().map(|(_, guard)| guard.held().lost().boxed())).await;
 }
