@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
+use futures_util::future::{FutureExt, select_all};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -268,6 +269,15 @@ impl Held {
             },
         }
     }
+}
+
+/// Resolves when one of these is held no longer; never, if there are none.
+pub(crate) async fn any_lost(holds: impl Iterator<Item = &Held>) {
+    let ends: Vec<_> = holds.map(|held| held.lost().boxed()).collect();
+    if ends.is_empty() {
+        return std::future::pending().await;
+    }
+    select_all(ends).await;
 }
 
 impl fmt::Debug for Held {

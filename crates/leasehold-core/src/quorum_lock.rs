@@ -5,30 +5,35 @@
 //! A member is a mutex of its own on each coordinator. To hold the lock is to hold more than half of them at one instant; what that
 //! means over time is [`held`], how a holder keeps it [`keeper`], how it is taken [`asking`]. Here is why the whole excludes and ends.
 //!
-//! *Exclusion.* Two majorities of one set share a member, and a member's mutex has one holder. So as long as each member keeps its own promise,
-//! no two holds are held at one instant, however and whenever their members were taken: what counts is the instant alone.
+//! *Exclusion.* Two majorities of one set share a member, and a member's mutex has one holder. So as long as each member keeps
+//! its own promise, no two holds are held at one instant, however and whenever their members were taken: what counts is the
+//! instant alone.
 //!
 //! *All at once, if nobody is there.* An acquisition first asks all members in parallel for what is free, without waiting in a queue
 //! anywhere. A majority of grants is the lock. The members that have not answered by then are not waited for: the keeper
 //! goes on with them.
 //!
-//! *In order, if somebody is.* Otherwise it gives everything back and takes the members that have answered one after the other, by label, waiting
-//! in the queue of each, until it has a majority. Whoever waits for a member holds only members before it, or holds the lock already and needs
-//! no more. So nobody waits in a circle, whatever each one has skipped: waiting leads to members later in the order or to a
-//! holder. There is no race to be lost again and again, and so no delay to be drawn by lot.
+//! *In order, if somebody is.* Otherwise it gives everything back and takes the members that have answered one after the other,
+//! by label, waiting in the queue of each, until it has a majority. Whoever waits for a member holds only members before it, or
+//! holds the lock already and needs no more. So nobody waits in a circle, whatever each one has skipped: waiting leads to
+//! members later in the order or to a holder. There is no race to be lost again and again, and so no delay to be drawn by lot.
 //!
-//! *Who waits is passed a bounded number of times.* The first member that answers is the queue that everybody waits in, first come, first
-//! served. Only an acquisition that finds a majority free at one stroke passes those who wait. It can do so as long as the one who has got that first member
-//! holds no more than the minority; and each time the latter waits for it at one member, is the next to get that one, and holds one more: of n members with a
-//! majority of m, at most n − m times. Processes that do not agree on which members answer have several such queues; each moves on by itself.
+//! *Who waits is passed a bounded number of times.* The first member that answers is the queue that everybody waits in, first
+//! come, first served. Only an acquisition that finds a majority free at one stroke passes those who wait. It can do so as long
+//! as the one who has got that first member holds no more than the minority; and each time the latter waits for it at one
+//! member, is the next to get that one, and holds one more: of n members with a majority of m, at most n − m times. Processes
+//! that do not agree on which members answer have several such queues; each moves on by itself.
 //!
-//! *Members that do not answer* within the time-out are out of this try. A member that stops answering while one waits in its queue is out when its session
-//! has been suspect for that time. If too few are left, everything is given back before the next try, since to wait for a member
-//! while holding later ones would break the order; that next try comes after a delay, the longer the more often.
+//! *Members that do not answer* within the time-out are out of this try. A member that stops answering while one waits in its
+//! queue is out when its session has been suspect for that time. If too few are left, everything is given back before the next
+//! try, since to wait for a member while holding later ones would break the order; that next try comes after a delay, the
+//! longer the more often.
 //!
-//! *At each await* the caller's future owns the guards and the acquisitions under way, each of which cleans up after itself on its driver when it is
-//! dropped: at once where the service answers, else when it does again or when the session ends there. With the grant they pass to the
-//! keeper without an await in between.
+//! *Who owns what.* An acquisition is a task on a member's driver, so that the caller needs no runtime. It owns the guards and
+//! the questions under way; the caller's future owns the receiving end of a channel. If that is dropped, the task drops what it
+//! owns, each of which cleans up after itself: at once where the service answers, else when it does again or when the session
+//! ends there. With the grant it all passes to the keeper, and the guard into the channel, without an await in between. A
+//! member's runtime that is gone takes its acquisitions with it; they begin anew on another member's.
 
 mod asking;
 mod guard;
@@ -40,11 +45,13 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::asking::Asking;
-use crate::backoff::Backoff;
+use tokio::sync::oneshot;
+
+use crate::acquisition::Patience;
 use crate::capabilities::Capabilities;
 use crate::coordinator::Coordinator;
 use crate::error::{Error, ErrorKind};
+use crate::liveness::LossReason;
 use crate::mutex::Mutex;
 use crate::status::State;
 
@@ -75,44 +82,47 @@ const FEWEST_MEMBERS: usize = 3;
 ///
 /// # The members
 ///
-/// **All processes must name the same members.** Two processes with different sets may find majorities that share no member. A label says which service a
-/// member is on, in the application's own words, and must be the same everywhere: it decides the order in which members
-/// are waited for. Two members must not be two ways to one service; it is refused where it can be seen, which is where both are
-/// over one coordinator or its [sessions](Coordinator::session).
+/// **All processes must name the same members.** Two processes with different sets may find majorities that share no member. A
+/// label says which service a member is on, in the application's own words, and must be the same everywhere: it decides the
+/// order in which members are waited for. Two members must not be two ways to one service; it is refused where it can be seen,
+/// which is where both are over one coordinator or its [sessions](Coordinator::session).
 ///
 /// Use an odd number: a fourth member adds a request, and no failure more that is borne. At each member the lock is the
-/// [mutex](Coordinator::mutex) of its name: it shows there to an [`Admin`](crate::Admin), and whoever locks that mutex by itself takes the member away.
+/// [mutex](Coordinator::mutex) of its name: it shows there to an [`Admin`](crate::Admin), and whoever locks that mutex by
+/// itself takes the member away.
 ///
 /// # What it promises, and what it cannot
 ///
-/// No two guards are held at once by the local deadlines ([`QuorumHeld::is_held`]) **as long as every member keeps its own promise**: the
-/// one member that two majorities share decides. [`QuorumLock::capabilities`] says what the members promise together. Of services whose deadline is not safe,
-/// as of Redis with its wall clock, one that errs can give the lock away if its holder has a bare majority; with all n held it
-/// takes as many as a majority that err within one TTL. That is why a holder goes on to take the members that it lacks.
+/// No two guards are held at once by the local deadlines ([`QuorumHeld::is_held`]) **as long as every member keeps its own
+/// promise**: the one member that two majorities share decides. [`QuorumLock::capabilities`] says what the members promise
+/// together. Of services whose deadline is not safe, as of Redis with its wall clock, one that errs can give the lock away if
+/// its holder has a bare majority; with all n held it takes as many as a majority that err within one TTL. That is why a holder
+/// goes on to take the members that it lacks.
 ///
-/// **A member that forgets must stay away for a TTL.** A Redis server that restarts without what it had stored gives its vote a second
-/// time while the first holder still counts on it. Redis's own
-/// [description of the algorithm](https://redis.io/docs/latest/develop/clients/patterns/distributed-locks/) says the same and has two ways out:
-/// `appendonly yes` with `appendfsync always`, or starting a crashed server only when the longest TTL has passed. Replicas that are promoted forget as well.
+/// **A member that forgets must stay away for a TTL.** A Redis server that restarts without what it had stored gives its vote a
+/// second time while the first holder still counts on it. Redis's own [description of the
+/// algorithm](https://redis.io/docs/latest/develop/clients/patterns/distributed-locks/) says the same and has two ways out:
+/// `appendonly yes` with `appendfsync always`, or starting a crashed server only when the longest TTL has passed. Replicas that
+/// are promoted forget as well.
 ///
-/// **There is no fencing token.** Each member counts by itself, so no number of theirs rises from one holder of the lock to the next, and the type
-/// offers none. Nothing then stops a holder that was paused after it had looked; Martin Kleppmann's
+/// **There is no fencing token.** Each member counts by itself, so no number of theirs rises from one holder of the lock to the
+/// next, and the type offers none. Nothing then stops a holder that was paused after it had looked; Martin Kleppmann's
 /// [analysis](https://martin.kleppmann.com/2016/02/08/how-to-do-distributed-locking.html) is about this. Use this lock to save
 /// work, where two at once are a waste and no harm. To protect data, let the resource decide: a compare-and-set of its own
 /// version, or a [`Mutex`] on one service that keeps its tokens (etcd, ZooKeeper) with a [fence](crate::fencing).
 ///
 /// # Losing members
 ///
-/// A member that is lost is taken again as soon as it can be had, behind those who wait there. So a holder outlives a restart of all members, one after the
-/// other, with time for it to come back in between. Not so a member that an administrator released by force, or whose coordinator is shut
-/// down. With fewer than a majority the lock is lost, at once and for good; what is left of it stays until the guard is
-/// released or dropped, so that it covers the holder's cleaning up.
+/// A member that is lost is taken again as soon as it can be had, behind those who wait there. So a holder outlives a restart
+/// of all members, one after the other, with time for it to come back in between. Not so a member that an administrator
+/// released by force, or whose coordinator is shut down. With fewer than a majority the lock is lost, at once and for good;
+/// what is left of it stays until the guard is released or dropped, so that it covers the holder's cleaning up.
 ///
 /// # Order
 ///
-/// Who waits is served in the order of arrival at the first member that answers. Whoever is next can be passed by somebody who finds a majority free at the
-/// right moment: of three members once, of five twice. Processes that see different members answer have no order
-/// among them, nor has anybody who had to begin anew because too few members were left.
+/// Who waits is served in the order of arrival at the first member that answers. Whoever is next can be passed by somebody who
+/// finds a majority free at the right moment: of three members once, of five twice. Processes that see different members answer
+/// have no order among them, nor has anybody who had to begin anew because too few members were left.
 #[derive(Clone)]
 pub struct QuorumLock {
     /// In the order in which they are waited for.
@@ -183,8 +193,8 @@ impl QuorumLock {
         Ok(Self { members: members.into(), name, member_timeout: MEMBER_TIMEOUT })
     }
 
-    /// The same, with another time that a member may take to answer before it counts as one that is down: 500 ms if nothing is said. It should be well below
-    /// the TTL, and well above what a request takes.
+    /// The same, with another time that a member may take to answer before it counts as one that is down: 500 ms if nothing is
+    /// said. It should be well below the TTL, and well above what a request takes.
     ///
     /// It concerns answers alone, and not how long others hold the lock.
     #[must_use]
@@ -260,14 +270,17 @@ impl QuorumLock {
     /// background within about a round trip; at the others when they answer again, or when the session ends there. Nothing is
     /// held afterwards.
     pub async fn lock(&self) -> Result<QuorumGuard, Error> {
-        let mut asking = Asking::new(self, "lock");
-        self.insist(&mut asking).await
+        match self.acquire("lock", Patience::Forever).await? {
+            Some(guard) => Ok(guard),
+            // Only a try or a time-out ends without a guard.
+            None => Err(Error::new(ErrorKind::Closed, "lock", "the acquisition was given up")),
+        }
     }
 
     /// Locks if a majority is free; `Ok(None)` if it is not, for others have members.
     ///
-    /// It waits for no contender. It takes as long as the slowest answer that it needs, at most the time-out of a member, and as long again
-    /// to give back what was not enough. Of several tries at the same time it may be that none succeeds.
+    /// It waits for no contender. It takes as long as the slowest answer that it needs, at most the time-out of a member, and
+    /// as long again to give back what was not enough. Of several tries at the same time it may be that none succeeds.
     ///
     /// # Errors
     /// As [`QuorumLock::lock`], and [`ErrorKind::Unavailable`] if no majority of members has answered.
@@ -275,13 +288,7 @@ impl QuorumLock {
     /// # Cancel safety
     /// As [`QuorumLock::lock`].
     pub async fn try_lock(&self) -> Result<Option<QuorumGuard>, Error> {
-        let mut asking = Asking::new(self, "try_lock");
-        asking.all_at_once(true).await;
-        if let Some(guard) = asking.take() {
-            return Ok(Some(guard));
-        }
-        asking.give_back().await;
-        asking.refusal().map(|()| None)
+        self.acquire("try_lock", Patience::Try).await
     }
 
     /// Locks, waiting at most `patience` in all, for the members' answers as well as for other holders; `Ok(None)` if others held it for
@@ -294,35 +301,24 @@ impl QuorumLock {
     /// # Cancel safety
     /// As [`QuorumLock::lock`].
     pub async fn try_lock_for(&self, patience: Duration) -> Result<Option<QuorumGuard>, Error> {
-        if patience.is_zero() {
-            return self.try_lock().await;
-        }
-        let mut asking = Asking::new(self, "try_lock_for");
-        match tokio::time::timeout(patience, self.insist(&mut asking)).await {
-            Ok(locked) => locked.map(Some),
-            Err(_) => asking.refusal().map(|()| None),
-        }
+        self.acquire("try_lock_for", patience.into()).await
     }
 
-    async fn insist(&self, asking: &mut Asking<'_>) -> Result<QuorumGuard, Error> {
-        let first = || Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
-        let mut backoff = first();
-        loop {
-            asking.all_at_once(false).await;
-            if let Some(guard) = asking.take() {
-                return Ok(guard);
+    async fn acquire(
+        &self,
+        operation: &'static str,
+        patience: Patience,
+    ) -> Result<Option<QuorumGuard>, Error> {
+        for member in &*self.members {
+            let (reply, answer) = oneshot::channel();
+            let driver = &member.coordinator().engine().driver;
+            driver.handle().spawn(asking::answer(self.clone(), operation, patience, reply));
+            if let Ok(answer) = answer.await {
+                return answer;
             }
-            asking.hopeless()?;
-            if asking.answered() >= self.majority() {
-                asking.in_order().await;
-                if let Some(guard) = asking.take() {
-                    return Ok(guard);
-                }
-                backoff = first();
-            }
-            asking.let_go();
-            tokio::time::sleep(backoff.next_delay()).await;
         }
+        let gone = LossReason::DriverGone.to_string();
+        Err(Error::new(ErrorKind::DriverGone, operation, gone).with_name(self.name.clone()))
     }
 }
 

@@ -216,3 +216,25 @@ fn a_keeper_that_is_gone_is_a_loss() {
     assert!(error.is_lost(), "{error}");
     drop(contender);
 }
+
+/// A member whose runtime is gone is one that is lost, also if acquisitions are made on it.
+#[test]
+fn a_member_whose_runtime_is_gone() {
+    let runtime = |_| Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let mut runtimes: Vec<_> = (0..3).map(runtime).collect();
+    let members = Members::real(3);
+    let nodes: Vec<_> = (members.0.iter().zip(&runtimes))
+        .map(|(service, runtime)| runtime.block_on(Members(vec![service.clone()]).nodes(TTL)).remove(0))
+        .collect();
+    let contender = Contender::over(nodes);
+    // No runtime at all is needed to wait.
+    let lock = || leasehold::blocking::wait(contender.lock.lock());
+    runtimes.remove(0).shutdown_timeout(Duration::from_secs(10));
+    let guard = lock().unwrap();
+    assert_eq!(held(&guard), [false, true, true]);
+    leasehold::blocking::wait(guard.release()).unwrap();
+    runtimes.remove(1).shutdown_timeout(Duration::from_secs(10));
+    assert_eq!(lock().unwrap_err().kind(), ErrorKind::DriverGone);
+    runtimes.remove(0).shutdown_timeout(Duration::from_secs(10));
+    assert_eq!(lock().unwrap_err().kind(), ErrorKind::DriverGone);
+}

@@ -2,9 +2,9 @@
 //!
 //! # Implementation
 //!
-//! What an acquisition has and knows so far: guards, questions that are not answered yet, and the last answer of each member, which outlives the
-//! guards so that whoever runs out of time can say why. It is owned by the caller's future; a new round begins with nothing held and
-//! nothing known.
+//! What an acquisition has and knows so far: guards, questions that are not answered yet, and the last answer of each member,
+//! which outlives the guards so that whoever runs out of time can be told why. Its task owns it; a new round begins with
+//! nothing held and nothing known.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -12,15 +12,33 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_util::future::{BoxFuture, FutureExt, select_all};
+use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::QuorumLock;
 use super::guard::{QuorumGuard, release};
 use crate::acquisition::Patience;
+use crate::backoff::Backoff;
 use crate::error::{Error, ErrorKind};
 use crate::guard::HeldGuard;
+use crate::held::any_lost;
+
+/// What is told to whoever has asked for the lock.
+type Reply = oneshot::Sender<Result<Option<QuorumGuard>, Error>>;
+
+/// Acquires, for as long as somebody waits for it.
+pub(super) async fn answer(lock: QuorumLock, operation: &'static str, patience: Patience, mut reply: Reply) {
+    let mut asking = Asking::new(&lock, operation);
+    let answer = tokio::select! {
+        biased;
+        () = reply.closed() => return,
+        answer = asking.acquire(patience) => answer,
+    };
+    // A guard that nobody receives is dropped here, which gives up the lock.
+    let _ = reply.send(answer);
+}
 
 /// What a member is asked, and which one.
 pub(super) struct Question {
@@ -60,7 +78,7 @@ impl Answer {
     }
 }
 
-pub(super) struct Asking<'a> {
+struct Asking<'a> {
     lock: &'a QuorumLock,
     operation: &'static str,
     answers: Vec<Answer>,
@@ -69,14 +87,55 @@ pub(super) struct Asking<'a> {
 }
 
 impl<'a> Asking<'a> {
-    pub(super) fn new(lock: &'a QuorumLock, operation: &'static str) -> Self {
+    fn new(lock: &'a QuorumLock, operation: &'static str) -> Self {
         let answers = lock.members.iter().map(|_| Answer::None).collect();
         Self { lock, operation, answers, taken: Vec::new(), pending: FuturesUnordered::new() }
     }
 
-    /// Asks all members in parallel for what is free, until a majority is held, or all have answered, or the time for that is over. `in_haste`:
-    /// or until no majority can come of it.
-    pub(super) async fn all_at_once(&mut self, in_haste: bool) {
+    async fn acquire(&mut self, patience: Patience) -> Result<Option<QuorumGuard>, Error> {
+        match patience {
+            Patience::Try => self.try_once().await,
+            Patience::Forever => self.insist().await.map(Some),
+            Patience::For(patience) => match timeout(patience, self.insist()).await {
+                Ok(locked) => locked.map(Some),
+                Err(_) => self.refusal().map(|()| None),
+            },
+        }
+    }
+
+    async fn try_once(&mut self) -> Result<Option<QuorumGuard>, Error> {
+        self.all_at_once(true).await;
+        if let Some(guard) = self.take() {
+            return Ok(Some(guard));
+        }
+        self.give_back().await;
+        self.refusal().map(|()| None)
+    }
+
+    async fn insist(&mut self) -> Result<QuorumGuard, Error> {
+        let first = || Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
+        let mut backoff = first();
+        loop {
+            self.all_at_once(false).await;
+            if let Some(guard) = self.take() {
+                return Ok(guard);
+            }
+            self.hopeless()?;
+            if self.count(Answer::is_an_answer) >= self.lock.majority() {
+                self.in_order().await;
+                if let Some(guard) = self.take() {
+                    return Ok(guard);
+                }
+                backoff = first();
+            }
+            self.let_go();
+            sleep(backoff.next_delay()).await;
+        }
+    }
+
+    /// Asks all members in parallel for what is free, until a majority is held, or all have answered, or the time for that is
+    /// over. `in_haste`: or until no majority can come of it.
+    async fn all_at_once(&mut self, in_haste: bool) {
         self.answers.fill_with(|| Answer::None);
         self.pending = (0..self.answers.len())
             .map(|at| Question::new(self.lock, at, self.operation, Patience::Try))
@@ -103,10 +162,11 @@ impl<'a> Asking<'a> {
         }
     }
 
-    /// Takes the members that have answered one after the other, waiting for each, until a majority is held or none can come of it any more.
+    /// Takes the members that have answered one after the other, waiting for each, until a majority is held or none can come of
+    /// it any more.
     ///
     /// What was taken all at once is given back first, in the background: the own entries are merely the first ones to wait for.
-    pub(super) async fn in_order(&mut self) {
+    async fn in_order(&mut self) {
         self.let_go();
         let mut order: VecDeque<_> =
             (0..self.answers.len()).filter(|at| self.answers[*at].is_an_answer()).collect();
@@ -126,7 +186,7 @@ impl<'a> Asking<'a> {
                         break Ok(None);
                     }
                     // What is lost is not taken anew, which would break the order.
-                    () = any_lost(&self.taken) => {}
+                    () = any_lost(self.taken.iter().map(|(_, guard)| guard.held())) => {}
                 }
             };
             match granted {
@@ -141,7 +201,7 @@ impl<'a> Asking<'a> {
     }
 
     /// The guard, if a majority is held.
-    pub(super) fn take(&mut self) -> Option<QuorumGuard> {
+    fn take(&mut self) -> Option<QuorumGuard> {
         if !self.has_majority() {
             return None;
         }
@@ -151,13 +211,8 @@ impl<'a> Asking<'a> {
         guard.is_held().then_some(guard)
     }
 
-    /// How many members have answered.
-    pub(super) fn answered(&self) -> usize {
-        self.count(Answer::is_an_answer)
-    }
-
     /// Gives back what was taken, and waits for that as long as a member may take to answer.
-    pub(super) async fn give_back(&mut self) {
+    async fn give_back(&mut self) {
         self.pending.clear();
         let taken = self.taken.drain(..).map(|(at, guard)| (self.lock.members[at].label.clone(), guard));
         // What is not confirmed by then goes on in the background.
@@ -165,14 +220,14 @@ impl<'a> Asking<'a> {
     }
 
     /// Gives back what was taken, in the background.
-    pub(super) fn let_go(&mut self) {
+    fn let_go(&mut self) {
         self.pending.clear();
         self.taken.clear();
     }
 
     /// # Errors
     /// If so many members fail for good that the others are no majority: what one of them says.
-    pub(super) fn hopeless(&self) -> Result<(), Error> {
+    fn hopeless(&self) -> Result<(), Error> {
         let lasting = |answer: &Answer| matches!(answer, Answer::Failed(error) if !error.is_retryable());
         if self.count(lasting) <= self.spare() {
             return Ok(());
@@ -186,9 +241,9 @@ impl<'a> Asking<'a> {
 
     /// # Errors
     /// If it was for members that did not answer; not, if it was for others that had them.
-    pub(super) fn refusal(&self) -> Result<(), Error> {
+    fn refusal(&self) -> Result<(), Error> {
         self.hopeless()?;
-        let (answered, busy) = (self.answered(), self.busy());
+        let (answered, busy) = (self.count(Answer::is_an_answer), self.busy());
         if busy > self.spare() || (busy > 0 && answered >= self.lock.majority()) {
             return Ok(());
         }
@@ -238,12 +293,4 @@ impl<'a> Asking<'a> {
         self.taken.retain(|(_, guard)| guard.held().is_held());
         self.taken.len() + more >= self.lock.majority()
     }
-}
-
-/// Resolves when one of these is held no longer.
-async fn any_lost(taken: &[(usize, HeldGuard)]) {
-    if taken.is_empty() {
-        return std::future::pending().await;
-    }
-    select_all(taken.iter().map(|(_, guard)| guard.held().lost().boxed())).await;
 }

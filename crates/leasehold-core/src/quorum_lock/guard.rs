@@ -26,7 +26,8 @@ pub(super) struct Report {
     is_enough: bool,
 }
 
-/// Releases all, none waiting for another. Once no more than `spare` are unconfirmed, those are waited for no longer than `patience` in all.
+/// Releases all, none waiting for another. Once no more than `spare` are unconfirmed, those are waited for no longer than
+/// `patience` in all.
 ///
 /// Each release goes on once it was polled, whether or not this is, and a guard that is dropped is released too.
 pub(super) async fn release(taken: Vec<(Arc<str>, HeldGuard)>, spare: usize, patience: Duration) -> Report {
@@ -99,8 +100,9 @@ impl QuorumGuard {
         self.held.clone()
     }
 
-    /// Gives all members up, and waits for their services to confirm that. Members that do not, but are so few that the others are a
-    /// majority, are waited for only as long as a member [may take](QuorumLock::member_timeout), and are no error; their entries go in the background.
+    /// Gives all members up, and waits for their services to confirm that. Members that do not, but are so few that the others
+    /// are a majority, are waited for only as long as a member [may take](QuorumLock::member_timeout), and are no error; their
+    /// entries go in the background.
     ///
     /// # Errors
     /// [`QuorumReleaseError`] if the lock was lost before, or if so many members did not confirm it within their request time-outs that

@@ -2,17 +2,18 @@
 //!
 //! # Implementation
 //!
-//! *When it is held.* At an instant at which a majority of members is held by this holder, each by its own local deadline, and never
-//! again after one at which that was not so. If k members are held with the deadlines d₁ ≥ d₂ ≥ … ≥ dₖ and m is a majority, then fewer
-//! than m are left from dₘ on and not before: **the deadline of the whole is the m-th largest one**, and it moves with every renewal of any member.
-//! Redlock takes the smallest of all, one validity that begins with the acquisition. That is safe and too
-//! little: a member more than needed, or a slow one, would make the lock last shorter instead of longer. The deadline is not stored: to count
-//! the members that are held now says the same, and cannot be out of date. Drift is taken off by each member, in its own.
+//! *When it is held.* At an instant at which a majority of members is held by this holder, each by its own local deadline, and
+//! never again after one at which that was not so. If k members are held with the deadlines d₁ ≥ d₂ ≥ … ≥ dₖ and m is a
+//! majority, then fewer than m are left from dₘ on and not before: **the deadline of the whole is the m-th largest one**, and
+//! it moves with every renewal of any member. Redlock takes the smallest of all, one validity that begins with the acquisition.
+//! That is safe and too little: a member more than needed, or a slow one, would make the lock last shorter instead of longer.
+//! The deadline is not stored: to count the members that are held now says the same, and cannot be out of date. Drift is taken
+//! off by each member, in its own.
 //!
-//! *Never again.* A member that is taken again must not bring back a lock that was lost meanwhile, unseen: between the two counts another
-//! holder may have come and gone. Without members that are taken again the count only falls. So it is looked at, under the mutex, right before
-//! each member that comes in ([`State::seat`]), and what is below the majority then stays lost. Whoever notices first (the keeper that is woken by
-//! each member's end, or who asks) decides for all.
+//! *Never again.* A member that is taken again must not bring back a lock that was lost meanwhile, unseen: between the two
+//! counts another holder may have come and gone. Without members that are taken again the count only falls. So it is looked at,
+//! under the mutex, right before each member that comes in ([`State::seat`]), and what is below the majority then stays lost.
+//! Whoever notices first (the keeper that is woken by each member's end, or who asks) decides for all.
 //!
 //! *Who is told.* [`State::look`] sets the end under the mutex and cancels the tokens after it, so whoever is woken sees the end.
 
@@ -231,8 +232,8 @@ impl QuorumHeld {
         rests.get(self.state.majority - 1).copied().unwrap_or_default()
     }
 
-    /// Resolves when fewer than a majority are held, with what became of each; with [`LossReason::Released`] when the guard gave it up. Everybody
-    /// is told the same.
+    /// Resolves when fewer than a majority are held, with what became of each; with [`LossReason::Released`] when the guard
+    /// gave it up. Everybody is told the same.
     ///
     /// The members' deadlines are watched by their drivers; see [`Held::lost`].
     ///
@@ -247,8 +248,8 @@ impl QuorumHeld {
         }
     }
 
-    /// Cancelled when the work should stop: the lock is lost or released, or so many members' coordinators are shutting down that too few would stay.
-    /// See [`Held::cancellation_token`].
+    /// Cancelled when the work should stop: the lock is lost or released, or so many members' coordinators are shutting down
+    /// that too few would stay. See [`Held::cancellation_token`].
     pub fn cancellation_token(&self) -> CancellationToken {
         self.state.stop.clone()
     }

@@ -2,19 +2,21 @@
 //!
 //! # Implementation
 //!
-//! One task a guard, on the driver of a member that is held. It owns the members' guards and, for each other member, the acquisition by which that one is
-//! to come back; the quorum's guard owns the sending end of one channel. A message there is a release, its closing a drop; the acquisitions
-//! under way are dropped first then, so nothing of the lock comes to be afterwards.
+//! One task a guard, on the driver of a member that is held. It owns the members' guards and, for each other member, the
+//! acquisition by which that one is to come back; the quorum's guard owns the sending end of one channel. A message there is a
+//! release, its closing a drop; the acquisitions under way are dropped first then, so nothing of the lock comes to be
+//! afterwards.
 //!
 //! Each member has one future here: that of its end while it is held, that of its acquisition while it is not. With each end the state is
 //! looked at, which tells a loss. From then on no member is taken again, and those left are kept, for the holder to clean up under.
 //!
-//! *Waiting for a member again blocks nobody for long.* The keeper waits in the member's queue like everybody, but the holder needs nothing of it: it is
-//! no link of a circle of waiters (see [`super`]).
+//! *Waiting for a member again blocks nobody for long.* The keeper waits in the member's queue like everybody, but the holder
+//! needs nothing of it: it is no link of a circle of waiters (see [`super`]).
 //!
-//! *What does not come back.* A member that an administrator broke: the word of an administrator stands, also of one that breaks the lock member by member. A
-//! member whose coordinator shuts down: it is given up as soon as that begins, if the others are enough, so that its shutdown need not wait;
-//! otherwise the work is asked to stop, and the shutdown waits for it as for any holder.
+//! *What does not come back.* A member that an administrator broke: the word of an administrator stands, also of one that
+//! breaks the lock member by member. A member whose coordinator shuts down: it is given up as soon as that begins, if the
+//! others are enough, so that its shutdown need not wait; otherwise the work is asked to stop, and the shutdown waits for it as
+//! for any holder.
 //!
 //! Dropped with its runtime, the task says that it is gone before it drops the guards.
 
