@@ -15,7 +15,7 @@ use crate::config::PostgresConfig;
 use crate::error::{Effect, corrupt};
 use crate::identity::Identity;
 use crate::layout;
-use crate::link::{Call, Destination, Link};
+use crate::link::{self, Call, Destination, Link, bytes, text};
 use crate::records::{column, number};
 use crate::session::{Core, MAX_VALUE_BYTES, PostgresSession};
 
@@ -76,8 +76,13 @@ async fn open(link: &Link, identity: &Identity, options: &OpenSession) -> Result
     let millis = options.ttl.as_millis() as i64;
     let (what, statement) = ("opening of a session", "SELECT leasehold.open($1, $2, $3, $4, $5)");
     let (namespace, secret) = (options.namespace.as_str(), identity.secret.as_slice());
-    let args: &[&(dyn tokio_postgres::types::ToSql + Sync)] =
-        &[&identity.id, &namespace, &secret, &identity.incarnation, &millis];
+    let args = &[
+        text(&identity.id),
+        text(&namespace),
+        bytes(&secret),
+        text(&identity.incarnation),
+        link::number(&millis),
+    ];
     link.run_within(options.connect_timeout, &Call { what, effect: Effect::Read, statement, args }).await?;
     Ok(Duration::from_millis(millis.unsigned_abs()))
 }
@@ -86,8 +91,7 @@ async fn resume(link: &Link, identity: &Identity, options: &OpenSession) -> Resu
     const WHAT: &str = "resumption of a session";
     let statement = "SELECT outcome, ttl_ms FROM leasehold.resume($1, $2, $3, $4)";
     let (namespace, secret) = (options.namespace.as_str(), identity.secret.as_slice());
-    let args: &[&(dyn tokio_postgres::types::ToSql + Sync)] =
-        &[&identity.id, &namespace, &secret, &identity.incarnation];
+    let args = &[text(&identity.id), text(&namespace), bytes(&secret), text(&identity.incarnation)];
     let call = Call { what: WHAT, effect: Effect::Read, statement, args };
     let rows = link.run_within(options.connect_timeout, &call).await?;
     let row = rows.first().ok_or_else(|| corrupt(WHAT))?;

@@ -27,7 +27,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::sleep;
 
 use crate::error::{Effect, corrupt};
-use crate::link::{Call, Connection, Link, Told};
+use crate::link::{Call, Connection, Link, Told, text};
 use crate::records::column;
 
 const WHAT: &str = "subscription";
@@ -187,7 +187,7 @@ impl HubTask {
 
     async fn listen(&mut self, connection: &Connection, path: String) -> Result<(), BackendError> {
         let statement = "SELECT leasehold.listen($1)";
-        let call = Call { what: WHAT, effect: Effect::Read, statement, args: &[&path] };
+        let call = Call { what: WHAT, effect: Effect::Read, statement, args: &[text(&path)] };
         let rows = self.link.run_on(connection, &call).await?;
         let channel = column(rows.first().ok_or_else(|| corrupt(WHAT))?, 0, WHAT)?;
         self.channels.insert(channel, path);
@@ -197,7 +197,7 @@ impl HubTask {
     async fn unlisten(&mut self, connection: &Connection, path: String) -> Result<(), BackendError> {
         self.channels.retain(|_, of| *of != path);
         let statement = "SELECT leasehold.unlisten($1)";
-        let call = Call { what: WHAT, effect: Effect::Read, statement, args: &[&path] };
+        let call = Call { what: WHAT, effect: Effect::Read, statement, args: &[text(&path)] };
         self.link.run_on(connection, &call).await.map(drop)
     }
 

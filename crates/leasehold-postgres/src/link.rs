@@ -8,10 +8,9 @@
 //! drives it when it ends; a late failure of an old one leaves its successor alone. Requests on their way keep the old one until they end; with the last of
 //! them its task is aborted and the socket closed. The lock of `current` is never held across an await.
 //!
-//! A request ends within its limit. What had not been sent by then was certainly not applied, and preparing a statement applies nothing. A
+//! A request ends within its limit. What had not been sent by then was certainly not applied; what was sent is one message, so it arrives whole or not at all. A
 //! request that is dropped may have been sent; the client goes on reading its answer.
 
-use std::collections::HashMap;
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
@@ -20,11 +19,34 @@ use std::time::Duration;
 use leasehold_core::{BackendError, BackendErrorKind};
 use tokio::sync::{Mutex, mpsc, watch};
 use tokio::time::timeout;
-use tokio_postgres::types::ToSql;
-use tokio_postgres::{AsyncMessage, Client, Config, Error, NoTls, Row, Statement};
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{AsyncMessage, Client, Config, Error, NoTls, Row};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::error::{Effect, Meaning, backend_error, dial_error};
+
+/// A value and its type, which the server is told with the statement: it is parsed and executed in one round trip.
+pub(crate) type Arg<'a> = (&'a (dyn ToSql + Sync), Type);
+
+pub(crate) fn text<T: ToSql + Sync>(value: &T) -> Arg<'_> {
+    (value, Type::TEXT)
+}
+
+pub(crate) fn bytes<T: ToSql + Sync>(value: &T) -> Arg<'_> {
+    (value, Type::BYTEA)
+}
+
+pub(crate) fn number<T: ToSql + Sync>(value: &T) -> Arg<'_> {
+    (value, Type::INT8)
+}
+
+pub(crate) fn flag(value: &bool) -> Arg<'_> {
+    (value, Type::BOOL)
+}
+
+pub(crate) fn texts<T: ToSql + Sync>(value: &T) -> Arg<'_> {
+    (value, Type::TEXT_ARRAY)
+}
 
 /// A statement and what it is called with.
 pub(crate) struct Call<'a> {
@@ -32,7 +54,7 @@ pub(crate) struct Call<'a> {
     pub(crate) what: &'static str,
     pub(crate) effect: Effect,
     pub(crate) statement: &'static str,
-    pub(crate) args: &'a [&'a (dyn ToSql + Sync)],
+    pub(crate) args: &'a [Arg<'a>],
 }
 
 /// A notification, and the number of the connection that it came over.
@@ -45,23 +67,12 @@ pub(crate) struct Told {
 pub(crate) struct Connection {
     number: u64,
     client: Client,
-    statements: StdMutex<HashMap<&'static str, Statement>>,
     _driver: AbortOnDropHandle<()>,
 }
 
 impl Connection {
     pub(crate) fn number(&self) -> u64 {
         self.number
-    }
-
-    async fn prepare(&self, text: &'static str) -> Result<Statement, Error> {
-        let statements = || self.statements.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(prepared) = statements().get(text) {
-            return Ok(prepared.clone());
-        }
-        let prepared = self.client.prepare(text).await?;
-        statements().insert(text, prepared.clone());
-        Ok(prepared)
     }
 }
 
@@ -193,7 +204,7 @@ impl Link {
             self.to.request_timeout.as_millis().clamp(1, i32::MAX as u128)
         );
         client.batch_execute(&settings).await?;
-        Ok(Connection { number, client, statements: StdMutex::default(), _driver: driver })
+        Ok(Connection { number, client, _driver: driver })
     }
 
     async fn exchange(
@@ -203,11 +214,8 @@ impl Link {
         progress: &Progress,
     ) -> Result<Vec<Row>, BackendError> {
         progress.connection.store(connection.number, Ordering::Relaxed);
-        let prepared = connection.prepare(call.statement).await;
-        // Nothing was applied, whatever was lost.
-        let prepared = prepared.map_err(|error| self.failed(connection, call.what, Effect::Read, error))?;
         progress.sent.store(true, Ordering::Relaxed);
-        let rows = connection.client.query(&prepared, call.args).await;
+        let rows = connection.client.query_typed(call.statement, call.args).await;
         rows.map_err(|error| self.failed(connection, call.what, call.effect, error))
     }
 

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::Row;
 
 use crate::error::{Effect, corrupt};
-use crate::link::Call;
+use crate::link::{self, Call, bytes, flag, text};
 use crate::records::{self, column, number};
 use crate::session::{Core, check_value};
 use crate::source::QueueMirror;
@@ -42,7 +42,15 @@ impl PostgresQueue {
         let (attempt, mode) = (entry.attempt.to_string(), entry.mode.to_string());
         let (path, value) = (self.path(), entry.value.as_ref());
         let [id, incarnation] = self.core.who();
-        let args = &[id, incarnation, &path, &attempt, &mode, &value, &entry.only_if_free];
+        let args = &[
+            id,
+            incarnation,
+            text(&path),
+            text(&attempt),
+            text(&mode),
+            bytes(&value),
+            flag(&entry.only_if_free),
+        ];
         let call = Call { what, effect: Effect::Write, statement, args };
         let until = Instant::now() + self.core.link.request_timeout();
         loop {
@@ -101,10 +109,10 @@ impl Queue for PostgresQueue {
         const WHAT: &str = "withdrawal of an entry";
         self.core.check_alive(WHAT)?;
         let statement = "SELECT outcome, revision FROM leasehold.withdraw($1, $2, $3, $4, $5)";
-        let (text, path) = (attempt.to_string(), self.path());
+        let (who, path) = (attempt.to_string(), self.path());
         let ambiguous = certainty == Certainty::Ambiguous;
         let [id, incarnation] = self.core.who();
-        let args = &[id, incarnation, &path, &text, &ambiguous];
+        let args = &[id, incarnation, text(&path), text(&who), flag(&ambiguous)];
         let row = self.core.run(&Call { what: WHAT, effect: Effect::Write, statement, args }).await?;
         match column(&row, 0, WHAT)? {
             "removed" => {
@@ -128,7 +136,15 @@ impl Queue for PostgresQueue {
         let (path, value) = (self.path(), change.value.as_ref());
         let if_version = change.if_version.map(records::version);
         let [id, incarnation] = self.core.who();
-        let args = &[id, incarnation, &path, &attempt, &mode, &value, &if_version];
+        let args = &[
+            id,
+            incarnation,
+            text(&path),
+            text(&attempt),
+            text(&mode),
+            bytes(&value),
+            link::number(&if_version),
+        ];
         let row = self.core.run(&Call { what: WHAT, effect: Effect::Write, statement, args }).await?;
         match column(&row, 0, WHAT)? {
             "done" => {
@@ -149,8 +165,8 @@ impl Queue for PostgresQueue {
         const WHAT: &str = "read of an entry";
         let statement = "SELECT attempt, place, version, mode, value FROM leasehold.entries \
              WHERE queue = $1 AND attempt = $2";
-        let (path, text) = (self.path(), attempt.to_string());
-        let call = Call { what: WHAT, effect: Effect::Read, statement, args: &[&path, &text] };
+        let (path, who) = (self.path(), attempt.to_string());
+        let call = Call { what: WHAT, effect: Effect::Read, statement, args: &[text(&path), text(&who)] };
         let rows = self.core.link.run(&call).await?;
         let entry = rows.first().map(|row| records::entry(row, WHAT)).transpose()?.flatten();
         match &entry {
@@ -165,7 +181,7 @@ impl Queue for PostgresQueue {
         let statement = "SELECT attempt, place, version, mode, value FROM leasehold.entries \
              WHERE queue = $1 ORDER BY place";
         let path = self.path();
-        let call = Call { what: WHAT, effect: Effect::Read, statement, args: &[&path] };
+        let call = Call { what: WHAT, effect: Effect::Read, statement, args: &[text(&path)] };
         let rows = self.core.link.run(&call).await?;
         let read = rows.iter().filter_map(|row| records::entry(row, WHAT).transpose());
         let entries = read.collect::<Result<Vec<_>, _>>()?;

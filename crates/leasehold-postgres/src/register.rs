@@ -6,14 +6,15 @@ use tokio::time::Instant;
 
 use crate::error::{Effect, corrupt};
 use crate::identity::fresh_text;
-use crate::link::Call;
+use crate::link::{self, Call, bytes, text};
 use crate::records::{self, column, number};
 use crate::session::{Core, check_value};
 
 pub(crate) async fn read(core: &Core, register: &KeyPath) -> Result<Option<Versioned>, BackendError> {
     const WHAT: &str = "read of a register";
     let statement = "SELECT version, value FROM leasehold.registers WHERE path = $1";
-    let call = Call { what: WHAT, effect: Effect::Read, statement, args: &[&register.as_str()] };
+    let path = register.as_str();
+    let call = Call { what: WHAT, effect: Effect::Read, statement, args: &[text(&path)] };
     let rows = core.link.run(&call).await?;
     let Some(row) = rows.first() else { return Ok(None) };
     let value = Bytes::copy_from_slice(column::<&[u8]>(row, 1, WHAT)?);
@@ -34,7 +35,16 @@ pub(crate) async fn write(
     let held = write.if_held.map(|(queue, attempt)| (queue.as_str().to_owned(), attempt.to_string()));
     let (queue, attempt) = held.unzip();
     let [id, incarnation] = core.who();
-    let args = &[id, incarnation, &path, &value, &op, &if_version, &queue, &attempt];
+    let args = &[
+        id,
+        incarnation,
+        text(&path),
+        bytes(&value),
+        text(&op),
+        link::number(&if_version),
+        text(&queue),
+        text(&attempt),
+    ];
     let until = Instant::now() + core.link.request_timeout();
     let row = match core.run(&Call { what: WHAT, effect: Effect::Write, statement, args }).await {
         Err(error) if error.kind() == BackendErrorKind::Indeterminate => {
@@ -58,7 +68,7 @@ pub(crate) async fn write(
 async fn written_by(core: &Core, path: &str, op: &str, until: Instant) -> Option<u64> {
     const WHAT: &str = "look for a write of a register";
     let statement = "SELECT leasehold.written_by($1, $2)";
-    let call = Call { what: WHAT, effect: Effect::Read, statement, args: &[&op, &path] };
+    let call = Call { what: WHAT, effect: Effect::Read, statement, args: &[text(&op), text(&path)] };
     let left = until.saturating_duration_since(Instant::now());
     let rows = core.link.run_within(left, &call).await.ok()?;
     column::<Option<i64>>(rows.first()?, 0, WHAT).ok()?.and_then(|version| u64::try_from(version).ok())

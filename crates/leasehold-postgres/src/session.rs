@@ -29,13 +29,12 @@ use leasehold_core::{
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{sleep, timeout};
 use tokio_postgres::Row;
-use tokio_postgres::types::ToSql;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::error::{Effect, corrupt, session_over};
 use crate::hub::Hub;
 use crate::identity::Identity;
-use crate::link::{Call, Link};
+use crate::link::{Arg, Call, Link, text};
 use crate::queue::PostgresQueue;
 use crate::records::column;
 use crate::register;
@@ -64,8 +63,8 @@ pub(crate) struct Core {
 
 impl Core {
     /// The first arguments of every function that belongs to the session.
-    pub(crate) fn who(&self) -> [&(dyn ToSql + Sync); 2] {
-        [&self.identity.id, &self.identity.incarnation]
+    pub(crate) fn who(&self) -> [Arg<'_>; 2] {
+        [text(&self.identity.id), text(&self.identity.incarnation)]
     }
 
     /// Runs a function that belongs to the session and answers one row whose first column is the outcome; if the service does not know the session any
@@ -189,7 +188,7 @@ impl Session for PostgresSession {
         let prefix = KeyPath::prefix(&self.namespace, kind);
         // The character that follows the slash.
         let end = format!("{}0", prefix.trim_end_matches('/'));
-        let call = Call { what: WHAT, effect: Effect::Read, statement, args: &[&prefix, &end] };
+        let call = Call { what: WHAT, effect: Effect::Read, statement, args: &[text(&prefix), text(&end)] };
         let rows = self.core.link.run(&call).await?;
         let mut paths = Vec::with_capacity(rows.len());
         for row in &rows {

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::{Effect, corrupt};
 use crate::hub::Hub;
-use crate::link::Call;
+use crate::link::{Call, text};
 use crate::records::{self, column, number};
 use crate::session::Core;
 use crate::watchman::Watchman;
@@ -71,7 +71,8 @@ impl Source for Entries {
         const WHAT: &str = "listing of a queue";
         let core = &self.means.core;
         let statement = "SELECT revision, contenders, expires_in_ms FROM leasehold.load($1, $2)";
-        let args: &[&(dyn tokio_postgres::types::ToSql + Sync)] = &[&self.path(), &core.identity.id];
+        let path = self.path();
+        let args = &[text(&path), text(&core.identity.id)];
         let rows = core.link.run(&Call { what: WHAT, effect: Effect::Read, statement, args }).await?;
         let row = rows.first().ok_or_else(|| corrupt(WHAT))?;
         let entries = records::listed(&column::<Vec<String>>(row, 1, WHAT)?);
@@ -102,7 +103,8 @@ impl Source for Register {
     async fn load(&self) -> Result<RegisterState, BackendError> {
         const WHAT: &str = "wait for a register";
         let statement = "SELECT version, revision FROM leasehold.load_register($1)";
-        let call = Call { what: WHAT, effect: Effect::Read, statement, args: &[&self.path.as_str()] };
+        let path = self.path.as_str();
+        let call = Call { what: WHAT, effect: Effect::Read, statement, args: &[text(&path)] };
         let rows = self.means.core.link.run(&call).await?;
         let row = rows.first().ok_or_else(|| corrupt(WHAT))?;
         Ok(RegisterState { version: number(row, 0, WHAT)?, revision: number(row, 1, WHAT)? })

@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use crate::error::{Effect, corrupt};
-use crate::link::{Call, Link};
+use crate::link::{Call, Link, text, texts};
 use crate::records::column;
 use crate::session::Core;
 use crate::source::{QueueMirror, RegisterMirror, wait};
@@ -134,7 +134,7 @@ async fn look(
         let paths: Vec<&str> = watched.iter().map(|(queue, _)| queue.source().path()).collect();
         let attempts: Vec<String> = watched.iter().map(|(_, attempt)| attempt.to_string()).collect();
         let statement = "SELECT gone, expires_in_ms FROM leasehold.look($1, $2, $3)";
-        let args: &[&(dyn tokio_postgres::types::ToSql + Sync)] = &[&paths, &attempts, &core.identity.id];
+        let args = &[texts(&paths), texts(&attempts), text(&core.identity.id)];
         let rows = core.link.run(&Call { what: WHAT, effect: Effect::Read, statement, args }).await?;
         let row = rows.first().ok_or_else(|| corrupt(WHAT))?;
         // They are counted from 1.
