@@ -17,6 +17,7 @@ need libprotobuf-dev test -e /usr/include/google/protobuf/descriptor.proto
 need etcd-server command -v "${LEASEHOLD_ETCD_BIN:-etcd}"
 need redis-server command -v "${LEASEHOLD_REDIS_BIN:-redis-server}"
 need etcd-client command -v etcdctl
+need postgresql compgen -G "${LEASEHOLD_POSTGRES_BIN:-/usr/lib/postgresql/*/bin/postgres}"
 need ca-certificates test -e /etc/ssl/certs/ca-certificates.crt
 need shellcheck command -v shellcheck
 need sqlite3 command -v sqlite3
@@ -58,13 +59,20 @@ if ! [ -e "$policy" ]; then
     printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" install -m 755 /dev/stdin "$policy"
 fi
 
+# PostgreSQL's package also makes a cluster, unless this says no. Ours are made by those who need them.
+clusters=/etc/postgresql-common/createcluster.conf
+if [[ " ${missing[*]} " == *" postgresql "* ]] && ! [ -e "$clusters" ]; then
+    "${as_root[@]}" install -d "${clusters%/*}"
+    echo 'create_main_cluster = false' | "${as_root[@]}" install -m 644 /dev/stdin "$clusters"
+fi
+
 echo "installing ${missing[*]}"
 "${as_root[@]}" apt-get update -q
 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
     apt-get install -q -y --no-install-recommends "${missing[@]}"
 
 # The policy holds for the installation; this, for the next boot.
-for service in etcd-server:etcd redis-server:redis-server; do
+for service in etcd-server:etcd redis-server:redis-server postgresql:postgresql; do
     if [[ " ${missing[*]} " == *" ${service%:*} "* ]] && command -v systemctl >/dev/null; then
         "${as_root[@]}" systemctl --quiet disable "${service#*:}.service" ||
             echo "note: ${service#*:}.service may start at the next boot" >&2

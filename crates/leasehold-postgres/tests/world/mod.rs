@@ -86,7 +86,7 @@ impl Program for Postgres {
     }
 }
 
-async fn client(endpoint: &str) -> Result<tokio_postgres::Client, tokio_postgres::Error> {
+pub(crate) async fn client(endpoint: &str) -> Result<tokio_postgres::Client, tokio_postgres::Error> {
     let (host, port) = endpoint.split_once(':').expect("host:port");
     let config = format!("host={host} port={port} user=leasehold dbname=postgres");
     let (client, connection) = tokio_postgres::connect(&config, NoTls).await?;
