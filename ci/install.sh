@@ -17,13 +17,15 @@ need libprotobuf-dev test -e /usr/include/google/protobuf/descriptor.proto
 need etcd-server command -v "${LEASEHOLD_ETCD_BIN:-etcd}"
 need redis-server command -v "${LEASEHOLD_REDIS_BIN:-redis-server}"
 need etcd-client command -v etcdctl
-need postgresql compgen -G "${LEASEHOLD_POSTGRES_BIN:-/usr/lib/postgresql/*/bin/postgres}"
 need ca-certificates test -e /etc/ssl/certs/ca-certificates.crt
 need shellcheck command -v shellcheck
 need sqlite3 command -v sqlite3
 need default-jre-headless command -v "${LEASEHOLD_JAVA_BIN:-java}"
 if [ -z "${LEASEHOLD_ZOOKEEPER_CLASSPATH:-}" ]; then
     need zookeeper test -e /usr/share/java/zookeeper.jar
+fi
+if [ -z "${LEASEHOLD_POSTGRES_BIN:-}" ]; then
+    need postgresql compgen -G '/usr/lib/postgresql/*/bin/postgres'
 fi
 
 if [ ${#missing[@]} -eq 0 ]; then

@@ -81,7 +81,7 @@ async fn open(link: &Link, identity: &Identity, options: &OpenSession) -> Result
         text(&namespace),
         bytes(&secret),
         text(&identity.incarnation),
-        link::number(&millis),
+        link::int(&millis),
     ];
     link.run_within(options.connect_timeout, &Call { what, effect: Effect::Read, statement, args }).await?;
     Ok(Duration::from_millis(millis.unsigned_abs()))

@@ -36,7 +36,7 @@ pub(crate) fn bytes<T: ToSql + Sync>(value: &T) -> Arg<'_> {
     (value, Type::BYTEA)
 }
 
-pub(crate) fn number<T: ToSql + Sync>(value: &T) -> Arg<'_> {
+pub(crate) fn int<T: ToSql + Sync>(value: &T) -> Arg<'_> {
     (value, Type::INT8)
 }
 

@@ -143,7 +143,7 @@ impl Queue for PostgresQueue {
             text(&attempt),
             text(&mode),
             bytes(&value),
-            link::number(&if_version),
+            link::int(&if_version),
         ];
         let row = self.core.run(&Call { what: WHAT, effect: Effect::Write, statement, args }).await?;
         match column(&row, 0, WHAT)? {

@@ -41,7 +41,7 @@ pub(crate) async fn write(
         text(&path),
         bytes(&value),
         text(&op),
-        link::number(&if_version),
+        link::int(&if_version),
         text(&queue),
         text(&attempt),
     ];
