@@ -26,6 +26,9 @@ need default-jre-headless command -v "${LEASEHOLD_JAVA_BIN:-java}"
 if [ -z "${LEASEHOLD_ZOOKEEPER_CLASSPATH:-}" ]; then
     need zookeeper test -e /usr/share/java/zookeeper.jar
 fi
+if [ -z "${LEASEHOLD_POSTGRES_BIN:-}" ]; then
+    need postgresql compgen -G '/usr/lib/postgresql/*/bin/postgres'
+fi
 
 if [ ${#missing[@]} -eq 0 ]; then
     echo "nothing to install"
@@ -60,13 +63,20 @@ if ! [ -e "$policy" ]; then
     printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" install -m 755 /dev/stdin "$policy"
 fi
 
+# PostgreSQL's package also makes a cluster, unless this says no. Ours are made by those who need them.
+clusters=/etc/postgresql-common/createcluster.conf
+if [[ " ${missing[*]} " == *" postgresql "* ]] && ! [ -e "$clusters" ]; then
+    "${as_root[@]}" install -d "${clusters%/*}"
+    echo 'create_main_cluster = false' | "${as_root[@]}" install -m 644 /dev/stdin "$clusters"
+fi
+
 echo "installing ${missing[*]}"
 "${as_root[@]}" apt-get update -q
 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
     apt-get install -q -y --no-install-recommends "${missing[@]}"
 
 # The policy holds for the installation; this, for the next boot.
-for service in etcd-server:etcd redis-server:redis-server; do
+for service in etcd-server:etcd redis-server:redis-server postgresql:postgresql; do
     if [[ " ${missing[*]} " == *" ${service%:*} "* ]] && command -v systemctl >/dev/null; then
         "${as_root[@]}" systemctl --quiet disable "${service#*:}.service" ||
             echo "note: ${service#*:}.service may start at the next boot" >&2
