@@ -38,7 +38,7 @@ without_a_server() {
 over_services() {
     local name url
     # These find the services in the environment.
-    for name in rolling_job paused_holder migration compare; do
+    for name in rolling_job paused_holder migration compare quorum_lock; do
         run "$name"
     done
     for name in examples/*.rs; do

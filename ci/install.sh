@@ -17,8 +17,11 @@ need libprotobuf-dev test -e /usr/include/google/protobuf/descriptor.proto
 need etcd-server command -v "${LEASEHOLD_ETCD_BIN:-etcd}"
 need redis-server command -v "${LEASEHOLD_REDIS_BIN:-redis-server}"
 need etcd-client command -v etcdctl
+need ca-certificates test -e /etc/ssl/certs/ca-certificates.crt
+need patch command -v patch
 need shellcheck command -v shellcheck
 need sqlite3 command -v sqlite3
+need python3-venv "${LEASEHOLD_PYTHON_BIN:-python3}" -c "import ensurepip, venv"
 need default-jre-headless command -v "${LEASEHOLD_JAVA_BIN:-java}"
 if [ -z "${LEASEHOLD_ZOOKEEPER_CLASSPATH:-}" ]; then
     need zookeeper test -e /usr/share/java/zookeeper.jar

@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # The clients of the services, and what comes with them: only those who ask for a service get them.
-readonly client_crates='^(etcd-client|zookeeper-client|redis|tonic|prost)([ -]|$)'
+readonly client_crates='^(etcd-client|zookeeper-client|redis|tonic|prost|rustls|ring)([ -]|$)'
 readonly most_quickstart_crates=35
 
 current=
@@ -51,7 +51,7 @@ one_msrv() {
 
 features_one_by_one() {
     local features
-    for features in '' memory etcd zookeeper redis memory,etcd memory,zookeeper memory,redis etcd,zookeeper etcd,redis \
+    for features in '' memory etcd zookeeper redis redis-tls memory,etcd memory,zookeeper memory,redis etcd,zookeeper etcd,redis \
         zookeeper,redis memory,etcd,zookeeper,redis; do
         echo "features: ${features:-none}"
         cargo clippy --quiet --locked --package leasehold --lib \
@@ -97,13 +97,23 @@ shell_scripts() {
     shellcheck ci/*.sh .ci/run
 }
 
-# Tests with live servers are about time-outs: more of them at once than cores, and they starve each other.
+# Tests with live servers mostly wait, for time-outs and expiries: more of them than cores at once keep the cores busy.
+# The few that keep a core busy by themselves take turns of their own accord.
 tests() {
     local threads
-    threads=$(nproc)
+    threads=$(($(nproc) * 3))
+    rm -rf "$LEASEHOLD_RECORD"
     cargo test --locked --workspace --all-features --no-fail-fast -- \
-        --test-threads="$((threads > 4 ? 4 : threads))"
+        --test-threads="$((threads > 12 ? 12 : threads))"
 }
+
+# Every behaviour ran over every backend, or there is a reason.
+what_ran_where() {
+    cargo run --quiet --locked --package leasehold-testkit --bin leasehold-conformance-table -- \
+        "$LEASEHOLD_RECORD" memory etcd zookeeper redis
+}
+
+export LEASEHOLD_RECORD="$PWD/target/conformance"
 
 step 'install' ci/install.sh
 step 'shell scripts' shell_scripts
@@ -115,6 +125,10 @@ step 'clippy' cargo clippy --locked --workspace --all-targets --all-features -- 
 step 'features one by one' features_one_by_one
 step 'documentation' env RUSTDOCFLAGS='--deny warnings' cargo doc --locked --workspace --all-features --no-deps
 step 'tests' tests
+step 'what ran where' what_ran_where
+step 'mutants' ci/mutants.sh
 step 'examples' ci/examples.sh
+step 'model' ci/model.sh
+step 'simulation' ci/simulation.sh
 
 printf '\nOK: %d steps in %d s\n' "$steps" "$SECONDS"

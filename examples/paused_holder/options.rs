@@ -13,8 +13,9 @@ paused_holder [--url URL]... [--ttl SECONDS]
 Stops the holder of a lock for longer than its TTL and shows what its late write does
 to a store with a fence and to one without.
 
-  --url URL       the service (memory://, and what LEASEHOLD_ETCD_URL and
-                  LEASEHOLD_ZOOKEEPER_URL name, which ci/with-servers.sh sets)
+  --url URL       the service (memory://, and what LEASEHOLD_ETCD_URL,
+                  LEASEHOLD_ZOOKEEPER_URL and LEASEHOLD_REDIS_URL name, which
+                  ci/with-servers.sh sets)
   --ttl SECONDS   the TTL of both holders (3)";
 
 /// What this process is for.
@@ -62,7 +63,7 @@ impl Options {
         }
         if urls.is_empty() {
             urls.push("memory://paused_holder".into());
-            urls.extend(["etcd", "zookeeper"].into_iter().filter_map(url_from_environment));
+            urls.extend(["etcd", "zookeeper", "redis"].into_iter().filter_map(url_from_environment));
         }
         Ok(Some(Task::Judge(Options { urls, ttl })))
     }

@@ -31,7 +31,8 @@ async fn a_silent_host_is_given_up_within_the_connect_time_out() {
         let start = Instant::now();
         let error = fails(&format!("{scheme}://{endpoint}?connect_timeout=1s")).await;
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
-        assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+        // Well below the time that it would take by default, and well above what a busy machine adds.
+        assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
     }
 }
 

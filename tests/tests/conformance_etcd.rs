@@ -1,5 +1,6 @@
 //! The conformance suites of the contract, the mutex and the other recipes, on a real etcd.
 
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use leasehold_core::LockBackend;
@@ -15,20 +16,6 @@ async fn etcd() -> Arc<dyn World> {
     Arc::new(EtcdWorld::start(connect).await)
 }
 
-mod contract {
-    use super::etcd;
-
-    leasehold_testkit::contract_suite!(etcd);
-}
-
-mod mutex {
-    use super::etcd;
-
-    leasehold_testkit::mutex_suite!(etcd);
-}
-
-mod recipes {
-    use super::etcd;
-
-    leasehold_testkit::recipe_suites!(etcd);
+fn main() -> ExitCode {
+    leasehold_testkit::conformance::main(&connect("127.0.0.1:1"), etcd)
 }

@@ -1,5 +1,6 @@
 //! The conformance suites of the contract, the mutex and the other recipes, on a real Redis.
 
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use leasehold_core::LockBackend;
@@ -15,20 +16,6 @@ async fn redis() -> Arc<dyn World> {
     Arc::new(RedisWorld::start(connect).await)
 }
 
-mod contract {
-    use super::redis;
-
-    leasehold_testkit::contract_suite!(redis);
-}
-
-mod mutex {
-    use super::redis;
-
-    leasehold_testkit::mutex_suite!(redis);
-}
-
-mod recipes {
-    use super::redis;
-
-    leasehold_testkit::recipe_suites!(redis);
+fn main() -> ExitCode {
+    leasehold_testkit::conformance::main(&connect("127.0.0.1:1"), redis)
 }

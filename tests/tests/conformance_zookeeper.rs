@@ -1,7 +1,6 @@
 //! The conformance suites of the contract, the mutex and the other recipes, on the ZooKeeper backend and real servers.
 
-#![cfg(target_os = "linux")]
-
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,20 +18,6 @@ fn connect(endpoint: &str) -> Arc<dyn LockBackend> {
     Arc::new(ZooKeeperBackend::new(config).expect("a sound configuration"))
 }
 
-mod contract {
-    use super::zookeeper;
-
-    leasehold_testkit::contract_suite!(zookeeper);
-}
-
-mod mutex {
-    use super::zookeeper;
-
-    leasehold_testkit::mutex_suite!(zookeeper);
-}
-
-mod recipes {
-    use super::zookeeper;
-
-    leasehold_testkit::recipe_suites!(zookeeper);
+fn main() -> ExitCode {
+    leasehold_testkit::conformance::main(&connect("127.0.0.1:1"), zookeeper)
 }

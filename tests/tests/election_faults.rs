@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use leasehold::memory::{Fault, MemoryService, Operation};
-use leasehold::{Coordinator, CoordinatorBuilder, ErrorKind, Leadership, LeadershipTicket, LossReason};
+use leasehold::{
+    Coordinator, CoordinatorBuilder, ErrorKind, Leadership, LeadershipTicket, LossReason, Recipe,
+};
 use leasehold_core::{KeyPath, Kind, Namespace};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep, timeout};
@@ -98,6 +100,58 @@ async fn a_turn_is_confirmed_before_it_becomes_a_token() {
     });
     let resumed = newer.election("one").resume(&ticket).await.unwrap();
     assert_eq!(resumed.fencing_token().sub_order(), 2, "the first one may be somebody else's");
+}
+
+/// Who leads is found out by two looks. Between them the leader goes: then it is the next one that leads, or nobody.
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_vanishes_between_two_looks_is_no_error() {
+    for followed in [true, false] {
+        let service = MemoryService::with_tokio_time();
+        let (leader, next, reader) = (node(&service).await, node(&service).await, node(&service).await);
+        let leads = leader.election("one").campaign("first").await.unwrap();
+        let standing = followed
+            .then(|| tokio::spawn(async move { next.election("one").campaign("second").await.unwrap() }));
+        sleep(Duration::from_secs(1)).await;
+        let (session, reads) = (reader.status().borrow().session.clone(), AtomicU64::new(0));
+        service.on_call(move |call| match call.operation {
+            Operation::Entries if call.session == session && reads.fetch_add(1, Ordering::SeqCst) == 0 => {
+                Fault::Delay(Duration::from_secs(1))
+            }
+            _ => Fault::None,
+        });
+        let election = reader.election("one");
+        let reading = tokio::spawn(async move { election.leader().await });
+        sleep(Duration::from_millis(500)).await;
+        leads.resign().await.unwrap();
+        let seen = reading.await.unwrap().unwrap();
+        assert_eq!(seen.map(|leader| leader.value().to_vec()), followed.then(|| b"second".to_vec()));
+        if let Some(standing) = standing {
+            standing.await.unwrap().resign().await.unwrap();
+        }
+    }
+}
+
+/// Somebody asks the leader to give up between the look of a resumption and its write: that is not written over.
+#[tokio::test(start_paused = true)]
+async fn a_resumption_overwrites_nobody() {
+    let service = MemoryService::with_tokio_time();
+    let (_older, _leads, ticket, newer) = restarted(&service).await;
+    let admin = node(&service).await;
+    let session = newer.status().borrow().session.clone();
+    let publications = AtomicU64::new(0);
+    service.on_call(move |call| match call.operation {
+        Operation::Publish if call.session == session && publications.fetch_add(1, Ordering::SeqCst) == 0 => {
+            Fault::Delay(Duration::from_secs(1))
+        }
+        _ => Fault::None,
+    });
+    let resuming = tokio::spawn(async move { newer.election("one").resume(&ticket).await.unwrap() });
+    sleep(Duration::from_millis(500)).await;
+    assert!(admin.admin().ask_to_release(Recipe::Election, "one", "a test").await.unwrap() > 0);
+    let resumed = resuming.await.unwrap();
+    let asked = timeout(Duration::from_secs(1), resumed.asked_to_release()).await;
+    assert_eq!(asked.as_deref(), Ok("a test"));
+    assert!(resumed.is_held());
 }
 
 /// A caller that is gone leaves no entry without an owner, wherever the resumption stands.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use etcd_support::*;
 use leasehold_core::{AttemptIds, Certainty, Enqueued, Kind, NewEntry};
+use leasehold_testkit::conformance::cites;
 use leasehold_testkit::proxy::Proxy;
 use leasehold_testkit::servers::{EtcdServer, Metrics, ServerOptions};
 use tokio::time::{sleep, timeout};
@@ -40,6 +41,7 @@ async fn an_uncontended_lock_is_one_transaction_and_its_release_another() {
 
 #[tokio::test]
 async fn a_thousand_waiters_share_one_connection_one_stream_and_one_watch() {
+    let _cited = cites("etcd", &[71]);
     // A session also watches its own key, over the same stream.
     const WATCHES: f64 = 2.0;
     const WAITERS: usize = 1_000;

@@ -11,6 +11,7 @@ use leasehold_core::{
     RegisterWrite, RegisterWritten, Withdrawn,
 };
 use leasehold_etcd::{EtcdBackend, EtcdConfig};
+use leasehold_testkit::conformance::cites;
 use leasehold_testkit::proxy::Proxy;
 use leasehold_testkit::servers::{EtcdCluster, EtcdServer, ServerOptions};
 use tokio::time::{Instant, timeout};
@@ -59,6 +60,7 @@ async fn one_endpoint_of_several_is_enough() {
 
 #[tokio::test]
 async fn users_and_passwords() {
+    let _cited = cites("etcd", &[29]);
     let server = EtcdServer::start(ServerOptions::default()).await;
     let mut admin = admin(&server).await;
     for (name, password) in [("root", "r"), ("app", "right"), ("other", "o"), ("visitor", "v")] {
@@ -146,6 +148,7 @@ async fn waiting_survives_compaction_and_restarts() {
 
 #[tokio::test]
 async fn what_happens_while_the_watch_is_broken_is_not_missed() {
+    let _cited = cites("etcd", &[68]);
     let server = EtcdServer::start(ServerOptions::default()).await;
     let proxy = Proxy::start(&server.endpoint()).await;
     let (holder, waiter) = (open(&server.endpoint(), TTL).await, open(&proxy.endpoint(), TTL).await);
@@ -271,6 +274,7 @@ async fn a_session_outlives_its_ttl_and_a_short_outage() {
 
 #[tokio::test]
 async fn a_silent_connection_is_left_for_a_new_one() {
+    let _cited = cites("etcd", &[67]);
     let server = EtcdServer::start(ServerOptions::default()).await;
     let proxy = Proxy::start(&server.endpoint()).await;
     let session = open(&proxy.endpoint(), Duration::from_secs(6)).await;
@@ -290,6 +294,7 @@ async fn a_silent_connection_is_left_for_a_new_one() {
 
 #[tokio::test]
 async fn the_loss_is_signalled_before_the_entry_is_gone() {
+    let _cited = cites("etcd", &[67]);
     let server = EtcdServer::start(ServerOptions::default()).await;
     let proxy = Proxy::start(&server.endpoint()).await;
     let session = open(&proxy.endpoint(), Duration::from_secs(2)).await;
@@ -318,6 +323,7 @@ async fn the_loss_is_signalled_before_the_entry_is_gone() {
 
 #[tokio::test]
 async fn a_closed_session_leaves_nothing_and_ends_what_waits() {
+    let _cited = cites("etcd", &[71]);
     let server = EtcdServer::start(ServerOptions::default()).await;
     let session = open(&server.endpoint(), TTL).await;
     let ids = AttemptIds::new().unwrap();
@@ -357,6 +363,7 @@ async fn a_dropped_session_stops_renewing() {
 
 #[tokio::test]
 async fn sessions_outlive_the_leader() {
+    let _cited = cites("etcd", &[69]);
     let cluster = EtcdCluster::start(ServerOptions::default()).await;
     let config = EtcdConfig::new(cluster.endpoints());
     let session = EtcdBackend::new(config).unwrap().open_session(options(TTL)).await.unwrap();
@@ -383,6 +390,65 @@ async fn sessions_outlive_the_leader() {
     timeout(Duration::from_secs(10), changed).await.expect("the removal was missed").unwrap().unwrap();
     timeout(Duration::from_secs(10), until_live(&*session)).await.expect("nobody renews");
     assert_eq!(contenders(&*queue).await, [own]);
+}
+
+/// A leader without followers serves on for an election time-out at most, and the followers have never renewed anything.
+#[tokio::test]
+async fn without_a_quorum_nothing_is_renewed() {
+    let _cited = cites("etcd", &[66]);
+    let cluster = EtcdCluster::start(ServerOptions::default()).await;
+    let leader = cluster.leader().await;
+    let ttl = Duration::from_secs(4);
+    let sessions = [
+        open(&cluster.node(leader).endpoint(), ttl).await,
+        open(&cluster.node((leader + 1) % 3).endpoint(), ttl).await,
+    ];
+    let stopped = Instant::now();
+    for session in &sessions {
+        assert!(matches!(session.liveness().current(), Liveness::Live { .. }));
+    }
+    // One node is left to each session, with nobody to agree with.
+    cluster.node((leader + 2) % 3).kill().await;
+    cluster.node((leader + 1) % 3).pause();
+    let reason = timeout(ttl * 3, sessions[0].liveness().lost()).await.expect("renewed by a minority");
+    assert_eq!(reason, LossReason::DeadlinePassed);
+    assert!(stopped.elapsed() < ttl + Duration::from_secs(2), "{:?}", stopped.elapsed());
+    let reason = timeout(ttl, sessions[1].liveness().lost()).await.expect("renewed by nobody");
+    assert_eq!(reason, LossReason::DeadlinePassed);
+    cluster.node((leader + 1) % 3).resume();
+}
+
+/// The next leader counts every lease anew, so it gives nothing away before the holder has stopped believing.
+#[tokio::test]
+async fn after_a_change_of_leader_the_loss_is_still_signalled_first() {
+    let _cited = cites("etcd", &[70]);
+    let cluster = EtcdCluster::start(ServerOptions::default()).await;
+    let leader = cluster.leader().await;
+    let [near, far] = [1, 2].map(|step| cluster.node((leader + step) % 3).endpoint());
+    let proxy = Proxy::start(&near).await;
+    let ttl = Duration::from_secs(3);
+    let (session, observer) = (open(&proxy.endpoint(), ttl).await, open(&far, TTL).await);
+    let (name, ids) = (path(Kind::Lock, "a"), AttemptIds::new().unwrap());
+    let attempt = place(&*session.queue(&name), &ids).await;
+    let seen = observer.queue(&name);
+    assert_eq!(contenders(&*seen).await, [attempt]);
+    cluster.node(leader).kill().await;
+    proxy.cut();
+    let (lost_at, gone_at) = timeout(Duration::from_secs(30), async {
+        tokio::join!(
+            async {
+                assert_eq!(session.liveness().lost().await, LossReason::DeadlinePassed);
+                Instant::now()
+            },
+            async {
+                seen.changed(gone(attempt)).await.unwrap();
+                Instant::now()
+            }
+        )
+    })
+    .await
+    .expect("the entry stays for ever");
+    assert!(lost_at < gone_at, "{:?} too late", lost_at - gone_at);
 }
 
 #[tokio::test]

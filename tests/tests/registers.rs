@@ -212,6 +212,10 @@ async fn an_unconditional_write_is_looked_for_and_not_repeated() {
             sleep(Duration::from_secs(10)).await;
             let seen = theirs.register("one").read().await.unwrap().unwrap();
             let context = format!("{fault:?}, {others}: {outcome:?}, then {seen:?}");
+            let arrives_late = matches!(fault, Fault::Refuse | Fault::Delay(_) | Fault::DeliverLate(_));
+            if others == "writes" && !arrives_late {
+                assert_eq!(seen.value, "overwritten", "{context}");
+            }
             match outcome {
                 Ok(version) if seen.value == "mine" => assert_eq!(version, seen.version, "{context}"),
                 Ok(version) => assert!(version < seen.version, "{context}"),

@@ -225,14 +225,15 @@ pub enum RegisterWritten {
 /// 2. `enqueue` with `only_if_free` answers [`Enqueued::Busy`] and leaves nothing unless the mode
 ///    [is admitted](Mode::is_admitted_behind) behind everybody who is there. Where the service can decide it in a transaction, a busy queue is not written to.
 /// 3. `contenders` shows a state at least as new as every `enqueue`, `withdraw` and `publish` of this session that has
-///    returned and every `changed` that has resolved. It costs no request where a mirror of the queue is kept.
+///    returned and every `changed` that has resolved. It costs no request where a [mirror](crate::mirror) of the queue is kept.
 /// 4. `changed` never misses a change (it registers, then checks), may resolve early, survives disconnections,
 ///    compaction and one-shot watches, and fails only when waiting on is in vain. A change wakes only those who are
 ///    interested in it, and costs the service O(1) events a process.
 /// 5. `withdraw` removes exactly that attempt's entry, of whatever session. Withdrawn is final: with
 ///    [`Certainty::Ambiguous`], no enqueue of the attempt that is still on its way can create the entry afterwards.
 /// 6. `publish` changes mode or value in place: neither the position nor the token's order changes. The version of an entry is
-///    its order when it is created, and grows with every change.
+///    its order when it is created, and grows with every change. Into another session's entry the value is published, with the mode that it
+///    has; a service may refuse to change the mode too (`Unsupported`).
 /// 7. Foreign data beside the entries (keys or nodes that are not of our form) is ignored.
 /// 8. Dropping the future of an operation never leaves more behind than an ambiguous request.
 #[async_trait]

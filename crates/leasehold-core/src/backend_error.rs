@@ -54,6 +54,12 @@ impl BackendError {
         self
     }
 
+    /// The same kind and message, for another one who waits for the same. The client's error stays with the first.
+    #[must_use]
+    pub fn duplicate(&self) -> Self {
+        Self::new(self.kind, self.message.clone())
+    }
+
     /// How it failed.
     pub fn kind(&self) -> BackendErrorKind {
         self.kind

@@ -200,10 +200,7 @@ impl CoordinatorBuilder {
         }
         let mut driver = match self.runtime {
             Some(handle) => Driver::on(handle),
-            None => Driver::own().map_err(|error| {
-                Error::new(ErrorKind::DriverGone, "connect", "the driver's thread could not be started")
-                    .with_source(error)
-            })?,
+            None => Driver::own()?,
         };
         if let Some(gate) = self.gate {
             driver = driver.behind(gate);

@@ -91,6 +91,14 @@ fn encoded(bytes: &[u8]) -> String {
     percent_encode(bytes, NON_ALPHANUMERIC).to_string()
 }
 
+/// What is read is written, and read again, as the same.
+#[cfg(any(test, feature = "fuzzing"))]
+pub fn check_completions(bytes: &[u8]) -> bool {
+    let Some(completions) = Completions::decode(Some(&Bytes::copy_from_slice(bytes))) else { return false };
+    assert_eq!(Completions::decode(Some(&completions.encode())), Some(completions));
+    true
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,6 +16,17 @@ use tokio::task::JoinHandle;
 
 use crate::gate::Gate;
 
+use crate::error::{Error, ErrorKind};
+
+/// The runtime of the library's own thread, for what a backend offers beside its sessions and has to keep up while the
+/// application blocks its own runtime.
+///
+/// # Errors
+/// [`ErrorKind::DriverGone`] if the thread cannot be started.
+pub fn driver_runtime() -> Result<Handle, Error> {
+    Ok(Driver::own()?.handle)
+}
+
 /// The runtime that a coordinator's sessions are driven on.
 #[derive(Debug, Clone)]
 pub(crate) struct Driver {
@@ -25,12 +36,12 @@ pub(crate) struct Driver {
 
 impl Driver {
     /// The library's own thread.
-    pub(crate) fn own() -> io::Result<Self> {
+    pub(crate) fn own() -> Result<Self, Error> {
         static OWN: Mutex<Option<Handle>> = Mutex::new(None);
         let mut own = OWN.lock().unwrap_or_else(PoisonError::into_inner);
         let handle = match &*own {
             Some(handle) => handle.clone(),
-            None => own.insert(start_thread()?).clone(),
+            None => own.insert(start_thread().map_err(no_thread)?).clone(),
         };
         Ok(Self::on(handle))
     }
@@ -64,6 +75,11 @@ impl Driver {
     pub(crate) fn handle(&self) -> &Handle {
         &self.handle
     }
+}
+
+fn no_thread(error: io::Error) -> Error {
+    Error::new(ErrorKind::DriverGone, "connect", "the driver's thread could not be started")
+        .with_source(error)
 }
 
 fn start_thread() -> io::Result<Handle> {

@@ -107,6 +107,16 @@ fn encoded(bytes: &[u8]) -> String {
     percent_encode(bytes, NON_ALPHANUMERIC).to_string()
 }
 
+/// What is read of an entry is written, and read again, as the same.
+#[cfg(any(test, feature = "fuzzing"))]
+pub fn check_entry_value(bytes: &[u8]) -> bool {
+    let Some(value) = EntryValue::decode(bytes) else { return false };
+    let encoded = value.encode();
+    assert!(encoded.is_ascii() || !value.others.is_ascii(), "{value:?}");
+    assert_eq!(EntryValue::decode(&encoded).as_ref(), Some(&value), "{encoded:?}");
+    true
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

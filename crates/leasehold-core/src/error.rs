@@ -25,6 +25,8 @@ pub enum ErrorKind {
     Indeterminate,
     /// No backend has the URL's scheme.
     UnknownScheme,
+    /// Two backends would have the same scheme.
+    SchemeTaken,
     /// The backend of the URL's scheme was not compiled in.
     FeatureNotEnabled,
     /// The service was not reached in time. Nothing is held.
@@ -67,8 +69,8 @@ impl Error {
         Self { kind, operation, detail: detail.into(), name: None, backend: None, loss: None, source: None }
     }
 
-    /// An error with a backend's error behind it.
-    pub(crate) fn from_backend(operation: &'static str, error: Arc<BackendError>) -> Self {
+    /// An error with a backend's error behind it, of the kind that it has for an application.
+    pub fn from_backend(operation: &'static str, error: Arc<BackendError>) -> Self {
         let kind = match error.kind() {
             BackendErrorKind::Unavailable => ErrorKind::Unavailable,
             // The engine resolves it for entries; a write of a register it cannot.
@@ -87,7 +89,8 @@ impl Error {
         Self { source: Some(error), ..Self::new(kind, operation, detail) }
     }
 
-    pub(crate) fn lost(operation: &'static str, reason: LossReason) -> Self {
+    /// What `operation` answers if what it needs is held no longer.
+    pub fn lost(operation: &'static str, reason: LossReason) -> Self {
         Self { loss: Some(reason), ..Self::new(ErrorKind::Lost, operation, reason.to_string()) }
     }
 
@@ -126,6 +129,17 @@ impl Error {
     /// Whether the same call may succeed later, with nothing changed.
     pub fn is_retryable(&self) -> bool {
         matches!(self.kind, ErrorKind::Unavailable | ErrorKind::Lost)
+    }
+
+    /// What went wrong, without what it was tried on.
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// The same in other words.
+    pub(crate) fn with_detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = detail.into();
+        self
     }
 
     /// The name of the lock.

@@ -12,7 +12,10 @@ use std::task::{Context, Poll, ready};
 /// for tests that stop a coordinator ([`CoordinatorBuilder::gate`](crate::CoordinatorBuilder::gate)) and start it again, and for whoever
 /// counts or traces what the library's tasks do.
 #[derive(Clone)]
-pub struct Gate(Arc<dyn Fn(&mut Context<'_>) -> Poll<()> + Send + Sync>);
+pub struct Gate(Arc<Ready>);
+
+/// Whether whoever comes may pass, and if not, wakes it when it may.
+type Ready = dyn Fn(&mut Context<'_>) -> Poll<()> + Send + Sync;
 
 impl Gate {
     /// A gate that is open whenever `open` answers `Ready`. If it answers `Pending` it must see to it that the task is woken when it is to

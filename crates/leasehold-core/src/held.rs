@@ -10,7 +10,9 @@ use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
 
+use futures_util::future::{FutureExt, select_all};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -112,6 +114,16 @@ impl HeldState {
             (Some(reason), _) => Some(*reason),
             (None, Liveness::Lost(reason)) => Some(self.end(reason)),
             (None, _) => None,
+        }
+    }
+
+    /// How long it is held, if nothing is heard of the service any more.
+    pub(crate) fn rest(&self) -> Duration {
+        match (self.ended(), self.liveness.current()) {
+            (None, Liveness::Live { until } | Liveness::Suspect { until }) => {
+                until.saturating_since(self.liveness.clock().now())
+            }
+            _ => Duration::ZERO,
         }
     }
 
@@ -257,6 +269,15 @@ impl Held {
             },
         }
     }
+}
+
+/// Resolves when one of these is held no longer; never, if there are none.
+pub(crate) async fn any_lost(holds: impl Iterator<Item = &Held>) {
+    let ends: Vec<_> = holds.map(|held| held.lost().boxed()).collect();
+    if ends.is_empty() {
+        return std::future::pending().await;
+    }
+    select_all(ends).await;
 }
 
 impl fmt::Debug for Held {

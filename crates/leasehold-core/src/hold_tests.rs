@@ -220,7 +220,8 @@ async fn a_successor_s_entry_is_left_alone() {
     let fake = Fake::new();
     let guard = held(&fake).await;
     fake.write(mark(|value| value.turn += 1));
-    assert_eq!(guard.held().lost().await, LossReason::Superseded);
+    let lost = tokio::time::timeout(Duration::from_secs(1), guard.held().lost()).await;
+    assert_eq!(lost, Ok(LossReason::Superseded));
     everything_settles().await;
     assert!(fake.first().is_some());
     assert!(guard.release().await.unwrap_err().is_lost());

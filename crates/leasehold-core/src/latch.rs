@@ -255,6 +255,15 @@ impl fmt::Debug for CountDownLatch {
     }
 }
 
+/// A round that is read is one that a latch can be in, and is written, and read again, as the same.
+#[cfg(any(test, feature = "fuzzing"))]
+pub fn check_latch(bytes: &[u8]) -> bool {
+    let Some(round) = Round::decode(bytes) else { return false };
+    assert!(round.left <= round.count && round.number < u64::MAX);
+    assert_eq!(Round::decode(round.encode().as_bytes()), Some(round));
+    true
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -27,6 +27,9 @@ mod error;
 #[cfg(test)]
 mod fake;
 pub mod fencing;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gate;
 mod group;
 mod guard;
@@ -36,6 +39,7 @@ mod hold;
 mod holder;
 mod latch;
 mod liveness;
+pub mod mirror;
 mod mode;
 mod multi_lock;
 mod mutex;
@@ -45,6 +49,7 @@ mod observation;
 mod once;
 mod own_entry;
 mod partition;
+mod quorum_lock;
 mod record;
 mod register;
 mod requests;
@@ -52,7 +57,9 @@ mod rule;
 #[cfg(test)]
 mod rule_model;
 mod rw_lock;
+mod scheme;
 mod semaphore;
+mod service_url;
 mod session_keeper;
 mod shared_guard;
 mod stats;
@@ -75,6 +82,7 @@ pub use contenders::{Contender, Contenders};
 pub use coordinator::{Coordinator, ShutdownError};
 pub use counter::Counter;
 pub use double_barrier::{DoubleBarrier, Inside};
+pub use driver::driver_runtime;
 pub use election::{
     Candidate, Election, Leader, LeaderStream, Leadership, LeadershipTicket, ParseTicketError,
 };
@@ -93,9 +101,12 @@ pub use mutex::{Mutex, MutexGuard};
 pub use name::{KeyPath, Kind, MAX_NAME_BYTES, NameError, Namespace};
 pub use once::{Completion, Once};
 pub use partition::{OwnedItem, Partition};
+pub use quorum_lock::{QuorumGuard, QuorumHeld, QuorumLock, QuorumLost, QuorumMember, QuorumReleaseError};
 pub use register::{Register, Updated};
 pub use rw_lock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
+pub use scheme::Scheme;
 pub use semaphore::{Semaphore, SemaphorePermit};
+pub use service_url::ServiceUrl;
 pub use shared_guard::{Guard, SharedGuard};
 pub use stats::Stats;
 pub use status::{State, Status};

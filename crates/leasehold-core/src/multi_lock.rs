@@ -28,12 +28,12 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{FutureExt, select_all};
 use tokio::time::Instant;
 
 use self::guard::Taken;
 use crate::acquisition::Patience;
 use crate::error::{Error, ErrorKind};
+use crate::held::any_lost;
 use crate::liveness::LossReason;
 use crate::mutex::Mutex;
 use crate::name::KeyPath;
@@ -222,7 +222,7 @@ impl MultiLock {
             let granted = tokio::select! {
                 biased;
                 granted = next.mutex.acquire_part(operation, rest) => granted,
-                () = any_lost(&taken) => continue,
+                () = any_lost(taken.iter().map(|taken| &*taken.held)) => continue,
             };
             match granted {
                 Ok(Some(guard)) => taken.push(Taken::new(next.label.clone(), guard)),
@@ -297,14 +297,6 @@ impl Budget {
 
 fn first_lost(taken: &[Taken]) -> Option<(usize, LossReason)> {
     taken.iter().enumerate().find_map(|(at, taken)| Some((at, taken.held.state().ended()?)))
-}
-
-/// Resolves when one of these is held no longer.
-async fn any_lost(taken: &[Taken]) {
-    if taken.is_empty() {
-        return std::future::pending().await;
-    }
-    select_all(taken.iter().map(|taken| taken.held.lost().boxed())).await;
 }
 
 /// Gives back what a failed attempt had taken.

@@ -20,6 +20,8 @@
 //! The header is one line of ASCII, for people who look at the register with a tool of the service:
 //! `leasehold/1 <base>:<mark> <base>:<mark> …`, with `-` for the base of an unconditional write. The value follows after the line's end.
 
+use std::fmt;
+
 use bytes::Bytes;
 
 use crate::backend::Versioned;
@@ -119,10 +121,8 @@ pub(crate) fn alone(mark: Mark, value: &[u8]) -> Bytes {
 fn encode<'a>(marks: impl Iterator<Item = &'a Mark>, value: &[u8]) -> Bytes {
     let mut text = String::from(FORMAT);
     for mark in marks.take(MARKS) {
-        match mark.base {
-            Some(base) => text.push_str(&format!(" {base}:{:016x}", mark.number)),
-            None => text.push_str(&format!(" -:{:016x}", mark.number)),
-        }
+        text.push(' ');
+        text.push_str(&mark.to_string());
     }
     text.push('\n');
     [text.as_bytes(), value].concat().into()
@@ -135,8 +135,40 @@ impl Mark {
             "-" => None,
             base => Some(base.parse().ok()?),
         };
-        Some(Self { base, number: u64::from_str_radix(number, 16).ok()? })
+        let mark = Self { base, number: u64::from_str_radix(number, 16).ok()? };
+        // Only what ours are written as: `+0:1` would be read too.
+        (mark.to_string() == word).then_some(mark)
     }
+}
+
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.base {
+            Some(base) => write!(f, "{base}:{:016x}", self.number),
+            None => write!(f, "-:{:016x}", self.number),
+        }
+    }
+}
+
+/// There is one way to write a register, and a write on top of what was read is found again.
+#[cfg(any(test, feature = "fuzzing"))]
+pub fn check_record(bytes: &[u8]) -> bool {
+    let read = |value, version| Record::read(Some(&Versioned { value, version }));
+    let Some(mut record) = read(Bytes::copy_from_slice(bytes), 1) else { return false };
+    let value = record.value.clone().expect("it is there");
+    assert!(bytes.ends_with(&value));
+    if record.marks.len() <= MARKS {
+        assert_eq!(encode(record.marks.iter(), &value), bytes, "there is one way to write it");
+    }
+    // A version and a number that no mark in it has, since whoever wrote it may have written anything.
+    let is_new = |new: &u64| record.marks.iter().all(|mark| mark.number != *new && mark.base != Some(*new));
+    let new = (1..u64::MAX).find(is_new).expect("there are fewer marks than numbers");
+    let mark = Mark { base: Some(new), number: new };
+    record.version = new;
+    assert_eq!(record.fate(mark), Fate::Open);
+    let next = read(record.followed_by(mark, b"next"), new + 1).expect("it is ours");
+    assert_eq!((next.fate(mark), next.value), (Fate::Applied { version: new + 1 }, Some("next".into())));
+    true
 }
 
 #[cfg(test)]
@@ -175,6 +207,9 @@ mod tests {
             b"\xff\n",
             b"leasehold/1 0\n",
             b"leasehold/1 x:1\n",
+            b"leasehold/1 +0:0000000000000001\n",
+            b"leasehold/1 0:1\n",
+            b"leasehold/1 0:000000000000000A\n",
         ] {
             let foreign = Versioned { value: Bytes::copy_from_slice(foreign), version: 1 };
             assert_eq!(Record::read(Some(&foreign)), None, "{foreign:?}");

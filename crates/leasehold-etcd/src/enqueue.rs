@@ -18,7 +18,6 @@ use tokio::time::timeout;
 use crate::error::corrupt;
 use crate::keys::{self, StoredEntry};
 use crate::listing;
-use crate::mirror;
 use crate::queue::EtcdQueue;
 use crate::session::check_alive;
 
@@ -64,7 +63,7 @@ pub(crate) async fn enqueue(queue: &EtcdQueue, entry: NewEntry) -> Result<Enqueu
 }
 
 async fn enqueue_if_free(queue: &EtcdQueue, entry: &NewEntry) -> Result<Enqueued, BackendError> {
-    let prefix = queue.mirror.replica.prefix();
+    let prefix = queue.mirror.source().prefix();
     if entry.mode == Mode::Exclusive {
         match attempt(queue, entry, Condition::Empty).await? {
             Outcome::Placed(placed) => return Ok(placed),
@@ -99,7 +98,7 @@ async fn enqueue_if_free(queue: &EtcdQueue, entry: &NewEntry) -> Result<Enqueued
 }
 
 async fn attempt(queue: &EtcdQueue, entry: &NewEntry, condition: Condition) -> Result<Outcome, BackendError> {
-    let prefix = queue.mirror.replica.prefix();
+    let prefix = queue.mirror.source().prefix();
     let key = keys::entry(&queue.path, entry.attempt);
     let tombstone = keys::tombstone(&queue.path, entry.attempt);
     let mut conditions = vec![
@@ -138,9 +137,9 @@ async fn attempt(queue: &EtcdQueue, entry: &NewEntry, condition: Condition) -> R
         let order = answer.header().and_then(|header| keys::revision(header.revision()));
         let order = order.ok_or_else(|| corrupt(WHAT))?;
         let count = got(1)?.count();
-        queue.mirror.replica.at_least(order);
+        queue.mirror.replica().at_least(order);
         let contenders = match condition {
-            _ if count == 1 => Some(mirror::alone(entry.attempt, order, entry.mode)),
+            _ if count == 1 => Some(alone(entry.attempt, order, entry.mode)),
             // Nothing was added; if there are as many as then, nothing was removed either.
             Condition::UnchangedSince { mut contenders, keys, .. } if count == keys.saturating_add(1) => {
                 contenders.insert(Contender { attempt: entry.attempt, position: order, mode: entry.mode });
@@ -158,13 +157,20 @@ async fn attempt(queue: &EtcdQueue, entry: &NewEntry, condition: Condition) -> R
     match own.kvs().first() {
         Some(kv) => {
             let stored = StoredEntry::read(prefix, kv).ok_or_else(|| corrupt(WHAT))?;
-            queue.mirror.replica.at_least(stored.modified);
-            let contenders =
-                (sample.count() == 1).then(|| mirror::alone(entry.attempt, stored.created, stored.mode));
+            queue.mirror.replica().at_least(stored.modified);
+            let contenders = (sample.count() == 1).then(|| alone(entry.attempt, stored.created, stored.mode));
             Ok(Outcome::Placed(Enqueued::Placed { order: stored.created, contenders }))
         }
         None => Ok(Outcome::NotMet(sample.clone())),
     }
+}
+
+/// What an enqueue found that was alone in its queue.
+fn alone(attempt: AttemptId, order: u64, mode: Mode) -> Contenders {
+    let mut contenders = Contenders::default();
+    contenders.insert(Contender { attempt, position: order, mode });
+    contenders.set_revision(order);
+    contenders
 }
 
 fn withdrawn(attempt: AttemptId) -> BackendError {

@@ -21,11 +21,14 @@
 //! wanted watch no stream is opened; once opened it stays.
 
 use std::collections::{HashMap, VecDeque};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use etcd_client::{WatchOptions, WatchRequestSender, WatchResponse, WatchResponseStream};
+use futures_util::Stream;
 use leasehold_core::{BackendError, BackendErrorKind, Backoff};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -44,16 +47,8 @@ pub(crate) struct KeyRange {
     pub(crate) to: Option<String>,
 }
 
-/// What a watch tells.
-#[derive(Debug)]
-pub(crate) enum FeedEvent {
-    /// It is open: everything after this moment will be told. What was told before may have a gap behind it.
-    Opened,
-    /// Changes, in the order of their revisions.
-    Changes(WatchResponse),
-    /// etcd refuses it. Nothing follows.
-    Refused(BackendError),
-}
+/// What a watch tells: changes, in the order of their revisions.
+type FeedEvent = leasehold_core::mirror::FeedEvent<WatchResponse>;
 
 /// What comes of one watch.
 #[derive(Debug)]
@@ -63,10 +58,12 @@ pub(crate) struct Feed {
     commands: mpsc::UnboundedSender<Command>,
 }
 
-impl Feed {
-    /// `None` once the hub is gone.
-    pub(crate) async fn next(&mut self) -> Option<FeedEvent> {
-        self.events.recv().await
+/// It ends once the hub is gone.
+impl Stream for Feed {
+    type Item = FeedEvent;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<FeedEvent>> {
+        self.events.poll_recv(cx)
     }
 }
 
@@ -334,7 +331,7 @@ impl HubTask {
             && !answer.events().is_empty()
         {
             // A feed that was just dropped has a command under way.
-            let _ = watch.events.send(FeedEvent::Changes(answer));
+            let _ = watch.events.send(FeedEvent::Changed(answer));
         }
         Ok(())
     }

@@ -71,7 +71,7 @@ impl Incarnation {
             })
             .await?;
         let revision = put.header().map(|header| header.revision()).ok_or_else(|| corrupt(WHAT))?;
-        let credentials = Credentials::from_bytes([CREDENTIALS, &lease.to_be_bytes(), &secret].concat());
+        let credentials = self::credentials(lease, &secret);
         Ok(Self { key: key.into(), revision, credentials })
     }
 
@@ -205,7 +205,12 @@ impl Incarnation {
     }
 }
 
-fn parse(credentials: &Credentials) -> Option<(i64, [u8; SECRET_BYTES])> {
+pub(crate) fn credentials(lease: i64, secret: &[u8; SECRET_BYTES]) -> Credentials {
+    Credentials::from_bytes([CREDENTIALS, &lease.to_be_bytes(), secret].concat())
+}
+
+/// Reads back what [`credentials`] made.
+pub(crate) fn parse(credentials: &Credentials) -> Option<(i64, [u8; SECRET_BYTES])> {
     let (lease, secret) = credentials.as_bytes().strip_prefix(CREDENTIALS)?.split_first_chunk()?;
     Some((i64::from_be_bytes(*lease), secret.try_into().ok()?))
 }

@@ -1,7 +1,7 @@
 //! The layout of keys and values.
 
 use etcd_client::KeyValue;
-use leasehold_core::{AttemptId, BackendError, BackendErrorKind, KeyPath, Mode, Namespace};
+use leasehold_core::{AttemptId, BackendError, BackendErrorKind, KeyPath, Kind, Mode, Namespace};
 
 /// etcd's default limit for a request is 1.5 MiB; what else there is in one takes little.
 pub(crate) const MAX_VALUE_BYTES: usize = 1_500_000;
@@ -44,6 +44,13 @@ pub(crate) fn end_of(prefix: &str) -> String {
 /// The attempt that `key` is the entry of, if it is one's below `prefix`.
 pub(crate) fn attempt_of(prefix: &str, key: &[u8]) -> Option<AttemptId> {
     std::str::from_utf8(key.strip_prefix(prefix.as_bytes())?).ok()?.parse().ok()
+}
+
+/// The queue that `key` lies below, if it lies below one of this kind.
+pub(crate) fn queue_of(namespace: &Namespace, kind: Kind, key: &[u8]) -> Option<KeyPath> {
+    let rest = key.strip_prefix(KeyPath::prefix(namespace, kind).as_bytes())?;
+    let (name, _) = std::str::from_utf8(rest).ok()?.split_once('/')?;
+    KeyPath::from_listing(namespace, kind, name)
 }
 
 /// The value of an entry's key.
@@ -92,7 +99,7 @@ impl<'a> StoredEntry<'a> {
 
 #[cfg(test)]
 mod tests {
-    use leasehold_core::{AttemptIds, Kind, Namespace};
+    use leasehold_core::AttemptIds;
 
     use super::*;
 

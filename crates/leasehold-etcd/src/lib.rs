@@ -42,7 +42,9 @@ mod backend;
 mod config;
 mod enqueue;
 mod error;
-mod followed;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod hub;
 mod incarnation;
 mod keys;
@@ -52,8 +54,9 @@ mod listing;
 mod mirror;
 mod queue;
 mod register;
+mod scheme;
 mod session;
-mod waiters;
 
 pub use backend::EtcdBackend;
 pub use config::EtcdConfig;
+pub use scheme::EtcdScheme;

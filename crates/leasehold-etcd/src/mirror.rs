@@ -1,288 +1,87 @@
-//! The copy of one queue.
-//!
-//! # Implementation
-//!
-//! A [`Mirror`] is *opening* until it was loaded, then *synced*, or it has *failed*. While the watch is broken it stays synced, at the
-//! revision it has; the next load shows what was missed, and wakes those whose entry it concerns.
-//!
-//! `revision` is how far the copy goes. `floor` is the revision of the newest change of this session's own, or of
-//! the newest entry that it was shown by other means: a look at the copy waits until it goes that far, so that nobody
-//! sees a state older than what he knows. Both only concern keys of this queue, so a watch that is in order reaches
-//! the floor without further ado.
-//!
-//! All of it lives under one lock, which is held for O(log n) steps by anybody but the load, and never across an await.
-//! Waiters register under the lock and are woken after it was released ([`Waiters`]); a future that is dropped takes its
-//! registration back.
+//! Where the copies of queues and registers come from: watches over their keys, and listings.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use etcd_client::Event;
-use leasehold_core::{AttemptId, BackendError, Contender, Contenders, Interest, KeyPath, Mode};
-use tokio::sync::futures::OwnedNotified;
+use etcd_client::{Event, GetOptions, WatchResponse};
+use futures_util::{Stream, StreamExt};
+use leasehold_core::mirror::{
+    EntryChange, FeedEvent, Listed, Mirror, QueueReplica, QueueSnapshot, RegisterReplica, RegisterState,
+    Source,
+};
+use leasehold_core::{BackendError, Contender, KeyPath};
+use tokio_util::sync::CancellationToken;
 
-use crate::followed::{Failure, Replica};
-use crate::hub::KeyRange;
+use crate::error::{Effect, corrupt};
+use crate::hub::{Hub, KeyRange};
 use crate::keys::{self, StoredEntry};
 use crate::link::Link;
 use crate::listing;
-use crate::waiters::{Registration, Topic, Waiters, Woken};
 
-pub(crate) struct Mirror {
-    prefix: String,
-    state: Mutex<State>,
+pub(crate) type QueueMirror = Mirror<Entries>;
+pub(crate) type RegisterMirror = Mirror<Register>;
+
+/// What all copies of a session come over.
+#[derive(Clone)]
+pub(crate) struct Means {
+    pub(crate) link: Arc<Link>,
+    pub(crate) hub: Hub,
+    /// The session closes.
+    pub(crate) closing: CancellationToken,
 }
 
-#[derive(Debug)]
-enum Phase {
-    Opening,
-    Synced,
-    Failed(Failure),
-}
-
-#[derive(Debug)]
-struct State {
-    phase: Phase,
-    contenders: Contenders,
-    /// The modification of each entry that is known.
-    versions: HashMap<AttemptId, u64>,
-    /// Events up to here are part of what was loaded.
-    loaded: u64,
-    revision: u64,
-    floor: u64,
-    waiters: Waiters,
-}
-
-/// One entry that was listed.
-#[derive(Debug, Clone, Copy)]
-struct Listed {
-    contender: Contender,
-    version: u64,
-}
-
-/// What a look at the state decides.
-enum Step<T> {
-    Done(T),
-    Wait(Topic),
-}
-
-impl Mirror {
-    pub(crate) fn new(queue: &KeyPath) -> Self {
-        let state = State {
-            phase: Phase::Opening,
-            contenders: Contenders::default(),
-            versions: HashMap::new(),
-            loaded: 0,
-            revision: 0,
-            floor: 0,
-            waiters: Waiters::default(),
-        };
-        Self { prefix: keys::entries(queue), state: Mutex::new(state) }
+impl Means {
+    pub(crate) fn queue(&self, path: &KeyPath) -> QueueMirror {
+        let entries = Entries { means: self.clone(), prefix: keys::entries(path) };
+        Mirror::new(entries, self.closing.clone())
     }
 
+    /// The mirror of a register, or of a session's key.
+    pub(crate) fn register(&self, key: &str) -> RegisterMirror {
+        let register = Register { means: self.clone(), key: key.to_owned() };
+        Mirror::new(register, self.closing.clone())
+    }
+}
+
+/// The entries of one queue.
+pub(crate) struct Entries {
+    means: Means,
+    prefix: String,
+}
+
+impl Entries {
     /// What all keys of the queue begin with.
     pub(crate) fn prefix(&self) -> &str {
         &self.prefix
     }
 
-    /// From now on nobody is shown a state older than `revision`, at which an entry of this queue changed.
-    pub(crate) fn at_least(&self, revision: u64) {
-        let mut state = self.state();
-        state.floor = state.floor.max(revision);
-    }
-
-    /// The service says that this attempt has no entry. If the copy still shows one, the copy is older than that, and
-    /// later than the removal it cannot show it: the attempt has one entry at most.
-    pub(crate) fn is_gone(&self, attempt: AttemptId) {
-        self.change(|state, woken| state.remove(attempt, 0, woken));
-    }
-
-    /// Shows the contenders once they are as new as everything this session knows.
-    pub(crate) async fn look(&self, look: leasehold_core::Look<'_>) -> Result<(), BackendError> {
-        let floor = self.state().floor;
-        self.until(floor, |state| {
-            look(&state.contenders);
-            Step::Done(())
-        })
-        .await
-    }
-
-    /// Resolves once what the caller is interested in is no longer as it saw it.
-    pub(crate) async fn changed(&self, interest: Interest) -> Result<(), BackendError> {
-        let floor = self.state().floor;
-        self.until(floor, |state| match interest {
-            Interest::Entry { attempt, mode, version } => match state.contenders.get(attempt) {
-                Some(entry)
-                    if entry.mode == mode
-                        && version.is_none_or(|seen| state.versions.get(&attempt) == Some(&seen)) =>
-                {
-                    Step::Wait(Topic::Entry(attempt))
-                }
-                _ => Step::Done(()),
-            },
-            Interest::Queue { revision } if state.contenders.revision() == revision => {
-                Step::Wait(Topic::Queue)
-            }
-            Interest::Queue { .. } => Step::Done(()),
-        })
-        .await
-    }
-
-    /// Looks at every state from `floor` on that is worth a look, until `check` is done.
-    async fn until<T>(
-        &self,
-        floor: u64,
-        mut check: impl FnMut(&State) -> Step<T>,
-    ) -> Result<T, BackendError> {
-        // Without it, whoever looks in a loop at what is there already would keep the watch from being read.
-        tokio::task::coop::consume_budget().await;
-        loop {
-            let (_registered, changed) = {
-                let mut state = self.state();
-                let step = match &state.phase {
-                    Phase::Failed(failure) => return Err(failure.error()),
-                    Phase::Synced if state.revision >= floor => check(&state),
-                    Phase::Synced | Phase::Opening => Step::Wait(Topic::Revision(floor)),
-                };
-                match step {
-                    Step::Done(done) => return Ok(done),
-                    Step::Wait(topic) => self.register(&mut state, topic),
-                }
-            };
-            changed.await;
+    fn change(&self, event: &Event) -> Option<EntryChange> {
+        let kv = event.kv()?;
+        match StoredEntry::read(&self.prefix, kv) {
+            Some(entry) => Some(EntryChange::Put(entry.into())),
+            // A removal, which shows the key alone, or an entry that is not of our making any more.
+            None => Some(EntryChange::Removed {
+                attempt: keys::attempt_of(&self.prefix, kv.key())?,
+                revision: keys::revision(kv.mod_revision())?,
+            }),
         }
-    }
-
-    fn register(&self, state: &mut State, topic: Topic) -> (Registered<'_>, OwnedNotified) {
-        let (registration, changed) = state.waiters.register(topic);
-        (Registered { mirror: self, registration }, changed)
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Changes the state, then wakes those whom it concerns.
-    fn change(&self, change: impl FnOnce(&mut State, &mut Woken)) {
-        let mut woken = Woken::default();
-        change(&mut self.state(), &mut woken);
-        woken.wake();
     }
 }
 
-/// A registered waiter.
-struct Registered<'a> {
-    mirror: &'a Mirror,
-    registration: Registration,
-}
+impl Source for Entries {
+    type Replica = QueueReplica;
 
-impl Drop for Registered<'_> {
-    fn drop(&mut self) {
-        self.mirror.state().waiters.unregister(&self.registration);
-    }
-}
-
-impl State {
-    fn put(&mut self, listed: Listed, woken: &mut Woken) {
-        let Listed { contender, version } = listed;
-        self.versions.insert(contender.attempt, version);
-        if self.contenders.get(contender.attempt) != Some(contender) {
-            self.contenders.insert(contender);
-            self.advance(version, woken);
-        }
-        self.waiters.entry_changed(contender.attempt, woken);
+    fn watch(&self) -> impl Stream<Item = FeedEvent<Vec<EntryChange>>> + Send {
+        let range = KeyRange { from: self.prefix.clone(), to: Some(keys::end_of(&self.prefix)) };
+        let changes =
+            |answer: WatchResponse| answer.events().iter().filter_map(|event| self.change(event)).collect();
+        self.means.hub.watch(range).map(move |event| event.map(changes))
     }
 
-    fn remove(&mut self, attempt: AttemptId, revision: u64, woken: &mut Woken) {
-        self.versions.remove(&attempt);
-        if self.contenders.remove(attempt) {
-            self.advance(revision, woken);
-            self.waiters.entry_changed(attempt, woken);
-        }
-    }
-
-    /// Membership or modes changed at `revision`, or at an unknown one. No two states have the same number.
-    fn advance(&mut self, revision: u64, woken: &mut Woken) {
-        let next = self.contenders.revision() + 1;
-        self.contenders.set_revision(revision.max(next));
-        self.waiters.queue_changed(woken);
-    }
-
-    /// Takes over what was listed, and wakes those for whom it differs from what was known.
-    fn replace(&mut self, revision: u64, listed: &[Listed], woken: &mut Woken) {
-        let before = std::mem::take(&mut self.contenders);
-        let versions = std::mem::take(&mut self.versions);
-        self.contenders = listed.iter().map(|listed| listed.contender).collect();
-        self.versions = listed.iter().map(|listed| (listed.contender.attempt, listed.version)).collect();
-        for (attempt, version) in versions {
-            if self.versions.get(&attempt) != Some(&version) {
-                self.waiters.entry_changed(attempt, woken);
-            }
-        }
-        self.contenders.set_revision(before.revision());
-        if before.revision() == 0 || !before.iter().eq(self.contenders.iter()) {
-            self.advance(revision, woken);
-        }
-        self.phase = Phase::Synced;
-        self.loaded = revision;
-        self.revision = revision;
-        self.waiters.reached(revision, woken);
-    }
-}
-
-impl Replica for Mirror {
-    fn range(&self) -> KeyRange {
-        KeyRange { from: self.prefix.clone(), to: Some(keys::end_of(&self.prefix)) }
-    }
-
-    fn begin(&self) {
-        let mut state = self.state();
-        state.phase = Phase::Opening;
-        state.contenders = Contenders::default();
-        state.versions = HashMap::new();
-    }
-
-    async fn load(&self, link: &Link) -> Result<(), BackendError> {
-        let listing = listing::list(link, "listing of a queue", &self.prefix).await?;
-        let listed: Vec<Listed> = listing
-            .kvs
-            .iter()
-            .filter_map(|kv| StoredEntry::read(&self.prefix, kv))
-            .map(Listed::from)
-            .collect();
-        let revision = keys::revision(listing.revision).unwrap_or_default();
-        self.change(|state, woken| state.replace(revision, &listed, woken));
-        Ok(())
-    }
-
-    fn apply(&self, events: &[Event]) {
-        self.change(|state, woken| {
-            for kv in events.iter().filter_map(Event::kv) {
-                let Some(revision) = keys::revision(kv.mod_revision()) else { continue };
-                if revision <= state.loaded {
-                    continue;
-                }
-                state.revision = state.revision.max(revision);
-                match StoredEntry::read(&self.prefix, kv) {
-                    Some(entry) => state.put(entry.into(), woken),
-                    // A removal, which shows the key alone, or an entry that is not of our making any more.
-                    None => {
-                        if let Some(attempt) = keys::attempt_of(&self.prefix, kv.key()) {
-                            state.remove(attempt, revision, woken);
-                        }
-                    }
-                }
-            }
-            let reached = state.revision;
-            state.waiters.reached(reached, woken);
-        });
-    }
-
-    fn fail(&self, error: &BackendError) {
-        self.change(|state, woken| {
-            state.phase = Phase::Failed(error.into());
-            state.waiters.all(woken);
-        });
+    async fn load(&self) -> Result<QueueSnapshot, BackendError> {
+        let listing = listing::list(&self.means.link, "listing of a queue", &self.prefix).await?;
+        let stored = listing.kvs.iter().filter_map(|kv| StoredEntry::read(&self.prefix, kv));
+        let entries = stored.map(Listed::from).collect();
+        Ok(QueueSnapshot { revision: keys::revision(listing.revision).unwrap_or_default(), entries })
     }
 }
 
@@ -293,141 +92,43 @@ impl From<StoredEntry<'_>> for Listed {
     }
 }
 
-/// What an enqueue found that was alone in its queue.
-pub(crate) fn alone(attempt: AttemptId, order: u64, mode: Mode) -> Contenders {
-    let mut contenders = Contenders::default();
-    contenders.insert(Contender { attempt, position: order, mode });
-    contenders.set_revision(order);
-    contenders
+/// The version of one key.
+pub(crate) struct Register {
+    means: Means,
+    key: String,
 }
 
-#[cfg(test)]
-mod tests {
-    use std::pin::pin;
-    use std::task::{Context, Poll, Waker};
+impl Source for Register {
+    type Replica = RegisterReplica;
 
-    use leasehold_core::{AttemptIds, BackendErrorKind, Kind, Namespace};
-
-    use super::*;
-
-    fn mirror() -> Mirror {
-        Mirror::new(&KeyPath::new(&Namespace::default(), Kind::Lock, "a").unwrap())
+    fn watch(&self) -> impl Stream<Item = FeedEvent<Vec<RegisterState>>> + Send {
+        let changes = |answer: WatchResponse| answer.events().iter().filter_map(register_change).collect();
+        let range = KeyRange { from: self.key.clone(), to: None };
+        self.means.hub.watch(range).map(move |event| event.map(changes))
     }
 
-    fn listed(attempt: AttemptId, position: u64, mode: Mode) -> Listed {
-        Listed { contender: Contender { attempt, position, mode }, version: position }
+    async fn load(&self) -> Result<RegisterState, BackendError> {
+        const WHAT: &str = "read of a register";
+        let answer = self
+            .means
+            .link
+            .call(WHAT, Effect::Read, |clients| {
+                let mut kv = clients.kv.clone();
+                let key = self.key.as_str();
+                async move { kv.get(key, Some(GetOptions::new().with_keys_only())).await }
+            })
+            .await?;
+        let revision = answer.header().and_then(|header| keys::revision(header.revision()));
+        let revision = revision.ok_or_else(|| corrupt(WHAT))?;
+        let version = answer.kvs().first().and_then(|kv| keys::revision(kv.mod_revision())).unwrap_or(0);
+        Ok(RegisterState { version, revision })
     }
+}
 
-    fn poll<F: Future>(future: std::pin::Pin<&mut F>) -> Poll<F::Output> {
-        future.poll(&mut Context::from_waker(Waker::noop()))
-    }
-
-    fn shown(mirror: &Mirror) -> Option<Vec<AttemptId>> {
-        let mut seen = Vec::new();
-        let mut look = |contenders: &Contenders| seen = contenders.iter().map(|c| c.attempt).collect();
-        let looked = poll(pin!(mirror.look(&mut look)));
-        matches!(looked, Poll::Ready(Ok(()))).then_some(seen)
-    }
-
-    fn entry(attempt: AttemptId, version: Option<u64>) -> Interest {
-        Interest::Entry { attempt, mode: Mode::Exclusive, version }
-    }
-
-    #[test]
-    fn nobody_is_shown_less_than_he_knows() {
-        let (mirror, ids) = (mirror(), AttemptIds::new().unwrap());
-        let [a, b] = [ids.next(), ids.next()];
-        assert_eq!(shown(&mirror), None, "it is not open");
-        mirror.change(|state, woken| state.replace(10, &[listed(a, 9, Mode::Exclusive)], woken));
-        assert_eq!(shown(&mirror), Some(vec![a]));
-        mirror.at_least(12);
-        assert_eq!(shown(&mirror), None);
-        let mut look = |contenders: &Contenders| assert_eq!(contenders.len(), 2);
-        let mut looking = pin!(mirror.look(&mut look));
-        assert!(poll(looking.as_mut()).is_pending());
-        mirror.change(|state, woken| {
-            state.put(listed(b, 12, Mode::Exclusive), woken);
-            state.revision = 12;
-            state.waiters.reached(12, woken);
-        });
-        assert!(poll(looking).is_ready());
-    }
-
-    #[test]
-    fn an_interest_in_an_entry_ends_with_it_or_its_mode_or_version() {
-        let (mirror, ids) = (mirror(), AttemptIds::new().unwrap());
-        let [a, b] = [ids.next(), ids.next()];
-        let x = Mode::Exclusive;
-        mirror.change(|state, woken| state.replace(10, &[listed(a, 8, x), listed(b, 9, x)], woken));
-        let mut mode_of_a = pin!(mirror.changed(entry(a, None)));
-        let mut version_of_a = pin!(mirror.changed(entry(a, Some(8))));
-        let mut b_is_there = pin!(mirror.changed(entry(b, None)));
-        for waiting in [&mut mode_of_a, &mut version_of_a, &mut b_is_there] {
-            assert!(poll(waiting.as_mut()).is_pending());
-        }
-        mirror.change(|state, woken| {
-            state.put(Listed { version: 11, ..listed(a, 8, x) }, woken);
-        });
-        assert!(poll(version_of_a).is_ready());
-        assert!(poll(mode_of_a.as_mut()).is_pending());
-        mirror.change(|state, woken| state.put(Listed { version: 12, ..listed(a, 8, Mode::Shared) }, woken));
-        assert!(poll(mode_of_a).is_ready());
-        assert!(poll(b_is_there.as_mut()).is_pending());
-        mirror.change(|state, woken| state.remove(b, 13, woken));
-        assert!(poll(b_is_there).is_ready());
-        assert!(poll(pin!(mirror.changed(entry(b, None)))).is_ready(), "it is gone");
-        assert_eq!(mirror.state().waiters.len(), 0);
-    }
-
-    #[test]
-    fn an_interest_in_the_queue_ignores_values() {
-        let (mirror, ids) = (mirror(), AttemptIds::new().unwrap());
-        let a = ids.next();
-        mirror.change(|state, woken| state.replace(10, &[listed(a, 9, Mode::Exclusive)], woken));
-        let revision = mirror.state().contenders.revision();
-        let mut changed = pin!(mirror.changed(Interest::Queue { revision }));
-        assert!(poll(changed.as_mut()).is_pending());
-        mirror
-            .change(|state, woken| state.put(Listed { version: 11, ..listed(a, 9, Mode::Exclusive) }, woken));
-        assert!(poll(changed.as_mut()).is_pending());
-        mirror.is_gone(a);
-        assert!(poll(changed).is_ready());
-        assert_eq!(shown(&mirror), Some(vec![]));
-    }
-
-    #[test]
-    fn a_gap_in_the_watch_shows_in_the_next_listing() {
-        let (mirror, ids) = (mirror(), AttemptIds::new().unwrap());
-        let [a, b] = [ids.next(), ids.next()];
-        let x = Mode::Exclusive;
-        mirror.change(|state, woken| state.replace(10, &[listed(a, 8, x), listed(b, 9, x)], woken));
-        let revision = mirror.state().contenders.revision();
-        let mut a_gone = pin!(mirror.changed(entry(a, None)));
-        let mut b_gone = pin!(mirror.changed(entry(b, None)));
-        let mut queue = pin!(mirror.changed(Interest::Queue { revision }));
-        for waiting in [&mut a_gone, &mut b_gone] {
-            assert!(poll(waiting.as_mut()).is_pending());
-        }
-        assert!(poll(queue.as_mut()).is_pending());
-        mirror.change(|state, woken| state.replace(20, &[listed(a, 8, x), listed(b, 9, x)], woken));
-        assert!(poll(queue.as_mut()).is_pending(), "nothing was missed");
-        mirror.change(|state, woken| state.replace(30, &[listed(b, 9, x)], woken));
-        assert!(poll(a_gone).is_ready() && poll(queue).is_ready());
-        assert!(poll(b_gone.as_mut()).is_pending());
-    }
-
-    #[test]
-    fn a_failure_is_told_to_everybody_until_it_is_opened_again() {
-        let (mirror, ids) = (mirror(), AttemptIds::new().unwrap());
-        let mut waiting = pin!(mirror.changed(entry(ids.next(), None)));
-        assert!(poll(waiting.as_mut()).is_pending());
-        mirror.fail(&BackendError::new(BackendErrorKind::PermissionDenied, "no"));
-        match poll(waiting) {
-            Poll::Ready(Err(error)) => assert_eq!(error.kind(), BackendErrorKind::PermissionDenied),
-            other => panic!("{other:?}"),
-        }
-        mirror.begin();
-        assert!(poll(pin!(mirror.changed(entry(ids.next(), None)))).is_pending());
-        assert_eq!(mirror.state().waiters.len(), 0, "what is dropped is not left behind");
-    }
+fn register_change(event: &Event) -> Option<RegisterState> {
+    let kv = event.kv()?;
+    let revision = keys::revision(kv.mod_revision())?;
+    // A removal shows the key alone.
+    let version = if kv.version() > 0 { revision } else { 0 };
+    Some(RegisterState { version, revision })
 }

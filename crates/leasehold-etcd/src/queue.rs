@@ -12,20 +12,19 @@ use leasehold_core::{
 
 use crate::enqueue;
 use crate::error::{Effect, corrupt};
-use crate::followed::Followed;
 use crate::keys::{self, StoredEntry};
 use crate::listing;
-use crate::mirror::Mirror;
+use crate::mirror::QueueMirror;
 use crate::session::{Core, check_alive};
 
 pub(crate) struct EtcdQueue {
     pub(crate) core: Arc<Core>,
     pub(crate) path: KeyPath,
-    pub(crate) mirror: Arc<Followed<Mirror>>,
+    pub(crate) mirror: Arc<QueueMirror>,
 }
 
 impl EtcdQueue {
-    pub(crate) fn new(core: Arc<Core>, path: KeyPath, mirror: Arc<Followed<Mirror>>) -> Self {
+    pub(crate) fn new(core: Arc<Core>, path: KeyPath, mirror: Arc<QueueMirror>) -> Self {
         Self { core, path, mirror }
     }
 
@@ -77,9 +76,8 @@ impl Queue for EtcdQueue {
     }
 
     async fn contenders(&self, look: Look<'_>) -> Result<(), BackendError> {
-        let _using = self.mirror.using();
         let limit = self.core.link.request_timeout();
-        tokio::time::timeout(limit, self.mirror.replica.look(look)).await.unwrap_or_else(|_| {
+        tokio::time::timeout(limit, self.mirror.using().look(look)).await.unwrap_or_else(|_| {
             let endpoint = self.core.link.endpoint();
             let message = format!("look at a queue: etcd at {endpoint} did not show it within {limit:?}");
             Err(BackendError::new(BackendErrorKind::Unavailable, message))
@@ -87,8 +85,7 @@ impl Queue for EtcdQueue {
     }
 
     async fn changed(&self, interest: Interest) -> Result<(), BackendError> {
-        let _using = self.mirror.using();
-        self.mirror.replica.changed(interest).await
+        self.mirror.using().changed(interest).await
     }
 
     async fn withdraw(&self, attempt: AttemptId, certainty: Certainty) -> Result<Withdrawn, BackendError> {
@@ -97,8 +94,8 @@ impl Queue for EtcdQueue {
             Certainty::Ambiguous => self.bury(attempt).await?,
         };
         match (deleted, revision) {
-            (true, Some(revision)) => self.mirror.replica.at_least(revision),
-            _ => self.mirror.replica.is_gone(attempt),
+            (true, Some(revision)) => self.mirror.replica().at_least(revision),
+            _ => self.mirror.replica().is_gone(attempt),
         }
         Ok(if deleted { Withdrawn::Removed } else { Withdrawn::WasGone })
     }
@@ -121,12 +118,12 @@ impl Queue for EtcdQueue {
         if answer.succeeded() {
             let version = answer.header().and_then(|header| keys::revision(header.revision()));
             let version = version.ok_or_else(|| corrupt(WHAT))?;
-            self.mirror.replica.at_least(version);
+            self.mirror.replica().at_least(version);
             return Ok(Published::Done { version });
         }
         match answer.op_responses().first() {
             Some(TxnOpResponse::Get(entry)) if entry.kvs().is_empty() => {
-                self.mirror.replica.is_gone(change.attempt);
+                self.mirror.replica().is_gone(change.attempt);
                 Err(BackendError::new(BackendErrorKind::NoEntry, format!("{WHAT}: there is none")))
             }
             Some(TxnOpResponse::Get(_)) => Ok(Published::VersionDiffers),
@@ -144,23 +141,23 @@ impl Queue for EtcdQueue {
                 async move { kv.get(key, None).await }
             })
             .await?;
-        let prefix = self.mirror.replica.prefix();
+        let prefix = self.mirror.source().prefix();
         let entry = answer.kvs().first().and_then(|kv| StoredEntry::read(prefix, kv)).map(as_entry);
         match &entry {
-            Some(entry) => self.mirror.replica.at_least(entry.version),
-            None => self.mirror.replica.is_gone(attempt),
+            Some(entry) => self.mirror.replica().at_least(entry.version),
+            None => self.mirror.replica().is_gone(attempt),
         }
         Ok(entry)
     }
 
     async fn entries(&self) -> Result<Vec<Entry>, BackendError> {
-        let prefix = self.mirror.replica.prefix();
+        let prefix = self.mirror.source().prefix();
         let listing = listing::list(&self.core.link, "listing of entries", prefix).await?;
         let mut entries: Vec<Entry> =
             listing.kvs.iter().filter_map(|kv| StoredEntry::read(prefix, kv)).map(as_entry).collect();
         entries.sort_by_key(|entry| (entry.order, entry.attempt));
         if let Some(newest) = entries.iter().map(|entry| entry.version).max() {
-            self.mirror.replica.at_least(newest);
+            self.mirror.replica().at_least(newest);
         }
         Ok(entries)
     }

@@ -10,12 +10,12 @@
 //! `close` ends the liveness first, so that nobody believes in a lock that the revocation is about to give away, and revokes
 //! only what nobody else has resumed (see [`incarnation`](crate::incarnation)). If it is dropped meanwhile, the lease ends by itself.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use etcd_client::{Compare, Txn, TxnOp, TxnResponse};
+use leasehold_core::mirror::ByPath;
 use leasehold_core::{
     BackendError, BackendErrorKind, Credentials, KeyPath, Kind, LivenessCell, LossReason, Namespace, Queue,
     RegisterWrite, RegisterWritten, Session, Versioned,
@@ -24,7 +24,6 @@ use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::error::{Effect, session_over};
-use crate::followed::{Followed, Means, Replica};
 use crate::hub::Hub;
 use crate::incarnation::Incarnation;
 use crate::keys;
@@ -32,9 +31,9 @@ use crate::keys::StoredEntry;
 use crate::lease::{Lease, Stream};
 use crate::link::Link;
 use crate::listing;
-use crate::mirror::Mirror;
+use crate::mirror::{Means, QueueMirror, RegisterMirror};
 use crate::queue::EtcdQueue;
-use crate::register::{self, RegisterCopy};
+use crate::register;
 
 /// What the queues of a session share.
 pub(crate) struct Core {
@@ -92,8 +91,8 @@ pub(crate) struct EtcdSession {
     core: Arc<Core>,
     namespace: Namespace,
     means: Means,
-    queues: Copies<Mirror>,
-    registers: Copies<RegisterCopy>,
+    queues: ByPath<QueueMirror>,
+    registers: ByPath<RegisterMirror>,
     _stop: DropGuard,
 }
 
@@ -107,7 +106,8 @@ impl EtcdSession {
         tokio::spawn(async move { stop.run_until_cancelled(task.run()).await });
         let means = Means { link: link.clone(), hub, closing: closing.clone() };
         let renewals = lease.keep(link, liveness.clone(), incarnation.clone(), stream);
-        let told = told(incarnation.clone(), means.clone(), liveness.clone());
+        let key = Arc::new(means.register(incarnation.key()));
+        let told = told(key, incarnation.version(), liveness.clone());
         let (stop, lost) = (closing.clone(), liveness.clone());
         tokio::spawn(async move {
             tokio::select! {
@@ -122,18 +122,16 @@ impl EtcdSession {
             core: Arc::new(core),
             namespace,
             means,
-            queues: Copies::default(),
-            registers: Copies::default(),
+            queues: ByPath::default(),
+            registers: ByPath::default(),
             _stop: closing.drop_guard(),
         }
     }
 }
 
 /// Resolves once the session's key tells that the session is over for this incarnation, and the liveness says so.
-async fn told(incarnation: Incarnation, means: Means, liveness: Arc<LivenessCell>) {
-    let key = Arc::new(Followed::new(RegisterCopy::new(incarnation.key()), means));
-    let _using = key.using();
-    match key.replica.changed(incarnation.version()).await {
+async fn told(key: Arc<RegisterMirror>, incarnation: u64, liveness: Arc<LivenessCell>) {
+    match key.using().changed(incarnation).await {
         Ok(0) => liveness.end(LossReason::SessionEnded),
         Ok(_) => liveness.end(LossReason::Superseded),
         // Without a watch the renewals find out.
@@ -160,7 +158,7 @@ impl Session for EtcdSession {
     }
 
     fn queue(&self, path: &KeyPath) -> Arc<dyn Queue> {
-        let mirror = self.queues.get(path, &self.means, || Mirror::new(path));
+        let mirror = self.queues.get(path, || self.means.queue(path));
         Arc::new(EtcdQueue::new(self.core.clone(), path.clone(), mirror))
     }
 
@@ -169,11 +167,7 @@ impl Session for EtcdSession {
         let listing = listing::list(&self.core.link, "listing of queues", &prefix).await?;
         let mut paths: Vec<KeyPath> = Vec::new();
         for kv in &listing.kvs {
-            let path = kv.key().strip_prefix(prefix.as_bytes()).and_then(|key| {
-                let (name, _) = std::str::from_utf8(key).ok()?.split_once('/')?;
-                KeyPath::from_listing(&self.namespace, kind, name)
-            });
-            if let Some(path) = path
+            if let Some(path) = keys::queue_of(&self.namespace, kind, kv.key())
                 && paths.last() != Some(&path)
                 && StoredEntry::read(&keys::entries(&path), kv).is_some()
             {
@@ -196,9 +190,8 @@ impl Session for EtcdSession {
     }
 
     async fn register_changed(&self, register: &KeyPath, seen: u64) -> Result<(), BackendError> {
-        let copy = self.registers.get(register, &self.means, || RegisterCopy::new(register.as_str()));
-        let _using = copy.using();
-        copy.replica.changed(seen).await.map(drop)
+        let copy = self.registers.get(register, || self.means.register(register.as_str()));
+        copy.using().changed(seen).await.map(drop)
     }
 
     async fn close(&self) {
@@ -212,38 +205,6 @@ impl Session for EtcdSession {
         };
         // What is not revoked within it ends by itself.
         let _ = timeout(limit, end).await;
-    }
-}
-
-/// The copies of one sort, by path, as long as somebody holds them.
-struct Copies<R>(Mutex<ByPath<R>>);
-
-struct ByPath<R> {
-    copies: HashMap<KeyPath, Weak<Followed<R>>>,
-    /// Beyond that many, those that nobody holds any more are thrown out.
-    sweep_at: usize,
-}
-
-impl<R> Default for Copies<R> {
-    fn default() -> Self {
-        Self(Mutex::new(ByPath { copies: HashMap::new(), sweep_at: 64 }))
-    }
-}
-
-impl<R: Replica> Copies<R> {
-    fn get(&self, path: &KeyPath, means: &Means, new: impl FnOnce() -> R) -> Arc<Followed<R>> {
-        let mut by_path = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(copy) = by_path.copies.get(path).and_then(Weak::upgrade) {
-            return copy;
-        }
-        let copy = Arc::new(Followed::new(new(), means.clone()));
-        by_path.copies.insert(path.clone(), Arc::downgrade(&copy));
-        if by_path.copies.len() > by_path.sweep_at {
-            by_path.copies.retain(|_, copy| copy.strong_count() > 0);
-            // So that the sweeps cost no more than the insertions.
-            by_path.sweep_at = by_path.copies.len() * 2 + 64;
-        }
-        copy
     }
 }
 

@@ -11,22 +11,22 @@
 //! Every transaction of a session checks that the session lives and that the caller is its newest incarnation. A
 //! letter that arrives late meets the same check, and the tombstone of its attempt.
 //!
-//! A wait ([`Client::until_changed`]) is woken by its [topic](crate::watches), by the end of the session or not at all. It
+//! A wait ([`Client::until_changed`]) is woken by its [topic](Topic), by the end of the session or not at all. It
 //! reports nothing while the link or the service is down. Dropped, it takes its registration back.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use leasehold_core::mirror::Registration;
 use leasehold_core::{AttemptId, BackendError, BackendErrorKind, KeyPath, LivenessCell, Timestamp};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use crate::error::{indeterminate, session_lost, unavailable};
+use crate::error::{denied, indeterminate, session_lost, unavailable};
 use crate::fault::{Call, Fault, Operation};
 use crate::link::Link;
 use crate::service::Service;
-use crate::state::{SessionRef, State};
-use crate::watches::{Registration, Topic};
+use crate::state::{SessionRef, State, Topic};
 
 /// What a call is about, for the hook and for errors.
 #[derive(Debug, Clone, Copy)]
@@ -96,6 +96,7 @@ impl Client {
                 self.send(operation, apply).await
             }
             Fault::Refuse => Err(unavailable(operation)),
+            Fault::Deny => Err(denied(operation)),
             Fault::Delay(time) => self.exchange(operation, time, apply).await,
             Fault::LoseRequest => Err(indeterminate(operation)),
             Fault::LoseReply => match self.send(operation, apply).await {
@@ -141,6 +142,7 @@ impl Client {
                 return self.delay_reply(operation, time, answer).await;
             }
             Fault::Refuse => return Err(unavailable(operation)),
+            Fault::Deny => return Err(denied(operation)),
             Fault::LoseRequest | Fault::LoseReply | Fault::DeliverLate(_) => {
                 return Err(indeterminate(operation));
             }
@@ -252,8 +254,10 @@ impl Client {
     ) -> Result<(), BackendError> {
         tokio::task::coop::consume_budget().await;
         let fault = self.fault(site);
-        if fault == Fault::Refuse {
-            return Ok(());
+        match fault {
+            Fault::Refuse => return Ok(()),
+            Fault::Deny => return Err(denied(site.operation)),
+            _ => {}
         }
         let reported = async {
             self.until_different(topic, differs).await;
@@ -284,7 +288,7 @@ impl Client {
         loop {
             let registered = self.service.transact(|state, _| {
                 (!differs(state)).then(|| {
-                    let (registration, notified) = state.watches.register(topic.clone());
+                    let (registration, notified) = state.waiters.register(topic.clone());
                     (Watching { service: &self.service, registration }, notified)
                 })
             });
@@ -312,11 +316,11 @@ impl Client {
 /// Takes the registration back when the wait ends or is dropped.
 struct Watching<'a> {
     service: &'a Service,
-    registration: Registration,
+    registration: Registration<Topic>,
 }
 
 impl Drop for Watching<'_> {
     fn drop(&mut self) {
-        self.service.lock().watches.unregister(&self.registration);
+        self.service.lock().waiters.unregister(&self.registration);
     }
 }

@@ -12,6 +12,14 @@ pub(crate) fn unavailable(operation: Operation) -> BackendError {
     )
 }
 
+/// The service refuses it, now and later.
+pub(crate) fn denied(operation: Operation) -> BackendError {
+    BackendError::new(
+        BackendErrorKind::PermissionDenied,
+        format!("{operation}: the memory service refuses it"),
+    )
+}
+
 /// Nobody can tell whether the service has done it, or will.
 pub(crate) fn indeterminate(operation: Operation) -> BackendError {
     BackendError::new(

@@ -77,8 +77,8 @@ pub struct Call {
 /// What happens to a call.
 ///
 /// `changed` and `register_changed` are waits, not requests: [`Fault::Delay`] reports the change that much later,
-/// [`Fault::Refuse`] wakes the waiter at once without any change, [`Fault::Wake`] and [`Fault::LoseEvent`] are for them alone, and the others
-/// do nothing to them.
+/// [`Fault::Refuse`] wakes the waiter at once without any change, [`Fault::Deny`] ends the wait, [`Fault::Wake`] and [`Fault::LoseEvent`]
+/// are for them alone, and the others do nothing to them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
@@ -86,6 +86,8 @@ pub enum Fault {
     None,
     /// The service refuses it: `Unavailable`, not applied.
     Refuse,
+    /// The service refuses it for good: `PermissionDenied`, not applied.
+    Deny,
     /// It takes that long to arrive. Beyond the request time-out the caller is told `Indeterminate`, and it arrives
     /// all the same.
     Delay(Duration),

@@ -75,12 +75,13 @@ mod past;
 mod queue;
 mod queue_table;
 mod register_table;
+mod scheme;
 mod service;
 mod session;
 mod state;
-mod watches;
 
 pub use backend::MemoryBackend;
 pub use change::{Change, Changed, Removal};
 pub use fault::{Call, Fault, Operation};
 pub use memory_service::MemoryService;
+pub use scheme::MemoryScheme;

@@ -182,7 +182,7 @@ impl MemoryService {
             state.sessions.is_empty()
                 && state.queues.is_empty()
                 && state.tombstones.is_empty()
-                && state.watches.len() == 0
+                && state.waiters.is_empty()
         })
     }
 }

@@ -12,8 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::client::{Age, Client, Site};
 use crate::fault::Operation;
 use crate::queue_table::QueueRecord;
-use crate::state::{SessionRef, State};
-use crate::watches::Topic;
+use crate::state::{SessionRef, State, Topic};
 
 pub(crate) struct MemoryQueue {
     client: Client,

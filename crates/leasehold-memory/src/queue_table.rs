@@ -12,8 +12,7 @@ use leasehold_core::{
 use crate::backend::MAX_VALUE_BYTES;
 use crate::change::{Changed, Removal};
 use crate::error::too_large;
-use crate::state::{SessionRef, State};
-use crate::watches::Topic;
+use crate::state::{SessionRef, State, Topic};
 
 /// A queue with contenders; an empty one has no record.
 #[derive(Debug, Default)]

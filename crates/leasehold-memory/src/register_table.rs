@@ -5,8 +5,7 @@ use std::sync::Arc;
 use leasehold_core::{BackendError, KeyPath, RegisterWrite, RegisterWritten, Versioned};
 
 use crate::queue_table::check_size;
-use crate::state::{SessionRef, State};
-use crate::watches::Topic;
+use crate::state::{SessionRef, State, Topic};
 
 impl State {
     /// The version of a register, 0 while it is absent.

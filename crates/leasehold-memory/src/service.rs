@@ -48,7 +48,7 @@ impl Service {
             (answer, changes, std::mem::take(&mut state.wakes))
         };
         self.tap.tell(&changes);
-        wakes.into_iter().for_each(crate::state::Wake::fire);
+        wakes.fire();
         answer
     }
 

@@ -33,8 +33,7 @@ use crate::fault::Operation;
 use crate::link::LinkState;
 use crate::queue::MemoryQueue;
 use crate::service::Service;
-use crate::state::{Over, SessionRef};
-use crate::watches::Topic;
+use crate::state::{Over, SessionRef, Topic};
 
 /// Timers stop while the machine is suspended and the clock does not, so no sleep is longer.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);

@@ -10,14 +10,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use leasehold_core::mirror::{Waiters, Woken};
 use leasehold_core::{AttemptId, BackendError, KeyPath, LossReason, Timestamp, Versioned};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use crate::change::{Change, Removal};
 use crate::error::{session_lost, superseded};
 use crate::past::Past;
 use crate::queue_table::QueueRecord;
-use crate::watches::{Topic, Watches};
 
 /// A session as its client refers to it. After a resumption only the newer incarnation is obeyed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,27 +43,37 @@ type OverSender = watch::Sender<Option<LossReason>>;
 /// Hears of it.
 pub(crate) type Over = watch::Receiver<Option<LossReason>>;
 
-/// Who is to be told of what a transaction did, once the lock is released.
-pub(crate) enum Wake {
-    Watchers(Arc<Notify>),
-    Session(OverSender, LossReason),
+/// What can change.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Topic {
+    /// One entry of a queue: its existence, mode or value.
+    Entry(Arc<KeyPath>, AttemptId),
+    /// Membership or modes of a queue.
+    Queue(Arc<KeyPath>),
+    /// A register.
+    Register(Arc<KeyPath>),
 }
 
-impl Wake {
+/// Who is to be told of what a transaction did, once the lock is released.
+#[derive(Default)]
+pub(crate) struct Wakes {
+    waiters: Woken,
+    sessions: Vec<(OverSender, LossReason)>,
+}
+
+impl Wakes {
     pub(crate) fn fire(self) {
-        match self {
-            Wake::Watchers(notify) => notify.notify_waiters(),
-            Wake::Session(over, reason) => {
-                over.send_replace(Some(reason));
-            }
+        self.waiters.wake();
+        for (over, reason) in self.sessions {
+            over.send_replace(Some(reason));
         }
     }
 }
 
 #[derive(Default)]
 pub(crate) struct State {
-    pub(crate) watches: Watches,
-    pub(crate) wakes: Vec<Wake>,
+    pub(crate) waiters: Waiters<Topic>,
+    pub(crate) wakes: Wakes,
     counter: u64,
     /// The revision at which a queue became empty last; an empty queue keeps no revision of its own.
     pub(crate) emptied_at: u64,
@@ -91,7 +101,7 @@ impl State {
 
     /// Wakes who waits for `topic`.
     pub(crate) fn touch(&mut self, topic: &Topic) {
-        self.wakes.extend(self.watches.changed(topic).map(Wake::Watchers));
+        self.waiters.changed(topic, &mut self.wakes.waiters);
     }
 
     pub(crate) fn open_session(
@@ -138,7 +148,7 @@ impl State {
         let session = SessionRef { id, incarnation: record.incarnation };
         let (over, heard) = watch::channel(None);
         let earlier = std::mem::replace(&mut record.over, over);
-        self.wakes.push(Wake::Session(earlier, LossReason::Superseded));
+        self.wakes.sessions.push((earlier, LossReason::Superseded));
         let ttl = record.ttl;
         self.renew(now, session)?;
         Ok(Some((session, ttl, heard)))
@@ -205,7 +215,7 @@ impl State {
         for tombstone in &record.tombstones {
             self.tombstones.remove(tombstone);
         }
-        self.wakes.push(Wake::Session(record.over, LossReason::SessionEnded));
+        self.wakes.sessions.push((record.over, LossReason::SessionEnded));
         true
     }
 

@@ -18,11 +18,12 @@ const SECOND: Duration = Duration::from_secs(1);
 
 #[tokio::test(start_paused = true)]
 async fn each_fault_does_what_it_says() {
-    use BackendErrorKind::{Indeterminate, Unavailable};
+    use BackendErrorKind::{Indeterminate, PermissionDenied, Unavailable};
     // fault, the caller's answer, after how long, applied by then, applied in the end
     let cases = [
         (Fault::None, None, 0, true, true),
         (Fault::Refuse, Some(Unavailable), 0, false, false),
+        (Fault::Deny, Some(PermissionDenied), 0, false, false),
         (Fault::Delay(SECOND), None, 1, true, true),
         (Fault::Delay(SECOND * 3), Some(Indeterminate), 2, false, true),
         (Fault::LoseRequest, Some(Indeterminate), 0, false, false),
@@ -203,7 +204,7 @@ async fn a_dropped_call_is_still_delivered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn faults_of_waits_are_early_and_late_reports() {
+async fn faults_of_waits_are_early_and_late_reports_and_refusals() {
     let service = MemoryService::with_tokio_time();
     let session = open(&service).await;
     let queue = session.queue(&path("q"));
@@ -211,6 +212,9 @@ async fn faults_of_waits_are_early_and_late_reports() {
     enqueue(&queue, attempt).await.unwrap();
     service.on_call(each(Operation::Changed, Fault::Refuse));
     queue.changed(gone(attempt)).await.unwrap();
+    service.on_call(each(Operation::Changed, Fault::Deny));
+    let denied = queue.changed(gone(attempt)).await.unwrap_err();
+    assert_eq!(denied.kind(), BackendErrorKind::PermissionDenied);
     service.on_call(each(Operation::Changed, Fault::Delay(SECOND)));
     withdraw(&queue, attempt).await;
     let start = Instant::now();

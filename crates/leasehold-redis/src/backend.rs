@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use leasehold_core::{
-    BackendError, BackendErrorKind, Capabilities, LivenessCell, LockBackend, OpenSession, Session,
+    BackendError, BackendErrorKind, Capabilities, LivenessCell, LockBackend, Namespace, OpenSession, Session,
 };
 use tokio::time::timeout;
 
 use crate::config::RedisConfig;
+use crate::departed::Departed;
+use crate::dial::Dialer;
 use crate::error::Effect;
 use crate::identity::Identity;
 use crate::keys::{Keyspace, MAX_VALUE_BYTES};
@@ -18,14 +20,15 @@ use crate::link::{Call, Link};
 use crate::report::RedisReport;
 use crate::scripts;
 use crate::session::{Core, RedisSession, opened};
+use crate::topology::Topology;
 
 /// Of a smaller one, the local deadline's margin and a round trip would leave too little.
-const MIN_TTL: Duration = Duration::from_millis(100);
+pub(crate) const MIN_TTL: Duration = Duration::from_millis(100);
 
 /// Beyond it (a year), sums of times would not be exact in the scripts.
-const MAX_TTL: Duration = Duration::from_secs(366 * 24 * 3600);
+pub(crate) const MAX_TTL: Duration = Duration::from_secs(366 * 24 * 3600);
 
-/// A way to one Redis server. Cheap to clone.
+/// A way to Redis: to one server, to the primary that sentinels watch, or to a cluster. Cheap to clone.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -40,37 +43,45 @@ const MAX_TTL: Duration = Duration::from_secs(366 * 24 * 3600);
 /// ```
 #[derive(Clone)]
 pub struct RedisBackend {
-    config: RedisConfig,
+    dialer: Dialer,
 }
 
 impl RedisBackend {
     /// From a configuration. Every session makes a connection of its own, and a second one while somebody waits in it.
     ///
     /// # Errors
-    /// [`InvalidConfig`](BackendErrorKind::InvalidConfig) if the endpoint is none by its form. Nothing is sent.
+    /// [`InvalidConfig`](BackendErrorKind::InvalidConfig) if an endpoint is none by its form, or there is none. Nothing is sent.
     pub fn new(config: RedisConfig) -> Result<Self, BackendError> {
-        config.validate()?;
-        Ok(Self { config })
+        Ok(Self { dialer: Dialer::new(config)? })
     }
 
-    /// Asks the server for what decides about safety, within `limit`. A session is refused where it says that a lock
-    /// would be given away; what else it says (whether a crash loses something, whether there are replicas) is the
-    /// application's to judge.
+    /// Asks the servers for what decides about safety, within `limit`: the primary, in a cluster all of them. A session
+    /// is refused where a server says that a lock would be given away; what else it says (whether a crash loses
+    /// something, whether there are replicas) is the application's to judge.
     ///
     /// # Errors
-    /// `Unavailable`, `Unauthenticated`; `PermissionDenied` if `INFO` is not allowed to us.
+    /// `Unavailable`, `Unauthenticated`; `PermissionDenied` if `INFO` is not allowed to us; `InvalidConfig` if the
+    /// sentinels or nodes are none, or know no such primary.
     ///
     /// # Cancel safety
-    /// Dropping the future closes the connection.
-    pub async fn inspect(&self, limit: Duration) -> Result<RedisReport, BackendError> {
-        let link = Link::new(self.config.clone(), limit, limit);
-        timeout(limit, link.report()).await.unwrap_or_else(|_| Err(self.silent(limit)))
+    /// Dropping the future closes the connections.
+    pub async fn inspect(&self, limit: Duration) -> Result<Vec<RedisReport>, BackendError> {
+        let asking = async {
+            let topology = Topology::of(self.dialer.config(), &Namespace::default());
+            let primaries = topology.primaries(&self.dialer, "look at the servers", limit / 2).await?;
+            let reports = primaries.into_iter().map(async |endpoint| {
+                let (dialer, namespace) = (self.dialer.only(endpoint), Namespace::default());
+                Link::new(dialer, &namespace, limit, limit).report().await
+            });
+            futures::future::try_join_all(reports).await
+        };
+        timeout(limit, asking).await.unwrap_or_else(|_| Err(self.silent(limit)))
     }
 }
 
 impl fmt::Debug for RedisBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisBackend").field("config", &self.config).finish()
+        f.debug_struct("RedisBackend").field("config", self.dialer.config()).finish()
     }
 }
 
@@ -81,7 +92,7 @@ impl LockBackend for RedisBackend {
     }
 
     fn endpoint(&self) -> String {
-        self.config.endpoint().to_owned()
+        self.dialer.config().endpoint()
     }
 
     /// The tokens are not durable: a failover may lose the newest, and only clocks keep them rising then. The
@@ -100,8 +111,8 @@ impl LockBackend for RedisBackend {
         }
         let limit = options.connect_timeout;
         let opening = async {
-            let link = Link::new(self.config.clone(), limit, options.request_timeout);
-            link.report().await?.check(self.config.endpoint(), self.config.accepts_eviction())?;
+            let link = Link::new(self.dialer.clone(), &options.namespace, limit, options.request_timeout);
+            link.check().await?;
             self.open(link, &options).await
         };
         let core = timeout(limit, opening).await.unwrap_or_else(|_| Err(self.silent(limit)))?;
@@ -111,7 +122,7 @@ impl LockBackend for RedisBackend {
 
 impl RedisBackend {
     fn silent(&self, limit: Duration) -> BackendError {
-        let message = format!("Redis at {} did not answer within {limit:?}", self.config.endpoint());
+        let message = format!("Redis at {} did not answer within {limit:?}", self.endpoint());
         BackendError::new(BackendErrorKind::Unavailable, message)
     }
 
@@ -138,6 +149,7 @@ impl RedisBackend {
         let call = Call { what, effect, script, keys: &keys, args: &args };
         opened(&link.run_within(options.connect_timeout, &call).await?)?;
         let liveness = Arc::new(LivenessCell::new(options.clock.clone(), sent_at, ttl));
-        Ok(Core { link: Arc::new(link), keyspace, identity, ttl, liveness })
+        let departed = Departed::default();
+        Ok(Core { link: Arc::new(link), keyspace, identity, ttl, liveness, departed })
     }
 }

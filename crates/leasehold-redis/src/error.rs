@@ -2,9 +2,9 @@
 //!
 //! The one question that matters is whether a request may have been applied. An error reply of the server is an
 //! answer: the scripts read before they write and begin their writes with one that is refused whole, so whatever they
-//! answer with an error has changed nothing that counts. Without an answer, a request that was sent may have been
-//! applied. Nothing is repeated here; whether a connection is used again is decided by
-//! [`Meaning::breaks_connection`].
+//! answer with an error has changed nothing that counts; the exception, in a cluster, is a script that meets a key
+//! which is just being moved. Without an answer, a request that was sent may have been applied. Nothing is repeated
+//! here; whether a connection is used again is decided by [`Meaning::breaks_connection`].
 
 use std::io;
 
@@ -39,6 +39,10 @@ pub(crate) enum Meaning {
     Refused(BackendErrorKind),
     /// The server refused it, and may be the wrong one by now, or not know us any more: a new connection may help.
     RefusedHere(BackendErrorKind),
+    /// The keys are on another server of the cluster; this one has done nothing.
+    Elsewhere,
+    /// The keys are just being moved to another server of the cluster; this one has done nothing.
+    InTransit,
     /// It may have been applied.
     Unanswered,
 }
@@ -77,14 +81,17 @@ impl Meaning {
             "NOSCRIPT" => Meaning::UnknownScript,
             "NOAUTH" | "WRONGPASS" => Meaning::RefusedHere(Kind::Unauthenticated),
             "NOPERM" => Meaning::Refused(Kind::PermissionDenied),
-            // A replica: it was the primary before a failover, or will be one.
-            "READONLY" | "MASTERDOWN" => Meaning::RefusedHere(Kind::Unavailable),
-            // Loading its data, busy with somebody's script, unable to persist, short of replicas: it passes.
-            "LOADING" | "BUSY" | "MISCONF" | "NOREPLICAS" | "TRYAGAIN" | "CLUSTERDOWN" => {
-                Meaning::Refused(Kind::Unavailable)
+            // A replica: it was the primary before a failover, or will be one. Or a primary that is cut off from its
+            // replicas or its cluster: there may be another one by now.
+            "READONLY" | "MASTERDOWN" | "NOREPLICAS" | "CLUSTERDOWN" => {
+                Meaning::RefusedHere(Kind::Unavailable)
             }
+            // Loading its data, busy with somebody's script, unable to persist: it passes.
+            "LOADING" | "BUSY" | "MISCONF" => Meaning::Refused(Kind::Unavailable),
             "OOM" => Meaning::Refused(Kind::TooLarge),
-            "MOVED" | "ASK" | "CROSSSLOT" => Meaning::Refused(Kind::Unsupported),
+            "MOVED" => Meaning::Elsewhere,
+            "ASK" | "TRYAGAIN" => Meaning::InTransit,
+            "CROSSSLOT" => Meaning::Refused(Kind::Unsupported),
             "WRONGTYPE" => Meaning::Refused(Kind::Corrupt),
             "ERR" => Self::of_message(detail),
             _ => Meaning::Refused(Kind::Corrupt),
@@ -98,11 +105,19 @@ impl Meaning {
         if detail.contains("LEASEHOLD-CORRUPT") {
             return Meaning::Refused(Kind::Corrupt);
         }
+        // A key that the script finds by itself has already been moved to another server of the cluster. What the script had
+        // written until then stays.
+        if detail.contains("cript attempted to ") {
+            return Meaning::Unanswered;
+        }
         if detail.starts_with("unknown command") {
             return Meaning::Refused(Kind::Unsupported);
         }
         if detail.starts_with("max number of clients") || detail.contains("SCRIPT KILL") {
             return Meaning::Refused(Kind::Unavailable);
+        }
+        if detail.contains("DB index is out of range") {
+            return Meaning::RefusedHere(Kind::InvalidConfig);
         }
         if detail.contains("AUTH") && detail.contains("password") {
             return Meaning::RefusedHere(Kind::Unauthenticated);
@@ -128,12 +143,14 @@ impl Meaning {
 
     /// Whether the connection must not be used again.
     pub(crate) fn breaks_connection(self) -> bool {
-        matches!(self, Meaning::Unanswered | Meaning::RefusedHere(_))
+        matches!(self, Meaning::Unanswered | Meaning::RefusedHere(_) | Meaning::Elsewhere)
     }
 
     pub(crate) fn kind(self, effect: Effect) -> BackendErrorKind {
         match self {
-            Meaning::NotSent | Meaning::UnknownScript => BackendErrorKind::Unavailable,
+            Meaning::NotSent | Meaning::UnknownScript | Meaning::Elsewhere | Meaning::InTransit => {
+                BackendErrorKind::Unavailable
+            }
             Meaning::Refused(kind) | Meaning::RefusedHere(kind) => kind,
             Meaning::Unanswered => effect.unanswered(),
         }
@@ -214,10 +231,10 @@ mod tests {
                 reply("NOREPLICAS Not enough good replicas to write."),
                 Kind::Unavailable,
                 Kind::Unavailable,
-                false,
+                true,
             ),
             (reply("TRYAGAIN Multiple keys"), Kind::Unavailable, Kind::Unavailable, false),
-            (reply("CLUSTERDOWN The cluster is down"), Kind::Unavailable, Kind::Unavailable, false),
+            (reply("CLUSTERDOWN The cluster is down"), Kind::Unavailable, Kind::Unavailable, true),
             (reply("ERR max number of clients reached"), Kind::Unavailable, Kind::Unavailable, false),
             (
                 reply("ERR Error running script: Script killed by user with SCRIPT KILL."),
@@ -226,8 +243,14 @@ mod tests {
                 false,
             ),
             (reply("OOM command not allowed"), Kind::TooLarge, Kind::TooLarge, false),
-            (reply("MOVED 1 a:1"), Kind::Unsupported, Kind::Unsupported, false),
-            (reply("ASK 1 a:1"), Kind::Unsupported, Kind::Unsupported, false),
+            (reply("MOVED 1 a:1"), Kind::Unavailable, Kind::Unavailable, true),
+            (reply("ASK 1 a:1"), Kind::Unavailable, Kind::Unavailable, false),
+            (
+                reply("ERR Script attempted to access a non local key in a cluster node script: 1"),
+                Kind::Indeterminate,
+                Kind::Unavailable,
+                true,
+            ),
             (reply("CROSSSLOT Keys in request"), Kind::Unsupported, Kind::Unsupported, false),
             (reply("ERR unknown command 'EVALSHA'"), Kind::Unsupported, Kind::Unsupported, false),
             (reply("WRONGTYPE Operation against a key"), Kind::Corrupt, Kind::Corrupt, false),
@@ -249,6 +272,7 @@ mod tests {
                 Kind::Corrupt,
                 false,
             ),
+            (reply("ERR DB index is out of range"), Kind::InvalidConfig, Kind::InvalidConfig, true),
             (reply("ERR something else"), Kind::Corrupt, Kind::Corrupt, false),
             (reply("UNHEARD of"), Kind::Corrupt, Kind::Corrupt, false),
             (io(io::ErrorKind::ConnectionReset), Kind::Indeterminate, Kind::Unavailable, true),

@@ -13,17 +13,22 @@
 //! that the server refuses ends the feeds that asked for it; one that fails otherwise breaks the connection. A
 //! connection that breaks is also a sign that the session's own may be broken: `renew_now` has that looked at.
 //!
+//! The connection leads to the server that the session's requests go to, and is left for a new one when they go to
+//! another: whoever was the primary before may not hear of what is published there.
+//!
 //! The task is dropped at an await only with its session or its runtime; then the feeds end.
 
 use std::collections::HashMap;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures::StreamExt;
+use futures::{Stream, StreamExt};
 use leasehold_core::{BackendError, Backoff};
 use redis::Value;
-use redis::aio::{PubSub, PubSubSink, PubSubStream};
+use redis::aio::{PubSubSink, PubSubStream};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
@@ -32,14 +37,8 @@ use crate::link::Link;
 
 const WHAT: &str = "subscription";
 
-/// What a feed tells.
-pub(crate) enum FeedEvent {
-    /// From now on every message comes.
-    Opened,
-    Message(Vec<u8>),
-    /// It will never open.
-    Refused(BackendError),
-}
+/// What a feed tells: messages, in their order.
+type FeedEvent = leasehold_core::mirror::FeedEvent<Vec<u8>>;
 
 /// One subscription.
 pub(crate) struct Feed {
@@ -48,10 +47,12 @@ pub(crate) struct Feed {
     orders: mpsc::UnboundedSender<Order>,
 }
 
-impl Feed {
-    /// The next event; `None` when the session is over.
-    pub(crate) async fn next(&mut self) -> Option<FeedEvent> {
-        self.events.recv().await
+/// It ends when the session is over.
+impl Stream for Feed {
+    type Item = FeedEvent;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<FeedEvent>> {
+        self.events.poll_recv(cx)
     }
 }
 
@@ -109,6 +110,8 @@ enum End {
     /// Nobody listens.
     Unused,
     Broken,
+    /// The session's requests go to another server now.
+    Moved,
     /// There is no hub any more.
     Over,
 }
@@ -125,9 +128,9 @@ impl HubTask {
                 }
             }
             let end = match self.open().await {
-                Ok((sink, stream)) => {
+                Ok((line, stream)) => {
                     backoff = new_backoff();
-                    self.serve(sink, stream).await
+                    self.serve(line, stream).await
                 }
                 Err(error) if error.is_transient() => End::Broken,
                 Err(error) => {
@@ -136,7 +139,7 @@ impl HubTask {
                 }
             };
             match end {
-                End::Unused => {}
+                End::Unused | End::Moved => {}
                 End::Broken => {
                     self.renew_now.notify_one();
                     sleep(backoff.next_delay()).await;
@@ -147,8 +150,9 @@ impl HubTask {
     }
 
     /// Connects and subscribes to everything; every feed is told.
-    async fn open(&mut self) -> Result<(PubSubSink, PubSubStream), BackendError> {
-        let (mut sink, stream) = self.link.subscriber().await.map(PubSub::split)?;
+    async fn open(&mut self) -> Result<(Line, PubSubStream), BackendError> {
+        let (subscriber, leads_to) = self.link.subscriber().await?;
+        let (mut sink, stream) = subscriber.split();
         // Whoever came meanwhile.
         while let Ok(order) = self.orders.try_recv() {
             self.take(order);
@@ -160,7 +164,7 @@ impl HubTask {
         for reader in self.readers.values().flatten() {
             let _ = reader.events.send(FeedEvent::Opened);
         }
-        Ok((sink, stream))
+        Ok((Line { sink, leads_to }, stream))
     }
 
     async fn subscribe(&self, sink: &mut PubSubSink, channels: &[String]) -> Result<(), BackendError> {
@@ -176,18 +180,22 @@ impl HubTask {
         }
     }
 
-    async fn serve(&mut self, mut sink: PubSubSink, mut stream: PubSubStream) -> End {
+    async fn serve(&mut self, line: Line, mut stream: PubSubStream) -> End {
         if self.readers.is_empty() {
             return End::Unused;
         }
+        let Line { mut sink, leads_to: here } = line;
+        let link = self.link.clone();
+        let mut moved = pin!(link.leads_elsewhere(&here));
         let period = self.patience * 2;
         let mut ping_at = Instant::now() + period;
         loop {
             tokio::select! {
+                () = &mut moved => return End::Moved,
                 message = stream.next() => match message {
                     Some(message) => {
                         for reader in self.readers.get(message.get_channel_name()).into_iter().flatten() {
-                            let _ = reader.events.send(FeedEvent::Message(message.get_payload_bytes().to_vec()));
+                            let _ = reader.events.send(FeedEvent::Changed(message.get_payload_bytes().to_vec()));
                         }
                     }
                     None => return End::Broken,
@@ -262,8 +270,7 @@ impl HubTask {
 
     fn refuse(&mut self, channel: &str, error: &BackendError) {
         for reader in self.readers.remove(channel).into_iter().flatten() {
-            let _ =
-                reader.events.send(FeedEvent::Refused(BackendError::new(error.kind(), error.to_string())));
+            let _ = reader.events.send(FeedEvent::Refused(error.duplicate()));
         }
     }
 
@@ -271,6 +278,12 @@ impl HubTask {
         let channels: Vec<String> = self.readers.keys().cloned().collect();
         channels.iter().for_each(|channel| self.refuse(channel, error));
     }
+}
+
+/// A connection.
+struct Line {
+    sink: PubSubSink,
+    leads_to: Arc<str>,
 }
 
 /// What an order takes on an open connection.

@@ -46,7 +46,7 @@ impl Identity {
     }
 }
 
-fn random_hex(bytes: usize) -> Result<String, BackendError> {
+pub(crate) fn random_hex(bytes: usize) -> Result<String, BackendError> {
     let mut random = vec![0; bytes];
     getrandom::fill(&mut random).map_err(|error| {
         let message = "the operating system has no randomness to give";

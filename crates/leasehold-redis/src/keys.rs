@@ -1,8 +1,10 @@
 //! The layout of keys.
 //!
-//! A namespace is divided into [`SHARDS`] shards by the names in it. The keys of a shard have one hash tag, so that a
-//! script over them has one slot of a cluster. One name has one shard whatever its kind, so a register can be written
-//! on condition of the lock of the same name in a cluster too.
+//! The keys of a namespace have one hash tag, so that they have one slot of a cluster, and a script may see all of
+//! them: a session begins, is renewed, is resumed and ends in one step there too, and a register can be written on
+//! condition of any lock. It also means that a namespace depends on one primary of a cluster and not on all of them.
+//!
+//! A namespace is divided into [`SHARDS`] shards by the names in it, so that no key grows with all of the locks.
 
 use leasehold_core::{BackendError, BackendErrorKind, KeyPath, Namespace};
 
@@ -31,7 +33,8 @@ pub(crate) struct Keyspace {
 /// The keys of one shard, in the order in which the scripts take them.
 #[derive(Debug)]
 struct Shard {
-    tag: String,
+    /// What its keys begin with.
+    start: String,
     keys: [String; 6],
 }
 
@@ -46,11 +49,11 @@ pub(crate) struct Place {
 impl Keyspace {
     pub(crate) fn new(namespace: &Namespace, session: &str) -> Self {
         let shards = (0..SHARDS).map(|number| {
-            let tag = format!("{{{}/{number:x}}}", namespace.as_str());
-            let keys = ["seq", "index", "entries", "values", "sessions"].map(|key| format!("{tag}:{key}"));
+            let start = format!("{{{}}}:{number:x}", namespace.as_str());
+            let keys = ["seq", "index", "entries", "values", "sessions"].map(|key| format!("{start}:{key}"));
             let [seq, index, entries, values, sessions] = keys;
-            let session = format!("{tag}:session:{session}");
-            Shard { tag, keys: [seq, index, entries, values, sessions, session] }
+            let session = format!("{start}:session:{session}");
+            Shard { start, keys: [seq, index, entries, values, sessions, session] }
         });
         Self { prefix: format!("{}/", namespace.as_str()), shards: shards.collect() }
     }
@@ -77,12 +80,12 @@ impl Keyspace {
     }
 
     pub(crate) fn register(&self, place: &Place) -> String {
-        format!("{}:register:{}", self.shards[place.shard].tag, place.name)
+        format!("{}:register:{}", self.shards[place.shard].start, place.name)
     }
 
     /// The channel of a queue's changes.
     pub(crate) fn queue_channel(&self, place: &Place) -> String {
-        format!("{}:queue:{}", self.shards[place.shard].tag, place.name)
+        format!("{}:queue:{}", self.shards[place.shard].start, place.name)
     }
 
     /// The channel of a register's changes, which is called as its key is.
@@ -109,18 +112,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shard_has_one_hash_tag_and_a_name_one_shard() {
+    fn a_namespace_has_one_hash_tag_and_a_name_one_shard() {
         let namespace = Namespace::parse("team/prod").unwrap();
         let keyspace = Keyspace::new(&namespace, "5e55");
         let path = |kind, name| KeyPath::new(&namespace, kind, name).unwrap();
         let place = keyspace.place(&path(Kind::Lock, "a/b"));
         assert_eq!(place.name, "locks/a%2Fb");
         assert_eq!(place.shard, keyspace.place(&path(Kind::Register, "a/b")).shard);
-        let tag = format!("{{team/prod/{:x}}}:", place.shard);
+        let start = format!("{{team/prod}}:{:x}:", place.shard);
         let all = keyspace.shard(place.shard);
-        assert!(all.iter().all(|key| key.starts_with(&tag)), "{all:?}");
-        assert!(keyspace.register(&place).starts_with(&tag));
-        assert!(keyspace.queue_channel(&place).starts_with(&tag));
+        assert!(all.iter().all(|key| key.starts_with(&start)), "{all:?}");
+        assert!(keyspace.register(&place).starts_with(&start));
+        assert!(keyspace.queue_channel(&place).starts_with(&start));
         assert_eq!(keyspace.all().len(), SHARDS * 6);
         assert_eq!(keyspace.all().iter().collect::<HashSet<_>>().len(), SHARDS * 6);
     }

@@ -20,18 +20,65 @@
 //! is behind), both since the last grant. `Capabilities` declares it: neither are the tokens durable nor is the
 //! deadline safe. After a `FLUSHALL` or a restored backup, raise the coordinator's epoch.
 //!
-//! [`RedisBackend::inspect`] asks a server what it promises; the [`RedisReport`] is for health checks and for logs.
+//! [`RedisBackend::inspect`] asks a server what it promises; the [`RedisReport`] is for health checks and for logs. What
+//! is refused is refused when a session is opened, so see to it that replicas are set up as their primary is.
+//!
+//! # Failovers
+//!
+//! [`RedisConfig::sentinel`] takes a primary that sentinels watch. For every connection all sentinels are asked where it
+//! is; what most of them say is believed, and only if the server says itself that it is a primary. A connection is
+//! given up when the server says that it has become a replica, that it may not write without enough replicas
+//! (`min-replicas-to-write`, which is what makes an old primary that was cut off step aside), or says nothing. Waiting
+//! goes on over a failover. A session outlives it if it is over within the TTL, and a renewal with it; so give the TTL
+//! more than `down-after-milliseconds` and some seconds.
+//!
+//! What a promoted replica had not been told yet is gone, and nothing can tell that it was ever there. This can be
+//! lost or fall back, each by itself, up to what was answered in the last moments before the failover (and, where an old
+//! primary is cut off with some clients, all that it answered since):
+//!
+//! * **Entries.** A holder whose entry is gone is told within a third of its TTL that its lock is lost, mostly at once,
+//!   but another may hold it by then. A waiter whose entry is gone stands at the end of the queue again. An entry that was
+//!   withdrawn can be back: whoever withdrew it within the last TTL removes it again as soon as it has reconnected, and if it
+//!   cannot, the entry goes with its session.
+//! * **Sessions.** One that is not known to the promoted replica is over, with all that it had, and its guards are lost
+//!   for good, also if the old primary comes back. If its *resumption* is forgotten, the resumed one ends too.
+//! * **Tokens.** They rise by the clocks, as above. The case where they do not, a promoted replica whose clock is behind
+//!   the old primary's by more than the failover took, is the operator's: keep the clocks of all servers together, or
+//!   raise the coordinator's epoch (`epoch=1` in its URL) after a failover, in all clients at once: every token of a
+//!   greater epoch is above all of a lower one.
+//! * **Registers.** A read can show an older version than somebody was told before, and a write on condition of that
+//!   older version succeeds: the clause of the contract by which a read is as new as all that any session was told
+//!   (`Session` 5) holds as long as one primary serves, over its restarts if it syncs every write, and not over a
+//!   failover. While an old primary is cut off and still answers, its clients also read what is out of date. Whatever is
+//!   decided by a register alone (that a job was done *once*, that a latch has opened) can be decided again. A wait for a
+//!   version other than one that was lost ends with the next write.
+//!
+//! # In a cluster
+//!
+//! [`RedisConfig::cluster`] takes some nodes of a cluster. All keys of a namespace have one slot, so a coordinator
+//! depends on that slot's primary and its replicas, and everything is as over one server, failovers included; several
+//! namespaces are spread over the primaries by their names. Give the TTL more than `cluster-node-timeout` and some
+//! seconds: the default of 15 s is longer than most TTLs.
+//!
+//! While the slot is moved to another node, nothing is done and nothing is lost: requests are tried again within their
+//! time-out, and are `Unavailable` then. A session outlives it if it takes less than the TTL. What moves key by key must arrive
+//! whole before the new node is asked, so a slot must not be left half moved, nor be given to a node without its keys.
+//!
+//! Messages are published as everywhere, and subscribed to at the primary itself. The nodes also tell each other of
+//! every message, which costs the cluster one a node; sharded channels would not, but take Redis 7.
 //!
 //! # What is asked of the server
 //!
-//! Redis 6.0 or later, or what calls itself so (Valkey); a primary; not a node of a cluster. There is no TLS.
-//! Scripts, `INFO` and subscriptions must be allowed ([`RedisConfig::user`] lists the rights); the server needs
+//! Redis 6.0 or later, or what calls itself so (Valkey); a primary, or a cluster of them. Scripts, `INFO` and subscriptions must be allowed ([`RedisConfig::user`] lists the rights); the server needs
 //! memory to spare, since a full one refuses renewals too, and locks are lost then.
+//!
+//! With the feature `tls` of this crate, `RedisConfig::tls` has all connections secured, those to sentinels and among a
+//! cluster's nodes included. A server that is not known to be the right one, by its certificate, is told nothing.
 //!
 //! # Keys
 //!
-//! A namespace is divided by its names into 16 shards. The keys of a shard begin with one hash tag,
-//! `{<namespace>/<0…f>}`, so that they could live in a cluster:
+//! A namespace is divided by its names into 16 shards. All its keys have one hash tag, and those of a shard begin
+//! with `{<namespace>}:<0…f>`:
 //!
 //! | key | type | expires | holds |
 //! |---|---|---|---|
@@ -61,12 +108,21 @@
 //! timer a session; whoever finds it removes what it had, and tells the others.
 //!
 //! A session's end, and its renewal, are atomic over all shards; a value is at most 1 MiB.
+//!
+//! # A key that is shared with Python
+//!
+//! [`SharedKeys`] are something else than all that: locks that are one key each, as redis-py's `Lock` makes them, for an
+//! application whose other half is written in Python. They have no session, no queue and no fencing token.
 
 mod backend;
 mod config;
-mod copies;
+mod departed;
+mod dial;
+mod endpoint;
 mod error;
-mod followed;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod hub;
 mod identity;
 mod keys;
@@ -77,11 +133,19 @@ mod records;
 mod register;
 mod renewal;
 mod report;
+mod scheme;
 mod scripts;
 mod session;
-mod waiters;
+mod shared_key;
+#[cfg(feature = "tls")]
+mod tls;
+mod topology;
 mod watchman;
 
 pub use backend::RedisBackend;
 pub use config::RedisConfig;
 pub use report::RedisReport;
+pub use scheme::RedisScheme;
+pub use shared_key::{SharedKeyGuard, SharedKeyLock, SharedKeys, SharedKeysBuilder};
+#[cfg(feature = "tls")]
+pub use tls::RedisTls;

@@ -4,35 +4,31 @@
 //!
 //! The client's connection takes any number of requests at once and answers each, but it never reconnects. So a
 //! [`Link`] owns the connection and replaces it: whoever finds none, or one whose task has ended, makes a new one,
-//! under the lock of `made`, so that many who find none make one. A connection that failed a request, did not answer
-//! one in time, or answered as a replica does, is given up by its number: a late failure of an old one leaves its
-//! successor alone. Requests in flight keep the old one until they end. Sockets are opened here, for the sake of the
-//! server's own words when it refuses the password, which the client drops. The lock of `current` is never held
+//! under the lock of `made`, so that many who find none make one. It leads to the server that is the primary then, by
+//! the word of the [topology](crate::topology). A connection that failed a request, did not answer one in time, or
+//! answered as a replica or a node without our keys does, is given up by its number: a late failure of an old one
+//! leaves its successor alone. Requests in flight keep the old one until they end. The lock of `current` is never held
 //! across an await.
 //!
 //! A request ends within its limit. What had not been sent by then was certainly not applied. A request that is
-//! dropped may have been sent; the client goes on reading its answer.
+//! dropped may have been sent; the client goes on reading its answer. One that a node of a cluster refuses because
+//! its keys are elsewhere, or about to be, is sent again within the limit, and nothing else is. While a slot is being
+//! moved, nothing is sent to the node that it is moved to (`ASK` is not followed): our scripts also look at keys that
+//! they are not given, by which sessions are known to live, and one that has not arrived there yet would count as gone.
 
-use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex as StdMutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use leasehold_core::{BackendError, BackendErrorKind};
-use redis::aio::{ConnectionLike, MultiplexedConnection, PubSub};
-use redis::{AsyncConnectionConfig, Cmd, FromRedisValue, RedisConnectionInfo, RedisError, Script, Value};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
-use tokio::sync::Mutex;
-use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use leasehold_core::{BackendError, BackendErrorKind, Backoff, Namespace};
+use redis::aio::PubSub;
+use redis::{Cmd, FromRedisValue, RedisError, Script, Value};
+use tokio::sync::{Mutex, watch};
+use tokio::time::{sleep, timeout};
 
-use crate::config::RedisConfig;
+use crate::dial::{self, Dialer, Opened};
 use crate::error::{Effect, Meaning, backend_error, corrupt};
 use crate::report::RedisReport;
-
-/// The longest line that is read before the client takes over.
-const LONGEST_LINE: u64 = 4096;
+use crate::topology::Topology;
 
 /// What a script answers: words and values.
 pub(crate) type Reply = Vec<Vec<u8>>;
@@ -50,37 +46,67 @@ pub(crate) struct Call<'a> {
 #[derive(Clone)]
 struct Connection {
     number: u64,
-    client: MultiplexedConnection,
-    task: Arc<AbortOnDrop>,
-}
-
-/// The task that carries a connection's bytes; without it the connection is closed.
-struct AbortOnDrop(JoinHandle<()>);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+    endpoint: Arc<str>,
+    opened: Arc<Opened>,
 }
 
 pub(crate) struct Link {
-    config: RedisConfig,
+    dialer: Dialer,
+    topology: Topology,
+    name: String,
     connect_timeout: Duration,
     request_timeout: Duration,
     current: StdMutex<Option<Connection>>,
     /// How many connections were made.
     made: Mutex<u64>,
+    /// The number of the newest one, and where it leads.
+    newest: watch::Sender<(u64, Option<Arc<str>>)>,
+}
+
+/// How far a request has come.
+#[derive(Default)]
+struct Progress {
+    /// The connection over which it was sent and not answered yet.
+    sent: Option<u64>,
+    /// Why it was not applied so far.
+    refusal: Option<BackendError>,
 }
 
 impl Link {
-    /// Connects to nothing yet.
-    pub(crate) fn new(config: RedisConfig, connect_timeout: Duration, request_timeout: Duration) -> Self {
-        let (current, made) = (StdMutex::default(), Mutex::default());
-        Self { config, connect_timeout, request_timeout, current, made }
+    /// To the primary that has the keys of this namespace. Connects to nothing yet.
+    pub(crate) fn new(
+        dialer: Dialer,
+        namespace: &Namespace,
+        connect_timeout: Duration,
+        request_timeout: Duration,
+    ) -> Self {
+        let (topology, name) = (Topology::of(dialer.config(), namespace), dialer.config().endpoint());
+        let (current, made, newest) = (StdMutex::default(), Mutex::default(), watch::Sender::default());
+        Self { dialer, topology, name, connect_timeout, request_timeout, current, made, newest }
     }
 
+    /// What is called Redis in errors.
     pub(crate) fn endpoint(&self) -> &str {
-        self.config.endpoint()
+        &self.name
+    }
+
+    /// How many connections the session's requests have gone over.
+    pub(crate) fn connections(&self) -> u64 {
+        self.newest.borrow().0
+    }
+
+    /// Resolves once there have been more connections than `before`, with their number.
+    pub(crate) async fn reconnected(&self, before: u64) -> u64 {
+        let mut newest = self.newest.subscribe();
+        // The sender is there as long as the link is.
+        newest.wait_for(|(number, _)| *number > before).await.map_or(before, |newest| newest.0)
+    }
+
+    /// Resolves once the session's requests go to another server than this one.
+    pub(crate) async fn leads_elsewhere(&self, here: &str) {
+        let mut newest = self.newest.subscribe();
+        let elsewhere = |there: &Option<Arc<str>>| there.as_deref().is_some_and(|there| there != here);
+        let _ = newest.wait_for(|(_, there)| elsewhere(there)).await.map(drop);
     }
 
     pub(crate) fn request_timeout(&self) -> Duration {
@@ -107,15 +133,21 @@ impl Link {
     /// What the server says of itself.
     pub(crate) async fn report(&self) -> Result<RedisReport, BackendError> {
         const WHAT: &str = "look at the server";
-        let info: String =
-            self.exchange(self.request_timeout, WHAT, Effect::Read, &redis::cmd("INFO"), None).await?;
+        let limit = self.request_timeout;
+        let endpoint = self.connection(WHAT).await?.endpoint;
+        let info: String = self.exchange(limit, WHAT, Effect::Read, &redis::cmd("INFO"), None).await?;
         let mut get = redis::cmd("CONFIG");
         get.arg("GET").arg("appendfsync");
         // Many services do not allow it, and nothing depends on it but what is reported.
-        let told: Result<Vec<String>, _> =
-            self.exchange(self.request_timeout, WHAT, Effect::Read, &get, None).await;
+        let told: Result<Vec<String>, _> = self.exchange(limit, WHAT, Effect::Read, &get, None).await;
         let append_fsync = told.ok().and_then(|told| told.into_iter().nth(1));
-        RedisReport::read(&info, append_fsync).ok_or_else(|| corrupt(WHAT))
+        RedisReport::read(&endpoint, &info, append_fsync).ok_or_else(|| corrupt(WHAT))
+    }
+
+    /// Refuses a server over which the session would break what is promised.
+    pub(crate) async fn check(&self) -> Result<(), BackendError> {
+        let report = self.report().await?;
+        report.check(self.topology.is_cluster(), self.dialer.config().accepts_eviction())
     }
 
     /// Reads some fields of a hash.
@@ -133,16 +165,14 @@ impl Link {
         }
     }
 
-    /// A connection of its own for subscriptions.
-    pub(crate) async fn subscriber(&self) -> Result<PubSub, BackendError> {
+    /// A connection of its own for subscriptions, to the server that the session's requests go to, and where that is.
+    pub(crate) async fn subscriber(&self) -> Result<(PubSub, Arc<str>), BackendError> {
         const WHAT: &str = "subscription";
-        let connected = timeout(self.connect_timeout, async {
-            let stream = self.dial(WHAT).await?;
-            PubSub::new(&CONNECTION_INFO, stream)
-                .await
-                .map_err(|error| backend_error(WHAT, self.endpoint(), error, Effect::Read))
-        });
-        connected.await.unwrap_or_else(|_| Err(self.not_connected(WHAT)))
+        let endpoint = self.connection(WHAT).await?.endpoint;
+        let opening = self.dialer.open_subscriber(WHAT, &endpoint);
+        let opened = timeout(self.connect_timeout, opening).await;
+        let subscriber = opened.unwrap_or_else(|_| Err(self.not_connected(WHAT)))?;
+        Ok((subscriber, endpoint))
     }
 
     async fn exchange<T: FromRedisValue>(
@@ -153,43 +183,45 @@ impl Link {
         command: &Cmd,
         script: Option<&Script>,
     ) -> Result<T, BackendError> {
-        // The number of the connection that something was sent over.
-        let sent = AtomicU64::new(0);
+        let progress = StdMutex::new(Progress::default());
+        let at = || progress.lock().unwrap_or_else(PoisonError::into_inner);
         let exchange = async {
-            let mut connection = self.connection(what).await?;
-            sent.store(connection.number, Ordering::Relaxed);
-            let mut replied = request(&mut connection.client, command).await;
-            if let (Err(error), Some(script)) = (&replied, script)
-                && Meaning::of(error) == Meaning::UnknownScript
-            {
-                replied = match script.load_async(&mut connection.client).await {
-                    Ok(_) => request(&mut connection.client, command).await,
-                    // The script has not run.
-                    Err(error) => Err(error),
+            let mut backoff = Backoff::new(Duration::from_millis(10), Duration::from_millis(200));
+            loop {
+                let connection = self.connection(what).await?;
+                at().sent = Some(connection.number);
+                let error = match request(&connection, command, script).await {
+                    Ok(value) => return redis::from_redis_value(value).map_err(|_| corrupt(what)),
+                    Err(error) => error,
                 };
-            }
-            match replied {
-                Ok(value) => redis::from_redis_value(value).map_err(|_| corrupt(what)),
-                Err(error) => {
-                    if Meaning::of(&error).breaks_connection() {
-                        self.give_up(connection.number);
-                    }
-                    Err(backend_error(what, self.endpoint(), error, effect))
+                let meaning = Meaning::of(&error);
+                if meaning.breaks_connection() {
+                    self.give_up(connection.number);
                 }
+                if meaning == Meaning::Elsewhere {
+                    self.topology.moved(&connection.endpoint, error.detail().unwrap_or_default());
+                }
+                let error = backend_error(what, &connection.endpoint, error, effect);
+                if !matches!(meaning, Meaning::Elsewhere | Meaning::InTransit) {
+                    return Err(error);
+                }
+                *at() = Progress { sent: None, refusal: Some(error) };
+                sleep(backoff.next_delay()).await;
             }
         };
-        match timeout(limit, exchange).await {
-            Ok(replied) => replied,
-            Err(_) => Err(match sent.into_inner() {
-                0 => self.not_connected(what),
-                number => {
-                    self.give_up(number);
-                    let endpoint = self.endpoint();
-                    let message = format!("{what}: Redis at {endpoint} did not answer within {limit:?}");
-                    BackendError::new(effect.unanswered(), message)
-                }
-            }),
+        if let Ok(replied) = timeout(limit, exchange).await {
+            return replied;
         }
+        let progress = progress.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Err(match progress {
+            Progress { sent: Some(number), .. } => {
+                self.give_up(number);
+                let message = format!("{what}: Redis at {} did not answer within {limit:?}", self.name);
+                BackendError::new(effect.unanswered(), message)
+            }
+            Progress { refusal: Some(refusal), .. } => refusal,
+            Progress { .. } => self.not_connected(what),
+        })
     }
 
     /// The connection, or a new one.
@@ -201,23 +233,26 @@ impl Link {
         if let Some(current) = self.usable() {
             return Ok(current);
         }
-        let connected = timeout(self.connect_timeout, async {
-            let stream = self.dial(what).await?;
-            let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
-            MultiplexedConnection::new_with_config(&CONNECTION_INFO, stream, config)
-                .await
-                .map_err(|error| backend_error(what, self.endpoint(), error, Effect::Read))
-        });
-        let (client, task) = connected.await.unwrap_or_else(|_| Err(self.not_connected(what)))?;
+        let connected = timeout(self.connect_timeout, self.connect(what)).await;
+        let (opened, endpoint) = connected.unwrap_or_else(|_| Err(self.not_connected(what)))?;
         *made += 1;
-        let task = Arc::new(AbortOnDrop(tokio::spawn(task)));
-        let connection = Connection { number: *made, client, task };
+        let connection = Connection { number: *made, endpoint: endpoint.into(), opened: Arc::new(opened) };
         *self.current() = Some(connection.clone());
+        self.newest.send_replace((connection.number, Some(connection.endpoint.clone())));
         Ok(connection)
     }
 
+    /// Connects to whichever server is the primary now.
+    async fn connect(&self, what: &str) -> Result<(Opened, String), BackendError> {
+        // Who says nothing must leave time for the others, and for the primary.
+        let endpoint = self.topology.primary(&self.dialer, what, self.connect_timeout / 3).await?;
+        let mut opened = self.dialer.open(what, &endpoint).await?;
+        self.topology.check(what, &endpoint, &mut opened.client).await?;
+        Ok((opened, endpoint))
+    }
+
     fn usable(&self) -> Option<Connection> {
-        self.current().as_ref().filter(|current| !current.task.0.is_finished()).cloned()
+        self.current().as_ref().filter(|current| !current.opened.task.is_finished()).cloned()
     }
 
     /// Nobody begins to use that connection any more.
@@ -229,40 +264,8 @@ impl Link {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Opens a socket, and says who we are.
-    async fn dial(&self, what: &str) -> Result<TcpStream, BackendError> {
-        let failed = |error: io::Error| {
-            let kind = Meaning::of_dial(&error).kind(Effect::Read);
-            BackendError::new(kind, format!("{what}: Redis at {}: {error}", self.endpoint()))
-                .with_source(error)
-        };
-        let mut stream = TcpStream::connect(self.endpoint()).await.map_err(failed)?;
-        stream.set_nodelay(true).map_err(failed)?;
-        if let Some((name, password)) = self.config.credentials() {
-            let mut auth = redis::cmd("AUTH");
-            auth.arg(name.as_slice()).arg(password);
-            stream.write_all(&auth.get_packed_command()).await.map_err(failed)?;
-            let mut line = String::new();
-            // Nothing follows the answer until the next request.
-            BufReader::new((&mut stream).take(LONGEST_LINE)).read_line(&mut line).await.map_err(failed)?;
-            if let Some(refusal) = line.strip_prefix('-') {
-                let refusal = refusal.trim_end();
-                let (code, detail) = refusal.split_once(' ').unwrap_or((refusal, ""));
-                let kind = Meaning::of_reply(code, detail).kind(Effect::Read);
-                return Err(BackendError::new(
-                    kind,
-                    format!("{what}: Redis at {}: {refusal}", self.endpoint()),
-                ));
-            }
-            if !line.starts_with('+') {
-                return Err(failed(io::ErrorKind::UnexpectedEof.into()));
-            }
-        }
-        Ok(stream)
-    }
-
     fn not_connected(&self, what: &str) -> BackendError {
-        let message = format!("{what}: no connection to Redis at {} in time", self.endpoint());
+        let message = format!("{what}: no connection to Redis at {} in time", self.name);
         BackendError::new(BackendErrorKind::Unavailable, message)
     }
 
@@ -290,18 +293,27 @@ impl Link {
 
 /// What type a key of ours has, by its name.
 fn type_of(key: &str) -> &'static str {
-    let name = key.split_once("}:").map_or(key, |(_, name)| name);
-    match name.split(':').next().unwrap_or_default() {
+    let shard = key.split_once("}:").map_or(key, |(_, shard)| shard);
+    match shard.split(':').nth(1).unwrap_or_default() {
         "index" | "sessions" => "zset",
         "entries" | "values" | "register" => "hash",
         _ => "string",
     }
 }
 
-/// The password was given already, and there is one database.
-static CONNECTION_INFO: LazyLock<RedisConnectionInfo> =
-    LazyLock::new(|| RedisConnectionInfo::default().set_skip_set_lib_name());
-
-async fn request(client: &mut MultiplexedConnection, command: &Cmd) -> Result<Value, RedisError> {
-    client.req_packed_command(command).await.and_then(Value::extract_error)
+/// Sends a command; if it runs a script that the server does not know, it is told the script first.
+async fn request(
+    connection: &Connection,
+    command: &Cmd,
+    script: Option<&Script>,
+) -> Result<Value, RedisError> {
+    let mut client = connection.opened.client.clone();
+    match (dial::request(&mut client, command).await, script) {
+        (Err(error), Some(script)) if Meaning::of(&error) == Meaning::UnknownScript => {
+            // If that fails, the script has not run.
+            script.load_async(&mut client).await?;
+            dial::request(&mut client, command).await
+        }
+        (replied, _) => replied,
+    }
 }

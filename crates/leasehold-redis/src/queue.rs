@@ -11,10 +11,9 @@ use redis::Script;
 use tokio::time::timeout;
 
 use crate::error::{Effect, corrupt};
-use crate::followed::Followed;
 use crate::keys;
 use crate::link::{Call, Reply};
-use crate::mirror::Mirror;
+use crate::mirror::QueueMirror;
 use crate::records;
 use crate::scripts;
 use crate::session::Core;
@@ -24,11 +23,11 @@ const PAGE: &str = "64";
 
 pub(crate) struct RedisQueue {
     core: Arc<Core>,
-    mirror: Arc<Followed<Mirror>>,
+    mirror: Arc<QueueMirror>,
 }
 
 impl RedisQueue {
-    pub(crate) fn new(core: Arc<Core>, mirror: Arc<Followed<Mirror>>) -> Self {
+    pub(crate) fn new(core: Arc<Core>, mirror: Arc<QueueMirror>) -> Self {
         Self { core, mirror }
     }
 
@@ -40,7 +39,7 @@ impl RedisQueue {
         script: &Script,
         more: &[&[u8]],
     ) -> Result<Reply, BackendError> {
-        let place = self.mirror.replica.place();
+        let place = self.mirror.source().place();
         let keys = self.core.keyspace.shard(place.shard);
         let mut args = self.core.args(&[place.name.as_bytes()]);
         args.extend(more);
@@ -69,7 +68,7 @@ impl Queue for RedisQueue {
         match reply.first().map(Vec::as_slice) {
             Some(b"placed") => {
                 let order = number(&reply, 1, WHAT)?;
-                self.mirror.replica.at_least(number(&reply, 2, WHAT)?);
+                self.mirror.replica().at_least(number(&reply, 2, WHAT)?);
                 let contenders = match reply.get(3..) {
                     Some([_all, rows @ ..]) => {
                         Some(records::contenders(&records::rows(rows).ok_or_else(|| corrupt(WHAT))?))
@@ -88,9 +87,8 @@ impl Queue for RedisQueue {
     }
 
     async fn contenders(&self, look: Look<'_>) -> Result<(), BackendError> {
-        let _using = self.mirror.using();
         let limit = self.core.link.request_timeout();
-        timeout(limit, self.mirror.replica.look(look)).await.unwrap_or_else(|_| {
+        timeout(limit, self.mirror.using().look(look)).await.unwrap_or_else(|_| {
             let endpoint = self.core.link.endpoint();
             let message = format!("look at a queue: Redis at {endpoint} did not show it within {limit:?}");
             Err(BackendError::new(BackendErrorKind::Unavailable, message))
@@ -98,8 +96,7 @@ impl Queue for RedisQueue {
     }
 
     async fn changed(&self, interest: Interest) -> Result<(), BackendError> {
-        let _using = self.mirror.using();
-        self.mirror.replica.changed(interest).await
+        self.mirror.using().changed(interest).await
     }
 
     async fn withdraw(&self, attempt: AttemptId, certainty: Certainty) -> Result<Withdrawn, BackendError> {
@@ -107,13 +104,14 @@ impl Queue for RedisQueue {
         let text = attempt.to_string();
         let more = [text.as_bytes(), flag(certainty == Certainty::Ambiguous)];
         let reply = self.run(WHAT, Effect::Write, &scripts::WITHDRAW, &more).await?;
+        self.core.departed.add(self.mirror.source().place().shard, attempt, self.core.ttl);
         match reply.first().map(Vec::as_slice) {
             Some(b"removed") => {
-                self.mirror.replica.at_least(number(&reply, 1, WHAT)?);
+                self.mirror.replica().at_least(number(&reply, 1, WHAT)?);
                 Ok(Withdrawn::Removed)
             }
             Some(b"gone") => {
-                self.mirror.replica.is_gone(attempt);
+                self.mirror.replica().is_gone(attempt);
                 Ok(Withdrawn::WasGone)
             }
             _ => Err(corrupt(WHAT)),
@@ -131,12 +129,12 @@ impl Queue for RedisQueue {
         match reply.first().map(Vec::as_slice) {
             Some(b"done") => {
                 let version = number(&reply, 1, WHAT)?;
-                self.mirror.replica.at_least(version);
+                self.mirror.replica().at_least(version);
                 Ok(Published::Done { version })
             }
             Some(b"differs") => Ok(Published::VersionDiffers),
             Some(b"none") => {
-                self.mirror.replica.is_gone(change.attempt);
+                self.mirror.replica().is_gone(change.attempt);
                 Err(BackendError::new(BackendErrorKind::NoEntry, format!("{WHAT}: there is none")))
             }
             _ => Err(corrupt(WHAT)),
@@ -149,8 +147,8 @@ impl Queue for RedisQueue {
         let reply = self.run(WHAT, Effect::Read, &scripts::ENTRY, &[text.as_bytes()]).await?;
         let entry = records::entries(&reply).ok_or_else(|| corrupt(WHAT))?.pop();
         match &entry {
-            Some(entry) => self.mirror.replica.at_least(entry.version),
-            None => self.mirror.replica.is_gone(attempt),
+            Some(entry) => self.mirror.replica().at_least(entry.version),
+            None => self.mirror.replica().is_gone(attempt),
         }
         Ok(entry)
     }
@@ -170,7 +168,7 @@ impl Queue for RedisQueue {
             after.clone_from(last);
         }
         if let Some(newest) = entries.iter().map(|entry| entry.version).max() {
-            self.mirror.replica.at_least(newest);
+            self.mirror.replica().at_least(newest);
         }
         Ok(entries)
     }

@@ -3,28 +3,14 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use leasehold_core::{AttemptId, Contender, Contenders, Entry, Mode};
-
-/// An entry without its value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Row {
-    pub(crate) attempt: AttemptId,
-    pub(crate) order: u64,
-    pub(crate) version: u64,
-    pub(crate) mode: Mode,
-}
-
-/// A change of a queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Change {
-    /// The entry is new, or has changed.
-    Put(Row),
-    Removed(AttemptId),
-}
+use leasehold_core::mirror::{EntryChange, Listed};
+use leasehold_core::{Contender, Contenders, Entry};
 
 /// A number of a shard's counter.
 pub(crate) fn number(digits: &[u8]) -> Option<u64> {
-    text(digits)?.parse().ok()
+    // A sign, which would be read too, is none of ours.
+    let digits = text(digits).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
+    digits.parse().ok()
 }
 
 /// A version as the scripts compare it.
@@ -38,7 +24,7 @@ pub(crate) fn wait(millis: &[u8]) -> Option<Duration> {
 }
 
 /// Rows of four fields each. Entries that no client of ours can have made are left out.
-pub(crate) fn rows(fields: &[Vec<u8>]) -> Option<Vec<Row>> {
+pub(crate) fn rows(fields: &[Vec<u8>]) -> Option<Vec<Listed>> {
     let mut rows = Vec::with_capacity(fields.len() / 4);
     for row in fields.chunks(4) {
         let [attempt, order, version, mode] = row else { return None };
@@ -53,40 +39,36 @@ pub(crate) fn entries(fields: &[Vec<u8>]) -> Option<Vec<Entry>> {
     for row in fields.chunks(5) {
         let [attempt, order, version, mode, value] = row else { return None };
         entries.extend(read_row(attempt, order, version, mode).map(|row| {
-            let Row { attempt, order, version, mode } = row;
-            Entry { attempt, order, mode, value: Bytes::copy_from_slice(value), version }
+            let Listed { contender: Contender { attempt, position, mode }, version } = row;
+            Entry { attempt, order: position, mode, value: Bytes::copy_from_slice(value), version }
         }));
     }
     Some(entries)
 }
 
-fn read_row(attempt: &[u8], order: &[u8], version: &[u8], mode: &[u8]) -> Option<Row> {
-    Some(Row {
-        attempt: text(attempt)?.parse().ok()?,
-        order: number(order)?,
-        version: number(version)?,
-        mode: text(mode)?.parse().ok()?,
-    })
+fn read_row(attempt: &[u8], order: &[u8], version: &[u8], mode: &[u8]) -> Option<Listed> {
+    let (attempt, mode) = (text(attempt)?.parse().ok()?, text(mode)?.parse().ok()?);
+    let contender = Contender { attempt, position: number(order)?, mode };
+    Some(Listed { contender, version: number(version)? })
 }
 
-/// A published change and its number; `None` for what a stranger has published.
-pub(crate) fn change(message: &[u8]) -> Option<(u64, Change)> {
-    let words: Vec<&str> = text(message)?.split(' ').collect();
+/// A published change; `None` for what a stranger has published.
+pub(crate) fn change(message: &[u8]) -> Option<EntryChange> {
+    let words: Vec<&[u8]> = message.split(|byte| *byte == b' ').collect();
     match words.as_slice() {
-        ["+", version, attempt, order, mode] => {
-            let (attempt, order) = (attempt.parse().ok()?, order.parse().ok()?);
-            let (version, mode) = (version.parse().ok()?, mode.parse().ok()?);
-            Some((version, Change::Put(Row { attempt, order, version, mode })))
+        [b"+", version, attempt, order, mode] => {
+            read_row(attempt, order, version, mode).map(EntryChange::Put)
         }
-        ["-", revision, attempt] => Some((revision.parse().ok()?, Change::Removed(attempt.parse().ok()?))),
+        [b"-", revision, attempt] => {
+            Some(EntryChange::Removed { attempt: text(attempt)?.parse().ok()?, revision: number(revision)? })
+        }
         _ => None,
     }
 }
 
 /// The contenders of a queue that was listed whole, as of its newest change.
-pub(crate) fn contenders(rows: &[Row]) -> Contenders {
-    let contender = |row: &Row| Contender { attempt: row.attempt, position: row.order, mode: row.mode };
-    let mut contenders: Contenders = rows.iter().map(contender).collect();
+pub(crate) fn contenders(rows: &[Listed]) -> Contenders {
+    let mut contenders: Contenders = rows.iter().map(|row| row.contender).collect();
     contenders.set_revision(rows.iter().map(|row| row.version).max().unwrap_or(0));
     contenders
 }
@@ -97,7 +79,7 @@ fn text(bytes: &[u8]) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use leasehold_core::AttemptIds;
+    use leasehold_core::{AttemptIds, Mode};
 
     use super::*;
 
@@ -106,11 +88,12 @@ mod tests {
         let attempt = AttemptIds::new().unwrap().next();
         let put = format!("+ 0000000000000012 {attempt} 0000000000000007 p1of2");
         let mode = Mode::Permits { count: 1, limit: 2, granted: false };
-        let row = Row { attempt, order: 7, version: 12, mode };
-        assert_eq!(change(put.as_bytes()), Some((12, Change::Put(row))));
+        let row = Listed { contender: Contender { attempt, position: 7, mode }, version: 12 };
+        assert_eq!(change(put.as_bytes()), Some(EntryChange::Put(row)));
         let removed = format!("- 0000000000000013 {attempt}");
-        assert_eq!(change(removed.as_bytes()), Some((13, Change::Removed(attempt))));
-        for strange in [&b"\xff"[..], b"", b"hello", b"- 1 2", b"+ 1 2 3 4", b"- x"] {
+        assert_eq!(change(removed.as_bytes()), Some(EntryChange::Removed { attempt, revision: 13 }));
+        let signed = format!("- +13 {attempt}");
+        for strange in [&b"\xff"[..], b"", b"hello", b"- 1 2", b"+ 1 2 3 4", b"- x", signed.as_bytes()] {
             assert_eq!(change(strange), None);
         }
     }
@@ -122,7 +105,8 @@ mod tests {
             let words = [&attempt.to_string(), "0000000000000007", "0000000000000008"];
             words.iter().chain(last).map(|word| word.as_bytes().to_vec()).collect()
         };
-        let row = Row { attempt, order: 7, version: 8, mode: Mode::Shared };
+        let contender = Contender { attempt, position: 7, mode: Mode::Shared };
+        let row = Listed { contender, version: 8 };
         assert_eq!(rows(&fields(&["s"])), Some(vec![row]));
         assert_eq!(rows(&fields(&["y"])), Some(vec![]), "an entry that we cannot have made");
         assert_eq!(rows(&fields(&[])), None);

@@ -1,4 +1,4 @@
-//! The renewals of a session.
+//! The renewals of a session, or of a hold that has none.
 //!
 //! # Implementation
 //!
@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use leasehold_core::{Backoff, LossReason};
+use leasehold_core::{BackendError, Backoff, LivenessCell, LossReason};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
@@ -18,13 +18,15 @@ use crate::link::Call;
 use crate::scripts;
 use crate::session::{Core, ended};
 
-/// Renews until the session is lost, or the future is dropped.
-pub(crate) async fn keep(core: &Core, renew_now: &Notify, patience: Duration) {
-    let period = core.ttl / 3;
-    let ttl = core.ttl.as_millis().to_string();
-    let (keys, args) = (core.keyspace.all(), core.args(&[ttl.as_bytes()]));
-    let (what, script) = ("renewal of the session", &scripts::RENEW);
-    let call = Call { what, effect: Effect::Read, script, keys: &keys, args: &args };
+/// What is renewed.
+pub(crate) trait Renewed: Sync {
+    /// Renews it; why it is over, if the service knows it no longer.
+    fn renew(&self) -> impl Future<Output = Result<Option<LossReason>, BackendError>> + Send;
+}
+
+/// Renews until it is lost, or the future is dropped.
+pub(crate) async fn keep(renewed: &impl Renewed, liveness: &LivenessCell, ttl: Duration, renew_now: &Notify) {
+    let period = ttl / 3;
     let new_backoff = || Backoff::new(Duration::from_millis(20), (period / 2).max(Duration::from_millis(20)));
     let mut backoff = new_backoff();
     let mut due = Instant::now() + period;
@@ -33,23 +35,42 @@ pub(crate) async fn keep(core: &Core, renew_now: &Notify, patience: Duration) {
             () = sleep_until(due) => {}
             () = renew_now.notified() => {}
         }
-        if !core.liveness.is_alive() {
+        if !liveness.is_alive() {
             return;
         }
-        let (sent_at, asked) = (core.liveness.clock().now(), Instant::now());
-        due = match core.link.run_within(patience, &call).await {
-            Ok(reply) if reply.first().is_some_and(|word| word == b"ok") => {
-                if !core.liveness.renewed(sent_at, core.ttl) {
+        let (sent_at, asked) = (liveness.clock().now(), Instant::now());
+        due = match renewed.renew().await {
+            Ok(None) => {
+                if !liveness.renewed(sent_at, ttl) {
                     return;
                 }
                 backoff = new_backoff();
                 asked + period
             }
-            Ok(reply) => return core.liveness.end(ended(&reply).unwrap_or(LossReason::SessionEnded)),
+            Ok(Some(reason)) => return liveness.end(reason),
             Err(_) => {
-                core.liveness.suspect();
+                liveness.suspect();
                 Instant::now() + backoff.next_delay()
             }
         };
+    }
+}
+
+/// A session, each of whose renewals may take so long.
+pub(crate) struct RenewedSession<'a> {
+    pub(crate) core: &'a Core,
+    pub(crate) patience: Duration,
+}
+
+impl Renewed for RenewedSession<'_> {
+    async fn renew(&self) -> Result<Option<LossReason>, BackendError> {
+        let core = self.core;
+        let ttl = core.ttl.as_millis().to_string();
+        let (keys, args) = (core.keyspace.all(), core.args(&[ttl.as_bytes()]));
+        let (what, script) = ("renewal of the session", &scripts::RENEW);
+        let call = Call { what, effect: Effect::Read, script, keys: &keys, args: &args };
+        let reply = core.link.run_within(self.patience, &call).await?;
+        let renewed = reply.first().is_some_and(|word| word == b"ok");
+        Ok((!renewed).then(|| ended(&reply).unwrap_or(LossReason::SessionEnded)))
     }
 }

@@ -11,6 +11,8 @@ const OLDEST: (u32, u32) = (6, 0);
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RedisReport {
+    /// Where it is.
+    pub endpoint: String,
     /// Its version, such as `7.0.15`.
     pub version: String,
     /// Whether it is a primary: a replica takes no writes.
@@ -44,11 +46,12 @@ impl RedisReport {
     }
 
     /// Reads the answer to `INFO`, and what `CONFIG GET appendfsync` told.
-    pub(crate) fn read(info: &str, append_fsync: Option<String>) -> Option<Self> {
+    pub(crate) fn read(endpoint: &str, info: &str, append_fsync: Option<String>) -> Option<Self> {
         let fields: HashMap<&str, &str> =
             info.lines().filter_map(|line| line.trim().split_once(':')).collect();
         let flag = |name| fields.get(name).copied() == Some("1");
         Some(Self {
+            endpoint: endpoint.to_owned(),
             version: (*fields.get("redis_version")?).to_owned(),
             primary: *fields.get("role")? == "master",
             cluster: flag("cluster_enabled"),
@@ -61,15 +64,16 @@ impl RedisReport {
         })
     }
 
-    /// Refuses a server over which sessions would break what is promised.
-    pub(crate) fn check(&self, endpoint: &str, accept_eviction: bool) -> Result<(), BackendError> {
-        let refuse = |kind, why: String| Err(BackendError::new(kind, format!("Redis at {endpoint} {why}")));
+    /// Refuses a server over which sessions would break what is promised. `in_cluster` is what it was said to be.
+    pub(crate) fn check(&self, in_cluster: bool, accept_eviction: bool) -> Result<(), BackendError> {
+        let refuse =
+            |kind, why: String| Err(BackendError::new(kind, format!("Redis at {} {why}", self.endpoint)));
         if !self.is_recent() {
             let why = format!("is of version {}; it takes {}.{} or later", self.version, OLDEST.0, OLDEST.1);
             return refuse(BackendErrorKind::Unsupported, why);
         }
-        if self.cluster {
-            let why = "is a node of a cluster, which this backend does not speak to";
+        if self.cluster && !in_cluster {
+            let why = "is a node of a cluster: RedisConfig::cluster and redis+cluster:// are for those";
             return refuse(BackendErrorKind::Unsupported, why.into());
         }
         if !self.primary {
@@ -109,13 +113,13 @@ mod tests {
         ]);
         fields.extend(changes.iter().copied());
         let lines: String = fields.iter().map(|(name, value)| format!("{name}:{value}\r\n")).collect();
-        RedisReport::read(&format!("# Server\r\n{lines}"), Some("always".into())).unwrap()
+        RedisReport::read("a:1", &format!("# Server\r\n{lines}"), Some("always".into())).unwrap()
     }
 
     #[test]
     fn what_is_refused_and_why() {
         let kind = |changes: &[(&str, &str)], accept| {
-            report(changes).check("a:1", accept).err().map(|error| error.kind())
+            report(changes).check(false, accept).err().map(|error| error.kind())
         };
         assert_eq!(kind(&[], false), None, "without a limit nothing is evicted");
         let limited = ("maxmemory", "1000");
@@ -136,6 +140,6 @@ mod tests {
         assert!(report(&[]).is_durable());
         assert!(!report(&[("aof_enabled", "0")]).is_durable());
         assert_eq!(report(&[]).replicas, 2);
-        assert_eq!(RedisReport::read("# Server\r\n", None), None);
+        assert_eq!(RedisReport::read("a:1", "# Server\r\n", None), None);
     }
 }

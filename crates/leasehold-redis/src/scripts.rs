@@ -24,6 +24,7 @@ scripts! {
     CLOSE = "close";
     ENQUEUE = "enqueue";
     WITHDRAW = "withdraw";
+    AGAIN = "again";
     PUBLISH = "publish";
     LOAD = "load";
     ENTRY = "entry";

@@ -7,9 +7,7 @@
 //! and renewed by one script that looks at all of them first: it extends either all of them or none, and if one is
 //! missing it ends the session in all shards. Every key thus expires no earlier than a TTL after the last
 //! acknowledged renewal arrived, that is, later than the local deadline, which counts from before it was sent. No
-//! script makes a key of a session that has lost one: a session that is over anywhere never comes back. (In a
-//! cluster, where a script has one shard, the same holds if the renewals of all shards are sent together and counted
-//! from before the first was sent, and one that is refused ends the session.)
+//! script makes a key of a session that has lost one: a session that is over anywhere never comes back.
 //!
 //! A session that is resumed by another process ends for the older incarnation at the next script that this one runs,
 //! a third of its TTL later at most: every script compares the incarnation, so what it does before it knows changes
@@ -19,7 +17,8 @@
 //! expires by the wall clock), or that forgets what it acknowledged, in a crash or a failover. The crate's
 //! documentation says what to do.
 //!
-//! **Who owns what.** [`RedisSession`] owns three tasks, the renewals, the hub of the subscriptions and the watchman, by a token that is cancelled
+//! **Who owns what.** [`RedisSession`] owns four tasks, the renewals, the hub of the subscriptions, the watchman and the one that keeps [what was
+//! withdrawn](crate::departed) away, by a token that is cancelled
 //! when the session is closed, dropped or lost; then whoever waits is told that it is in vain. Queues and registers
 //! hold what they need of the session in a [`Core`], not the session: a handle that outlives it neither renews it nor
 //! keeps its tasks.
@@ -31,6 +30,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use leasehold_core::mirror::ByPath;
 use leasehold_core::{
     BackendError, BackendErrorKind, Backoff, Credentials, KeyPath, Kind, LivenessCell, LossReason, Namespace,
     Queue, RegisterWrite, RegisterWritten, Session, Versioned,
@@ -39,17 +39,16 @@ use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::copies::Copies;
+use crate::departed::{self, Departed};
 use crate::error::{Effect, session_over};
-use crate::followed::Means;
 use crate::hub::Hub;
 use crate::identity::Identity;
 use crate::keys::Keyspace;
 use crate::link::{Call, Link, Reply};
-use crate::mirror::Mirror;
+use crate::mirror::{Means, QueueMirror, RegisterMirror};
 use crate::queue::RedisQueue;
-use crate::register::{self, RegisterCopy};
-use crate::renewal;
+use crate::register;
+use crate::renewal::{self, RenewedSession};
 use crate::scripts;
 use crate::watchman::Watchman;
 
@@ -60,6 +59,7 @@ pub(crate) struct Core {
     pub(crate) identity: Identity,
     pub(crate) ttl: Duration,
     pub(crate) liveness: Arc<LivenessCell>,
+    pub(crate) departed: Departed,
 }
 
 impl Core {
@@ -119,8 +119,8 @@ pub(crate) struct RedisSession {
     core: Arc<Core>,
     namespace: Namespace,
     means: Means,
-    queues: Arc<Copies<Mirror>>,
-    registers: Arc<Copies<RegisterCopy>>,
+    queues: Arc<ByPath<QueueMirror>>,
+    registers: Arc<ByPath<RegisterMirror>>,
     _stop: DropGuard,
 }
 
@@ -138,11 +138,14 @@ impl RedisSession {
         let (stop, watch) = (closing.clone(), watchman.clone());
         let (looking, followed, read) = (core.clone(), Arc::clone(&queues), Arc::clone(&registers));
         tokio::spawn(async move { stop.run_until_cancelled(watch.watch(looking, followed, read)).await });
+        let (stop, kept) = (closing.clone(), core.clone());
+        tokio::spawn(async move { stop.run_until_cancelled(departed::keep_away(&kept)).await });
         let (stop, renewed) = (closing.clone(), core.clone());
         tokio::spawn(async move {
+            let session = RenewedSession { core: &renewed, patience };
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = renewal::keep(&renewed, &renew_now, patience) => {}
+                () = renewal::keep(&session, &renewed.liveness, renewed.ttl, &renew_now) => {}
                 _ = renewed.liveness.lost() => {}
             }
             stop.cancel();
@@ -171,12 +174,7 @@ impl Session for RedisSession {
     }
 
     fn queue(&self, path: &KeyPath) -> Arc<dyn Queue> {
-        let keyspace = &self.core.keyspace;
-        let mirror = self.queues.get(path, &self.means, || {
-            let place = keyspace.place(path);
-            let channel = keyspace.queue_channel(&place);
-            Mirror::new(place, channel)
-        });
+        let mirror = self.queues.get(path, || self.means.queue(path));
         Arc::new(RedisQueue::new(self.core.clone(), mirror))
     }
 
@@ -203,14 +201,8 @@ impl Session for RedisSession {
     }
 
     async fn register_changed(&self, register: &KeyPath, seen: u64) -> Result<(), BackendError> {
-        let keyspace = &self.core.keyspace;
-        let copy = self.registers.get(register, &self.means, || {
-            let place = keyspace.place(register);
-            let (key, channel) = (keyspace.register(&place), keyspace.register_channel(&place));
-            RegisterCopy::new(place, key, channel)
-        });
-        let _using = copy.using();
-        copy.replica.changed(seen).await
+        let copy = self.registers.get(register, || self.means.register(register));
+        copy.using().changed(seen).await.map(drop)
     }
 
     async fn close(&self) {

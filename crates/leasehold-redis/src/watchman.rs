@@ -16,17 +16,15 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use leasehold_core::mirror::{ByPath, Mirror, QueueReplica, Source};
 use leasehold_core::{AttemptId, BackendError, Backoff};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use crate::copies::Copies;
 use crate::error::{Effect, corrupt};
-use crate::followed::Followed;
 use crate::link::Call;
-use crate::mirror::Mirror;
+use crate::mirror::{QueueMirror, RegisterMirror};
 use crate::records;
-use crate::register::RegisterCopy;
 use crate::scripts;
 use crate::session::Core;
 
@@ -37,6 +35,10 @@ const MARGIN: Duration = Duration::from_millis(5);
 
 /// Between two looks at least: a session that is about to end may be found alive a few times.
 const LEAST: Duration = Duration::from_millis(10);
+
+/// The most entries of a queue that are asked for at once because somebody waits for them, and because they come first.
+const MOST_WAITED_FOR: usize = 1_000;
+const FIRST_WATCHED: usize = 64;
 
 pub(crate) struct Watchman {
     due: Mutex<Instant>,
@@ -63,15 +65,15 @@ impl Watchman {
     pub(crate) async fn watch(
         &self,
         core: Arc<Core>,
-        queues: Arc<Copies<Mirror>>,
-        registers: Arc<Copies<RegisterCopy>>,
+        queues: Arc<ByPath<QueueMirror>>,
+        registers: Arc<ByPath<RegisterMirror>>,
     ) {
         let period = core.ttl / 3;
         let new_backoff = || Backoff::new(LEAST * 2, period.max(LEAST * 2));
         let mut backoff = new_backoff();
         loop {
             self.until_due(period).await;
-            let next = match look(&core, &queues.followed(), &registers.followed()).await {
+            let next = match look(&core, &followed(&queues), &followed(&registers)).await {
                 Ok(next) => {
                     backoff = new_backoff();
                     next.map_or(period, |next| next.clamp(LEAST, period.max(LEAST)))
@@ -103,16 +105,21 @@ impl Watchman {
     }
 }
 
+/// Those that are kept up to date at the moment.
+fn followed<S: Source>(mirrors: &ByPath<Mirror<S>>) -> Vec<Arc<Mirror<S>>> {
+    mirrors.all().into_iter().filter(|mirror| mirror.is_followed()).collect()
+}
+
 /// Looks once; answers when the next session may be over.
 async fn look(
     core: &Core,
-    queues: &[Arc<Followed<Mirror>>],
-    registers: &[Arc<Followed<RegisterCopy>>],
+    queues: &[Arc<QueueMirror>],
+    registers: &[Arc<RegisterMirror>],
 ) -> Result<Option<Duration>, BackendError> {
-    let mut by_shard: HashMap<usize, Vec<(&Mirror, Vec<AttemptId>)>> = HashMap::new();
+    let mut by_shard: HashMap<usize, Vec<(&QueueReplica, Vec<AttemptId>)>> = HashMap::new();
     for queue in queues {
-        let mirror = &queue.replica;
-        by_shard.entry(mirror.place().shard).or_default().push((mirror, mirror.watched()));
+        let watched = queue.replica().watched(MOST_WAITED_FOR, FIRST_WATCHED);
+        by_shard.entry(queue.source().place().shard).or_default().push((queue.replica(), watched));
     }
     let mut next = None;
     for (shard, mirrors) in by_shard {
@@ -130,7 +137,7 @@ async fn look(
         next = [next, records::wait(wait)].into_iter().flatten().min();
     }
     for register in registers {
-        register.replica.look(core).await?;
+        register.replica().refresh(register.source().load().await?);
     }
     Ok(next)
 }

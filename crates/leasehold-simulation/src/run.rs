@@ -83,10 +83,11 @@ pub fn run(plan: &Plan, keep_lines: bool) -> Outcome {
 pub const DETERMINISTIC: bool = cfg!(tokio_unstable);
 
 pub(crate) fn runtime(seed: u64) -> Runtime {
-    assert!(
-        DETERMINISTIC,
-        "built without --cfg tokio_unstable, which ci/simulation.sh sets: the dice of tokio have no seed"
-    );
+    if !DETERMINISTIC {
+        panic!(
+            "built without --cfg tokio_unstable, which ci/simulation.sh sets: the dice of tokio have no seed"
+        );
+    }
     let mut builder = Builder::new_current_thread();
     builder.enable_time().start_paused(true);
     #[cfg(tokio_unstable)]

@@ -1,5 +1,7 @@
 //! What certifies a backend of leasehold: real servers, faults between client and server, processes that die.
 //!
+//! * [`guide`] says how to write a backend, from the first line to a green suite;
+//! * [`conformance`] runs all suites from one test file;
 //! * [`contract`] is the conformance suite of a backend, [`mutex`] that of the mutex over any backend, [`recipes`]
 //!   those of all the other recipes;
 //! * [`worlds`] are real servers as the suites need them;
@@ -15,8 +17,11 @@
 
 #[cfg(target_os = "linux")]
 mod base64;
+pub mod conformance;
 pub mod contract;
 pub mod counting;
+#[cfg(target_os = "linux")]
+pub mod guide;
 pub mod history;
 pub mod mutex;
 pub mod polls;

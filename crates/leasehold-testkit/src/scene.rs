@@ -32,13 +32,20 @@ pub(crate) async fn not_yet<T>(what: &str, happens: impl Future<Output = T>) {
 pub(crate) struct Scene {
     pub(crate) world: Arc<dyn World>,
     namespace: Namespace,
+    /// Of the locks that it is about.
+    kind: Kind,
 }
 
 impl Scene {
     pub(crate) fn new(world: &Arc<dyn World>) -> Self {
+        Self::of_kind(world, Kind::Lock)
+    }
+
+    /// A scene about what takes the place of the mutexes.
+    pub(crate) fn of_kind(world: &Arc<dyn World>, kind: Kind) -> Self {
         let nonce = leasehold_core::AttemptIds::new().expect("randomness").next();
         let namespace = Namespace::parse(&format!("conformance/{nonce}")).expect("a sound namespace");
-        Self { world: world.clone(), namespace }
+        Self { world: world.clone(), namespace, kind }
     }
 
     pub(crate) fn builder(&self) -> CoordinatorBuilder {
@@ -79,7 +86,7 @@ impl Scene {
 
     /// The path of a lock.
     pub(crate) fn path(&self, name: &str) -> KeyPath {
-        self.path_of(Kind::Lock, name)
+        self.path_of(self.kind, name)
     }
 
     pub(crate) fn path_of(&self, kind: Kind, name: &str) -> KeyPath {
@@ -88,7 +95,7 @@ impl Scene {
 
     pub(crate) async fn observer(&self) -> Observer {
         let session = self.session_over(self.world.backend()).await;
-        Observer { session, namespace: self.namespace.clone() }
+        Observer { session, namespace: self.namespace.clone(), kind: self.kind }
     }
 
     /// A session that no coordinator is over and cuts do not concern, to look at registers as they are and to write them as
@@ -144,13 +151,6 @@ impl Scene {
         }
     }
 
-    /// Makes what a service needs above the entries of a queue: the first enqueue of all may take several requests.
-    pub(crate) async fn warm_up(&self, name: &str) {
-        let node = self.node().await;
-        node.mutex(name).lock().await.expect("locked").release().await.expect("released");
-        node.shutdown(PATIENCE).await.expect("nothing is held");
-    }
-
     /// Ends a coordinator's session at the service.
     pub(crate) async fn expire(&self, node: &Coordinator) {
         let session = node.status().borrow().session.clone().expect("the coordinator has a session");
@@ -183,19 +183,19 @@ impl Drop for Mortal {
 pub(crate) struct Observer {
     session: Arc<dyn Session>,
     namespace: Namespace,
+    kind: Kind,
 }
 
 impl Observer {
     /// The queue of the lock `name`, for what only another service's client would do.
     pub(crate) fn queue(&self, name: &str) -> Arc<dyn Queue> {
-        let path = KeyPath::new(&self.namespace, Kind::Lock, name).expect("a sound name");
-        self.session.queue(&path)
+        self.queue_of(self.kind, name)
     }
 
     /// Waits until the queue of the lock `name` is seen to have exactly `count` contenders. What is seen may be older than what other
     /// sessions have done, so a count that the queue had before tells nothing.
     pub(crate) async fn contenders(&self, name: &str, count: usize) {
-        self.contenders_of(Kind::Lock, name, count).await;
+        self.contenders_of(self.kind, name, count).await;
     }
 
     /// A queue, to be handled by the primitives.

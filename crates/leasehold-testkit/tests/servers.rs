@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use leasehold_testkit::servers::{
-    EtcdCluster, EtcdServer, RedisClient, RedisReply, RedisServer, ServerOptions, StartError, Storage,
-    ZooKeeperCluster, ZooKeeperServer,
+    EtcdCluster, EtcdServer, Place, Program, ProgramServer, RedisClient, RedisReply, RedisServer,
+    ServerOptions, StartError, Storage, ZooKeeperCluster, ZooKeeperServer, find_program,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -341,4 +341,79 @@ async fn servers_die_with_a_killed_owner() {
     let bystander = bystander.unwrap();
     assert!(exists(&bystander), "it was alive all the time");
     Command::new("kill").arg(bystander).status().unwrap();
+}
+
+/// A server as somebody else would describe it; which one it is does not matter.
+#[derive(Debug)]
+struct Foreign;
+
+impl Program for Foreign {
+    const NAME: &'static str = "foreign";
+    const STOP: &'static str = "TERM";
+
+    fn command(place: &Place) -> Result<Command, StartError> {
+        place.prepare(Command::new("mkdir").arg(place.data_dir()))?;
+        let mut command =
+            Command::new(find_program("Redis", "redis-server", "LEASEHOLD_REDIS_BIN", "redis-server")?);
+        command.arg("--port").arg(place.port().to_string()).arg("--dir").arg(place.data_dir());
+        command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--appendfsync", "always"]);
+        Ok(command)
+    }
+
+    async fn serves(endpoint: &str) -> bool {
+        match RedisClient::connect(endpoint).await {
+            Ok(mut client) => client.command(&["PING"]).await.is_ok(),
+            Err(_) => false,
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_program_that_nobody_knows_is_started_killed_paused_and_restarted() {
+    let server = ProgramServer::<Foreign>::start(ServerOptions::default()).await;
+    let mut client = RedisClient::connect(&server.endpoint()).await.unwrap();
+    client.command(&["SET", "key", "kept"]).await.unwrap();
+    server.kill().await;
+    assert!(!server.is_running());
+    assert!(TcpStream::connect(server.endpoint()).await.is_err(), "the port is closed");
+    server.restart().await;
+    let mut client = RedisClient::connect(&server.endpoint()).await.unwrap();
+    assert_eq!(client.command(&["GET", "key"]).await.unwrap(), RedisReply::Value(b"kept".to_vec()));
+    // One that was stopped hears of no signal before it goes on; it is ended all the same.
+    let (dir, pid) = (server.dir().to_owned(), server.pid().unwrap());
+    server.pause();
+    drop(server);
+    assert!(!dir.exists() && !Path::new(&format!("/proc/{pid}")).exists());
+}
+
+#[derive(Debug)]
+struct Unready;
+
+impl Program for Unready {
+    const NAME: &'static str = "unready";
+
+    fn command(place: &Place) -> Result<Command, StartError> {
+        place.prepare(Command::new("ls").arg(place.data_dir()))?;
+        Ok(Command::new("sleep"))
+    }
+
+    async fn serves(_endpoint: &str) -> bool {
+        true
+    }
+}
+
+#[tokio::test]
+async fn a_preparation_that_fails_says_what_was_said_and_leaves_nothing() {
+    let error = ProgramServer::<Unready>::try_start(ServerOptions::default()).await.unwrap_err();
+    let source = std::error::Error::source(&error).expect("what the program said").to_string();
+    assert!(error.to_string().contains("ls") && source.contains("data"), "{error}: {source}");
+    let ours = format!("leasehold-unready-{}-", std::process::id());
+    for dir in [std::env::temp_dir(), "/dev/shm".into(), "/var/tmp".into()] {
+        let names = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.file_name());
+        let left: Vec<_> = names.filter(|name| name.to_string_lossy().starts_with(&ours)).collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+    let missing = find_program("Nothing", "no-package", "LEASEHOLD_NO_VARIABLE", "leasehold-no-such-program");
+    let missing = missing.unwrap_err().to_string();
+    assert!(missing.contains("no-package") && missing.contains("LEASEHOLD_NO_VARIABLE"), "{missing}");
 }

@@ -174,6 +174,16 @@ fn read_hello(frame: &[u8], authentication: &[u8]) -> Option<Hello> {
     })
 }
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn check_hello(frame: &[u8], authentication: &[u8]) -> bool {
+    let Some(hello) = read_hello(frame, authentication) else { return false };
+    let length = 16_i32.to_be_bytes();
+    let shown = [&hello.session.to_be_bytes()[..], &length, &hello.password].concat();
+    assert!(frame[16..].starts_with(&shown));
+    assert!(authentication.starts_with(&hello.authentication.to_be_bytes()));
+    true
+}
+
 fn append(frame: &mut Vec<u8>, bytes: &[u8]) {
     frame.extend(i32::try_from(bytes.len()).unwrap_or(i32::MAX).to_be_bytes());
     frame.extend(bytes);

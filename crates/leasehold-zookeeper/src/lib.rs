@@ -69,6 +69,9 @@ mod config;
 mod ending;
 mod failure;
 mod fenced;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod handshake;
 mod incarnation;
 mod ledger;
@@ -81,6 +84,7 @@ mod queue;
 mod register;
 mod renewal;
 mod renewal_window;
+mod scheme;
 mod session;
 mod version;
 mod view;
@@ -89,3 +93,4 @@ mod watches;
 
 pub use backend::ZooKeeperBackend;
 pub use config::ZooKeeperConfig;
+pub use scheme::ZooKeeperScheme;

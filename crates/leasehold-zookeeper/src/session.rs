@@ -1,11 +1,11 @@
 //! One session.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
+use leasehold_core::mirror::ByPath;
 use leasehold_core::{
     BackendError, Credentials, KeyPath, Kind, LivenessCell, LossReason, Namespace, Queue, RegisterWrite,
     RegisterWritten, Session, Versioned,
@@ -25,7 +25,7 @@ pub(crate) struct ZooKeeperSession {
     namespace: Namespace,
     ttl: Duration,
     credentials: Option<Credentials>,
-    queues: Mutex<HashMap<KeyPath, Weak<ZooKeeperQueue>>>,
+    queues: ByPath<ZooKeeperQueue>,
 }
 
 impl ZooKeeperSession {
@@ -35,7 +35,7 @@ impl ZooKeeperSession {
         ttl: Duration,
         credentials: Option<Credentials>,
     ) -> Self {
-        Self { link, namespace, ttl, credentials, queues: Mutex::default() }
+        Self { link, namespace, ttl, credentials, queues: ByPath::default() }
     }
 }
 
@@ -58,18 +58,8 @@ impl Session for ZooKeeperSession {
     }
 
     fn queue(&self, path: &KeyPath) -> Arc<dyn Queue> {
-        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(queue) = queues.get(path).and_then(Weak::upgrade) {
-            return queue;
-        }
-        // A queue holds nothing that is costly to learn again, so it does not linger; only its name does, until there
-        // are twice as many names as queues in use.
-        if queues.len() == queues.capacity() {
-            queues.retain(|_, queue| queue.strong_count() > 0);
-        }
-        let queue = Arc::new(ZooKeeperQueue::new(self.link.clone(), path));
-        queues.insert(path.clone(), Arc::downgrade(&queue));
-        queue
+        // A queue holds nothing that is costly to learn again, so it does not linger.
+        self.queues.get(path, || ZooKeeperQueue::new(self.link.clone(), path))
     }
 
     async fn queues(&self, kind: Kind) -> Result<Vec<KeyPath>, BackendError> {

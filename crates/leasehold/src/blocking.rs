@@ -37,7 +37,7 @@
 //!
 //! # What is here
 //!
-//! Every recipe but one, under its own name, with its guards: [`Mutex`], [`RwLock`], [`Semaphore`], [`MultiLock`], [`Election`], [`Group`],
+//! Every recipe but one, under its own name, with its guards: [`Mutex`], [`RwLock`], [`Semaphore`], [`MultiLock`], [`QuorumLock`], [`Election`], [`Group`],
 //! [`Register`], [`Counter`], [`Barrier`], [`DoubleBarrier`], [`CountDownLatch`] and [`Once`]; and [`Admin`]. Streams are iterators with a
 //! `next_for` beside `next`. Values, events and errors are the same types in both worlds, and so is [`fencing`](crate::fencing), which waits for nothing.
 //!
@@ -84,6 +84,7 @@ mod latch;
 mod multi_lock;
 mod mutex;
 mod once;
+mod quorum_lock;
 mod register;
 mod rw_lock;
 mod semaphore;
@@ -101,6 +102,7 @@ pub use latch::CountDownLatch;
 pub use multi_lock::{MultiLock, MultiLockGuard};
 pub use mutex::{Mutex, MutexGuard};
 pub use once::Once;
+pub use quorum_lock::{QuorumGuard, QuorumLock};
 pub use register::Register;
 pub use rw_lock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use semaphore::{Semaphore, SemaphorePermit};

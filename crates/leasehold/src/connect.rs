@@ -1,20 +1,8 @@
-//! From a URL to a coordinator.
+//! From a URL to a coordinator, over the backends of this library.
 
-use leasehold_core::{Coordinator, CoordinatorBuilder, Error, ErrorKind};
+use leasehold_core::{Coordinator, CoordinatorBuilder, Error};
 
-use crate::service_url::ServiceUrl;
-#[cfg(any(feature = "memory", feature = "etcd", feature = "zookeeper", feature = "redis"))]
-use crate::service_url::invalid;
-
-/// The schemes of this library and the features that bring their backends.
-const SCHEMES: [(&str, &str, bool); 5] = [
-    ("memory", "memory", cfg!(feature = "memory")),
-    ("etcd", "etcd", cfg!(feature = "etcd")),
-    ("zookeeper", "zookeeper", cfg!(feature = "zookeeper")),
-    ("redis", "redis", cfg!(feature = "redis")),
-    // Known so that its feature is named, and never offered.
-    ("rediss", "redis", false),
-];
+use crate::connector::Connector;
 
 /// Connects to the service that the URL names, and fails at once, saying why, if that does not work.
 ///
@@ -23,12 +11,21 @@ const SCHEMES: [(&str, &str, bool); 5] = [
 /// | `memory://`, `memory://NAME/NAMESPACE` | in this process; equal names meet (feature `memory`) |
 /// | `etcd://HOST:PORT,HOST:PORT/NAMESPACE` | an etcd cluster (feature `etcd`) |
 /// | `zookeeper://HOST:PORT,HOST:PORT/NAMESPACE` | a ZooKeeper ensemble (feature `zookeeper`) |
-/// | `redis://HOST:PORT/NAMESPACE` | one Redis server, without TLS (feature `redis`) |
+/// | `redis://HOST:PORT/NAMESPACE` | one Redis server (feature `redis`) |
+/// | `redis+sentinel://HOST:PORT,HOST:PORT/MASTER/NAMESPACE` | the Redis server that these sentinels watch by the name `MASTER` (feature `redis`) |
+/// | `redis+cluster://HOST:PORT,HOST:PORT/NAMESPACE` | a Redis cluster, of which these are some nodes (feature `redis`) |
+///
+/// `rediss`, `rediss+sentinel` and `rediss+cluster` are the same by TLS (feature `redis-tls`).
 ///
 /// A user and password go before the hosts, percent-encoded where needed: `etcd://me:pass%40word@host`. Options
 /// follow a `?`: `ttl=15s`, `connect_timeout=5s`, `request_timeout=5s`, `epoch=0`, for ZooKeeper `tick=2s`, the
-/// ensemble's tickTime, and for Redis `accept_eviction=false`, whether to use a server that may evict the keys of locks. A password without
-/// a user, as `redis://:password@host`, is that of Redis's default user.
+/// ensemble's tickTime, and for Redis `accept_eviction=false`, whether to use a server that may evict the keys of
+/// locks. A password without a user, as `redis://:password@host`, is that of Redis's default user. With sentinels, the
+/// user is that of the servers; `sentinel_user` and `sentinel_password` are the sentinels' own. For TLS, `tls_ca` names a file with the
+/// certificates of the authorities to trust instead of the system's, `tls_cert` and `tls_key` files with the certificate
+/// that we show and its key, all in PEM.
+///
+/// Services of other backends are connected to by a [`Connector`] that knows their schemes.
 ///
 /// ```
 /// # async fn example() -> Result<(), leasehold::Error> {
@@ -41,8 +38,9 @@ const SCHEMES: [(&str, &str, bool); 5] = [
 /// ```
 ///
 /// # Errors
-/// [`ErrorKind::InvalidConfig`] if the URL cannot be read; [`ErrorKind::UnknownScheme`];
-/// [`ErrorKind::FeatureNotEnabled`]; and those of [`CoordinatorBuilder::connect`].
+/// [`InvalidConfig`](crate::ErrorKind::InvalidConfig) if the URL cannot be read, or the backend cannot work with it;
+/// [`UnknownScheme`](crate::ErrorKind::UnknownScheme), naming those that are known;
+/// [`FeatureNotEnabled`](crate::ErrorKind::FeatureNotEnabled); and those of [`CoordinatorBuilder::connect`].
 ///
 /// # Cancel safety
 /// Dropping the future closes what was opened.
@@ -63,118 +61,5 @@ pub fn connect_lazy(url: &str) -> Result<Coordinator, Error> {
 /// # Errors
 /// Those of the URL itself, as in [`connect`].
 pub fn builder(url: &str) -> Result<CoordinatorBuilder, Error> {
-    let mut url = ServiceUrl::parse(url)?;
-    let mut builder = backend(&mut url)?;
-    url.finish()?;
-    if let Some(namespace) = url.namespace {
-        builder = builder.namespace(namespace);
-    }
-    if let Some(ttl) = url.ttl {
-        builder = builder.ttl(ttl);
-    }
-    if let Some(timeout) = url.connect_timeout {
-        builder = builder.connect_timeout(timeout);
-    }
-    if let Some(timeout) = url.request_timeout {
-        builder = builder.request_timeout(timeout);
-    }
-    if let Some(epoch) = url.epoch {
-        builder = builder.epoch(epoch);
-    }
-    Ok(builder)
-}
-
-/// The backend of the scheme; it takes the options that are its own out of the URL.
-fn backend(url: &mut ServiceUrl) -> Result<CoordinatorBuilder, Error> {
-    match url.scheme.as_str() {
-        #[cfg(feature = "memory")]
-        "memory" => memory(url),
-        #[cfg(feature = "etcd")]
-        "etcd" => etcd(url),
-        #[cfg(feature = "zookeeper")]
-        "zookeeper" => zookeeper(url),
-        #[cfg(feature = "redis")]
-        "redis" => redis(url),
-        #[cfg(feature = "redis")]
-        "rediss" => Err(invalid("rediss:// takes TLS, which this build has not").with_backend("redis")),
-        _ => Err(no_backend(&url.scheme)),
-    }
-}
-
-fn no_backend(scheme: &str) -> Error {
-    match SCHEMES.iter().find(|(known, ..)| *known == scheme) {
-        Some((_, feature, _)) => {
-            let detail = format!(
-                "{scheme}:// takes the feature {feature:?} of the crate leasehold, which is not enabled"
-            );
-            Error::new(ErrorKind::FeatureNotEnabled, "connect", detail)
-        }
-        None => {
-            let known: Vec<_> = SCHEMES.iter().filter(|s| s.2).map(|s| format!("{}://", s.0)).collect();
-            let known = if known.is_empty() { "none".into() } else { known.join(", ") };
-            let detail = format!("no backend has the scheme {scheme:?}; compiled in: {known}");
-            Error::new(ErrorKind::UnknownScheme, "connect", detail)
-        }
-    }
-}
-
-#[cfg(feature = "memory")]
-fn memory(url: &ServiceUrl) -> Result<CoordinatorBuilder, Error> {
-    if url.user.is_some() {
-        return Err(invalid("memory:// takes no user"));
-    }
-    let name = match url.hosts.as_slice() {
-        [] => "",
-        [name] => name,
-        _ => return Err(invalid("memory:// takes one name, not several hosts")),
-    };
-    Ok(Coordinator::builder(leasehold_memory::MemoryService::named(name).backend()))
-}
-
-#[cfg(feature = "etcd")]
-fn etcd(url: &ServiceUrl) -> Result<CoordinatorBuilder, Error> {
-    let mut config = leasehold_etcd::EtcdConfig::new(url.hosts_with_port(2379)?);
-    if let Some(user) = &url.user {
-        config = config.user(user, url.password.as_deref().unwrap_or_default());
-    }
-    leasehold_etcd::EtcdBackend::new(config).map(Coordinator::builder).map_err(|error| refused("etcd", error))
-}
-
-#[cfg(feature = "zookeeper")]
-fn zookeeper(url: &mut ServiceUrl) -> Result<CoordinatorBuilder, Error> {
-    let tick = url.take_duration("tick")?;
-    let mut config = leasehold_zookeeper::ZooKeeperConfig::new(url.hosts_with_port(2181)?);
-    if let Some(user) = &url.user {
-        config = config.digest(user, url.password.as_deref().unwrap_or_default());
-    }
-    if let Some(tick) = tick {
-        config = config.tick(tick);
-    }
-    let backend = leasehold_zookeeper::ZooKeeperBackend::new(config);
-    backend.map(Coordinator::builder).map_err(|error| refused("zookeeper", error))
-}
-
-#[cfg(feature = "redis")]
-fn redis(url: &mut ServiceUrl) -> Result<CoordinatorBuilder, Error> {
-    let accept_eviction = url.take_flag("accept_eviction")?;
-    let hosts = url.hosts_with_port(6379)?;
-    let [host] = hosts.as_slice() else {
-        return Err(invalid("redis:// takes one host, the primary").with_backend("redis"));
-    };
-    let mut config =
-        leasehold_redis::RedisConfig::new(host).accept_eviction(accept_eviction.unwrap_or(false));
-    config = match (&url.user, &url.password) {
-        (Some(user), password) => config.user(user, password.as_deref().unwrap_or_default()),
-        (None, Some(password)) => config.password(password),
-        (None, None) => config,
-    };
-    leasehold_redis::RedisBackend::new(config)
-        .map(Coordinator::builder)
-        .map_err(|error| refused("redis", error))
-}
-
-/// A configuration that the backend does not take.
-#[cfg(any(feature = "etcd", feature = "zookeeper", feature = "redis"))]
-fn refused(backend: &'static str, error: leasehold_core::BackendError) -> Error {
-    invalid(error.to_string()).with_backend(backend)
+    Connector::new().builder(url)
 }

@@ -20,7 +20,7 @@
 //! A lock alone cannot stop a holder that was paused and does not know that it has lost it; the resource can, by the
 //! holder's token. How, in a database, an object store or a service: [`fencing`].
 //!
-//! A program without async uses [`blocking`].
+//! A program without async uses [`blocking`]. A service that is none of these takes a backend and a [`Connector`].
 //!
 //! # Features
 //!
@@ -30,12 +30,14 @@
 //! | `etcd` | `etcd://`, [`etcd`] | `protoc` to build |
 //! | `zookeeper` | `zookeeper://`, [`zookeeper`] | nothing |
 //! | `redis` | `redis://`, [`redis`] | nothing |
+//! | `redis-tls` | `rediss://` too | a C compiler to build |
 
 pub mod blocking;
 mod connect;
-mod service_url;
+mod connector;
 
 pub use connect::{builder, connect, connect_lazy};
+pub use connector::Connector;
 #[doc(inline)]
 pub use leasehold_core::fencing;
 pub use leasehold_core::{
@@ -45,8 +47,9 @@ pub use leasehold_core::{
     LeadershipTicket, LossReason, MAX_NAME_BYTES, Member, MemberEvents, MemberHeld, MemberId, MemberLost,
     MemberStream, Membership, Mode, MultiHeld, MultiLock, MultiLockGuard, MultiReleaseError, Mutex,
     MutexGuard, NameError, Namespace, OwnedItem, ParseEntryIdError, ParseModeError, ParseTicketError,
-    ParseTokenError, Partition, Recipe, ReleaseError, Released, RwLock, RwLockReadGuard, RwLockWriteGuard,
-    Semaphore, SemaphorePermit, SharedGuard, ShutdownError, Standing, State, Stats, Status, Staying,
+    ParseTokenError, Partition, QuorumGuard, QuorumHeld, QuorumLock, QuorumLost, QuorumMember,
+    QuorumReleaseError, Recipe, ReleaseError, Released, RwLock, RwLockReadGuard, RwLockWriteGuard, Semaphore,
+    SemaphorePermit, SharedGuard, ShutdownError, Standing, State, Stats, Status, Staying,
 };
 pub use leasehold_core::{Barrier, Completion, CountDownLatch, Counter, Once, Register, Updated, Versioned};
 
@@ -68,8 +71,13 @@ pub mod zookeeper {
     pub use leasehold_zookeeper::{ZooKeeperBackend, ZooKeeperConfig};
 }
 
-/// The Redis backend, for applications that build it themselves or ask the server what it promises.
+/// The Redis backend, for applications that build it themselves, ask the server what it promises, or share a
+/// [key](redis::SharedKeyLock) with programs in Python.
 #[cfg(feature = "redis")]
 pub mod redis {
-    pub use leasehold_redis::{RedisBackend, RedisConfig, RedisReport};
+    #[cfg(feature = "redis-tls")]
+    pub use leasehold_redis::RedisTls;
+    pub use leasehold_redis::{
+        RedisBackend, RedisConfig, RedisReport, SharedKeyGuard, SharedKeyLock, SharedKeys, SharedKeysBuilder,
+    };
 }

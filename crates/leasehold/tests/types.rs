@@ -10,9 +10,10 @@ use leasehold::{
     LeaderStream, Leadership, LeadershipTicket, LossReason, Member, MemberEvents, MemberHeld, MemberId,
     MemberLost, MemberStream, Membership, Mode, MultiHeld, MultiLock, MultiLockGuard, MultiReleaseError,
     Mutex, MutexGuard, NameError, Namespace, Once, OwnedItem, ParseEntryIdError, ParseModeError,
-    ParseTicketError, ParseTokenError, Partition, Recipe, Register, ReleaseError, Released, RwLock,
-    RwLockReadGuard, RwLockWriteGuard, Semaphore, SemaphorePermit, SharedGuard, ShutdownError, Standing,
-    State, Stats, Status, Staying, Updated, Versioned, blocking,
+    ParseTicketError, ParseTokenError, Partition, QuorumGuard, QuorumHeld, QuorumLock, QuorumLost,
+    QuorumMember, QuorumReleaseError, Recipe, Register, ReleaseError, Released, RwLock, RwLockReadGuard,
+    RwLockWriteGuard, Semaphore, SemaphorePermit, SharedGuard, ShutdownError, Standing, State, Stats, Status,
+    Staying, Updated, Versioned, blocking,
 };
 
 fn plain<T: Clone + Send + Sync + 'static>() {}
@@ -28,6 +29,7 @@ fn handles_are_plain_types() {
     plain::<RwLock>();
     plain::<Semaphore>();
     plain::<MultiLock>();
+    plain::<QuorumLock>();
     plain::<Election>();
     plain::<Group>();
     plain::<Partition>();
@@ -43,6 +45,7 @@ fn handles_are_plain_types() {
     plain::<blocking::RwLock>();
     plain::<blocking::Semaphore>();
     plain::<blocking::MultiLock>();
+    plain::<blocking::QuorumLock>();
     plain::<blocking::Election>();
     plain::<blocking::Group>();
     plain::<blocking::Register>();
@@ -57,6 +60,7 @@ fn handles_are_plain_types() {
     plain::<SharedGuard<RwLockWriteGuard>>();
     plain::<SharedGuard<SemaphorePermit>>();
     plain::<SharedGuard<MultiLockGuard>>();
+    plain::<SharedGuard<QuorumGuard>>();
     plain::<SharedGuard<Leadership>>();
     plain::<SharedGuard<Membership>>();
     plain::<std::sync::Arc<FencedRegister<Vec<u8>>>>();
@@ -68,6 +72,9 @@ fn values_are_plain_types() {
     plain::<MultiHeld>();
     plain::<MemberHeld>();
     plain::<MemberLost>();
+    plain::<QuorumHeld>();
+    plain::<QuorumMember>();
+    plain::<QuorumLost>();
     plain::<OwnedItem>();
     plain::<FencingToken>();
     plain::<Credentials>();
@@ -108,6 +115,7 @@ fn guards_and_streams_are_owned() {
     owned::<RwLockWriteGuard>();
     owned::<SemaphorePermit>();
     owned::<MultiLockGuard>();
+    owned::<QuorumGuard>();
     owned::<Leadership>();
     owned::<Membership>();
     owned::<Inside>();
@@ -120,6 +128,7 @@ fn guards_and_streams_are_owned() {
     owned::<blocking::RwLockWriteGuard>();
     owned::<blocking::SemaphorePermit>();
     owned::<blocking::MultiLockGuard>();
+    owned::<blocking::QuorumGuard>();
     owned::<blocking::Leadership>();
     owned::<blocking::Membership>();
     owned::<blocking::Inside>();
@@ -135,6 +144,7 @@ fn errors_are_errors() {
     error::<Error>();
     error::<ReleaseError>();
     error::<MultiReleaseError>();
+    error::<QuorumReleaseError>();
     error::<ShutdownError>();
     error::<NameError>();
     error::<ParseFenceError>();
@@ -177,6 +187,18 @@ fn futures_of_several_are_send(multi: &MultiLock, guard: MultiLockGuard, shared:
     independent(guard.lost());
     independent(guard.release());
     independent(shared.release());
+}
+
+/// Likewise.
+#[allow(dead_code)]
+fn futures_of_a_quorum_are_send(quorum: &QuorumLock, guard: QuorumGuard) {
+    send(&quorum.lock());
+    send(&quorum.try_lock());
+    send(&quorum.try_lock_for(Duration::ZERO));
+    send(&quorum.with(|held| async move { held.remaining() }));
+    send(&guard.while_held(async {}));
+    independent(guard.lost());
+    independent(guard.release());
 }
 
 /// Likewise.

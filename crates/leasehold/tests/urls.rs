@@ -48,17 +48,38 @@ fn redis_refuses_what_it_has_not() {
         "redis://a?tls=on",
         "redis://a?accept_eviction=perhaps",
         "redis://:@a",
-        "rediss://me:secret@a",
+        "redis+sentinel://a",
+        "redis+sentinel:///mymaster",
+        "redis+sentinel://:secret@a/?sentinel_user=",
+        "redis+sentinel://a/mymaster?master=mymaster",
+        "redis+cluster://",
+        "redis+cluster://a/?sentinel_password=secret",
         "redis://me:secret@a?ttl=",
     ] {
         let error = fails(url);
         assert_eq!(error.kind(), ErrorKind::InvalidConfig, "{url}");
         assert!(!error.to_string().contains("secret"), "{error}");
     }
-    for url in ["redis://a", "redis://:secret@[::1]:7/team/prod?accept_eviction=true", "REDIS://me:secret@a"]
-    {
+    for url in [
+        "redis://a",
+        "redis://:secret@[::1]:7/team/prod?accept_eviction=true",
+        "REDIS://me:secret@a",
+        "redis+sentinel://a,b:1/mymaster",
+        "redis+sentinel://:secret@a/mymaster/team/prod?sentinel_user=me&sentinel_password=secret",
+        "redis+cluster://me:secret@a,b/team/prod",
+    ] {
         let builder = leasehold::builder(url).expect(url);
         assert!(!format!("{builder:?}").contains("secret"), "{url}");
+    }
+}
+
+#[cfg(all(feature = "redis", not(feature = "redis-tls")))]
+#[test]
+fn redis_by_tls_has_a_feature_of_its_own() {
+    for url in ["rediss://me:secret@a", "rediss+sentinel://a/mymaster", "rediss+cluster://a"] {
+        let error = fails(url);
+        assert_eq!(error.kind(), ErrorKind::FeatureNotEnabled, "{url}");
+        assert!(error.to_string().contains("feature \"redis-tls\""), "{error}");
     }
 }
 

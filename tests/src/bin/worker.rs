@@ -2,7 +2,7 @@
 //!
 //! `leasehold-test-worker URL LOCK FILE WORKER TIMES [STALL-AT]` prints `ready` once connected and begins when it is
 //! sent a line. With STALL-AT it stops for ever in the midst of that round (it has read, and not written), after
-//! printing `stalled`. It prints `done` at the end, and ends at once when its standard input is closed.
+//! printing `stalled`. It says how far it is every 50 rounds, prints `done` at the end, and ends at once when its standard input is closed.
 
 use std::error::Error;
 use std::io;
@@ -26,6 +26,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     started().await?;
     let mutex = coordinator.mutex(lock);
     for round in 0..times {
+        if round % 50 == 0 {
+            println!("round {round}");
+        }
         let stalls = stall_at == Some(round);
         let register = &register;
         mutex

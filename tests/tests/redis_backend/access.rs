@@ -4,14 +4,15 @@ use std::time::{Duration, Instant};
 
 use leasehold_core::{AttemptIds, BackendErrorKind, Interest, LockBackend, OpenSession};
 use leasehold_redis::{RedisBackend, RedisConfig};
+use leasehold_testkit::conformance::cites;
 use leasehold_testkit::servers::RedisServer;
 
 use crate::fixture::*;
 
 /// The rights that the documentation asks for.
-const RIGHTS: [&str; 9] = [
-    "~{leasehold/*",
-    "&{leasehold/*",
+pub(crate) const RIGHTS: [&str; 9] = [
+    "~{leasehold}:*",
+    "&{leasehold}:*",
     "+@read",
     "+@write",
     "+@scripting",
@@ -55,6 +56,7 @@ async fn a_server_that_never_answers() {
 
 #[tokio::test]
 async fn passwords() {
+    let _cited = cites("redis", &[29]);
     let server = server_with(&["--requirepass", "pass word"]).await;
     let config = RedisConfig::new(server.endpoint());
     assert_eq!(kind(try_open(config.clone()).await), BackendErrorKind::Unauthenticated);
@@ -108,8 +110,9 @@ async fn the_documented_rights_are_enough() {
 
 #[tokio::test]
 async fn what_is_not_allowed_is_said_and_leaves_nothing() {
+    let _cited = cites("redis", &[29]);
     let server = server().await;
-    for missing in ["~{leasehold/*", "+@scripting", "+@write", "+info", "+time"] {
+    for missing in ["~{leasehold}:*", "+@scripting", "+@write", "+info", "+time"] {
         let config = user(&server, "app", &without(missing)).await;
         let error = try_open(config).await.map(drop).unwrap_err();
         assert_eq!(error.kind(), BackendErrorKind::PermissionDenied, "without {missing}: {error:?}");
@@ -173,16 +176,18 @@ async fn a_server_that_may_evict_is_refused_unless_it_is_accepted() {
 async fn what_a_server_says_of_itself() {
     let server = server().await;
     let backend = RedisBackend::new(RedisConfig::new(server.endpoint())).unwrap();
-    let report = backend.inspect(Duration::from_secs(2)).await.unwrap();
+    let report = backend.inspect(Duration::from_secs(2)).await.unwrap().remove(0);
+    assert_eq!(report.endpoint, server.endpoint());
     assert!(report.primary && !report.cluster && report.is_durable() && !report.may_evict(), "{report:?}");
     server.command(&["CONFIG", "SET", "appendfsync", "everysec"]).await;
-    let report = backend.inspect(Duration::from_secs(2)).await.unwrap();
+    let report = backend.inspect(Duration::from_secs(2)).await.unwrap().remove(0);
     assert_eq!(report.append_fsync.as_deref(), Some("everysec"));
     assert!(!report.is_durable());
     // A user that may not ask for the configuration learns the rest.
     let config = user(&server, "app", &RIGHTS).await;
-    let report = RedisBackend::new(config).unwrap().inspect(Duration::from_secs(2)).await.unwrap();
-    assert_eq!((report.append_only, report.append_fsync), (true, None));
+    let reports = RedisBackend::new(config).unwrap().inspect(Duration::from_secs(2)).await.unwrap();
+    let [report] = reports.as_slice() else { panic!("{reports:?}") };
+    assert_eq!((report.append_only, &report.append_fsync), (true, &None));
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use leasehold_core::{
     Session,
 };
 use leasehold_redis::{RedisBackend, RedisConfig};
+use leasehold_testkit::conformance::cites;
 use leasehold_testkit::process::Worker;
 use leasehold_testkit::proxy::Proxy;
 use leasehold_tests::FencedFile;
@@ -18,11 +19,6 @@ async fn until_live(session: &dyn Session) {
     let mut states = session.liveness().subscribe();
     let state = *soon(states.wait_for(|state| !matches!(state, Liveness::Suspect { .. }))).await.unwrap();
     assert!(matches!(state, Liveness::Live { .. }), "{state:?}");
-}
-
-async fn until_suspect(session: &dyn Session) {
-    let mut states = session.liveness().subscribe();
-    soon(states.wait_for(|state| matches!(state, Liveness::Suspect { .. }))).await.unwrap();
 }
 
 #[tokio::test]
@@ -93,6 +89,7 @@ async fn a_holder_that_is_killed_frees_its_lock_within_its_ttl() {
 
 #[tokio::test]
 async fn a_primary_that_became_a_replica_applies_nothing_and_is_left_until_it_is_promoted() {
+    let _cited = cites("redis", &[69]);
     let server = server().await;
     let (session, ids) =
         (open(&server.endpoint(), Duration::from_secs(10)).await, AttemptIds::new().unwrap());
@@ -134,6 +131,7 @@ async fn a_server_that_forgot_the_scripts_is_told_them_again() {
 
 #[tokio::test]
 async fn a_silent_connection_is_left_for_a_new_one() {
+    let _cited = cites("redis", &[67]);
     let server = server().await;
     let proxy = Proxy::start(&server.endpoint()).await;
     let session = open(&proxy.endpoint(), Duration::from_secs(6)).await;
@@ -162,6 +160,7 @@ async fn a_silent_connection_is_left_for_a_new_one() {
 
 #[tokio::test]
 async fn a_subscription_that_breaks_misses_nothing() {
+    let _cited = cites("redis", &[68]);
     let server = server().await;
     let (session, other) =
         (open(&server.endpoint(), LONG_TTL).await, open(&server.endpoint(), LONG_TTL).await);
@@ -319,4 +318,31 @@ async fn a_connection_that_the_server_closed_for_being_idle_is_replaced() {
         }
     }
     assert_eq!(contenders(&*queue).await.len(), 3);
+}
+
+/// As a server that takes over in a failover, or restarts without having synced, may not know of a release.
+#[tokio::test]
+async fn an_entry_that_was_withdrawn_and_is_back_is_removed_again() {
+    let server = server().await;
+    let (session, ids) = (open(&server.endpoint(), Duration::from_secs(6)).await, AttemptIds::new().unwrap());
+    let rival = open(&server.endpoint(), TTL).await;
+    let queue = session.queue(&lock("a"));
+    let attempt = place(&*queue, &ids).await;
+    let waits = place(&*rival.queue(&lock("a")), &ids).await;
+    let mut kept = Vec::new();
+    for name in ["index", "entries", "values"] {
+        let key = key_beside(&server, &lock("a"), name).await;
+        kept.push((server.command(&["DUMP", &key]).await, server.command(&["PTTL", &key]).await.text(), key));
+    }
+    queue.withdraw(attempt, Certainty::Placed).await.unwrap();
+    for (dump, ttl, key) in kept {
+        let leasehold_testkit::servers::RedisReply::Value(dump) = dump else { panic!("{dump:?}") };
+        let restore = [b"RESTORE", key.as_bytes(), ttl.as_bytes(), &dump, b"REPLACE"];
+        server.command(&restore).await;
+    }
+    assert_eq!(contenders(&*rival.queue(&lock("a"))).await, [attempt, waits], "it is back");
+    server.command(&["CLIENT", "KILL", "TYPE", "normal"]).await;
+    soon(rival.queue(&lock("a")).changed(gone(attempt))).await.unwrap();
+    assert!(session.liveness().is_alive());
+    assert_eq!(contenders(&*rival.queue(&lock("a"))).await, [waits]);
 }

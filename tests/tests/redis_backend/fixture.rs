@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use leasehold_core::{
     AttemptId, AttemptIds, BackendError, BackendErrorKind, Clock, Coordinator, Enqueued, Interest, KeyPath,
-    Kind, LockBackend, Mode, Namespace, NewEntry, OpenSession, Queue, RegisterWrite, Session,
+    Kind, Liveness, LockBackend, Mode, Namespace, NewEntry, OpenSession, Queue, RegisterWrite, Session,
 };
 use leasehold_redis::{RedisBackend, RedisConfig};
 use leasehold_testkit::servers::{RedisServer, ServerOptions};
@@ -46,8 +46,11 @@ pub(crate) async fn open(endpoint: &str, ttl: Duration) -> Arc<dyn Session> {
 }
 
 pub(crate) async fn coordinator(endpoint: &str, ttl: Duration) -> Coordinator {
-    let backend = RedisBackend::new(RedisConfig::new(endpoint)).unwrap();
-    Coordinator::builder(backend).ttl(ttl).connect().await.unwrap()
+    coordinator_over(RedisConfig::new(endpoint), ttl).await
+}
+
+pub(crate) async fn coordinator_over(config: RedisConfig, ttl: Duration) -> Coordinator {
+    Coordinator::builder(RedisBackend::new(config).unwrap()).ttl(ttl).connect().await.unwrap()
 }
 
 pub(crate) fn lock(name: &str) -> KeyPath {
@@ -93,6 +96,11 @@ pub(crate) fn kind<T>(outcome: Result<T, BackendError>) -> BackendErrorKind {
     outcome.map(drop).unwrap_err().kind()
 }
 
+pub(crate) async fn until_suspect(session: &dyn Session) {
+    let mut states = session.liveness().subscribe();
+    soon(states.wait_for(|state| matches!(state, Liveness::Suspect { .. }))).await.unwrap();
+}
+
 /// Fails a test that waits for what never comes.
 pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(20), future).await.expect("it never came")
@@ -108,7 +116,7 @@ pub(crate) async fn passing_keys(server: &RedisServer) -> Vec<String> {
 /// The key of that name in the shard that `path` is in, once something was written there.
 pub(crate) async fn key_beside(server: &RedisServer, path: &KeyPath, name: &str) -> String {
     let queue = path.as_str().strip_prefix("leasehold/").unwrap();
-    for index in server.keys("{*}:index").await {
+    for index in server.keys("{*}:?:index").await {
         let (from, to) = (format!("[{queue}/"), format!("({queue}0"));
         let found = server.command(&["ZLEXCOUNT", &index, &from, &to]).await.text();
         if found != "0" {

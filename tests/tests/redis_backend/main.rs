@@ -3,9 +3,12 @@
 #![cfg(target_os = "linux")]
 
 mod access;
+mod cluster;
 mod costs;
 mod fairness;
 mod faults;
 mod fixture;
 mod leftovers;
 mod oddities;
+mod sentinel;
+mod tls;

@@ -7,6 +7,7 @@ use leasehold_zookeeper::{ZooKeeperBackend, ZooKeeperConfig};
 use zookeeper_client::{Acls, CreateMode};
 
 use crate::fixture::*;
+use leasehold_testkit::conformance::cites;
 
 #[tokio::test]
 async fn nobody_listens() {
@@ -65,6 +66,7 @@ async fn below_a_chroot() {
 
 #[tokio::test]
 async fn nodes_of_a_digest_user_are_closed_to_others() {
+    let _cited = cites("zookeeper", &[29]);
     let (endpoint, ns, ids) = (server().await.endpoint(), namespace(), AttemptIds::new().unwrap());
     let config = ZooKeeperConfig::new([&endpoint]).digest("locks", "secret").tick(TICK);
     let owner = ZooKeeperBackend::new(config).unwrap().open_session(options(&ns)).await.unwrap();

@@ -7,6 +7,7 @@ use leasehold_core::{
     AttemptIds, BackendErrorKind, Certainty, Enqueued, Interest, LockBackend, Mode, OpenSession,
     RegisterWrite, Versioned, Withdrawn,
 };
+use leasehold_testkit::conformance::cites;
 use leasehold_testkit::proxy::Proxy;
 use leasehold_testkit::servers::{ServerOptions, ZooKeeperServer};
 
@@ -160,6 +161,7 @@ async fn dropped_at_every_poll() {
 /// A thousand waiters on one connection are handed the lock in turn.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_waiters() {
+    let _cited = cites("zookeeper", &[71]);
     const WAITERS: usize = 1_000;
     let server = ZooKeeperServer::start(ServerOptions::default()).await;
     let (ns, ids) = (namespace(), AttemptIds::new().unwrap());

@@ -7,6 +7,7 @@ use leasehold_core::{
     AttemptIds, BackendErrorKind, Certainty, Interest, Liveness, LockBackend, LossReason, Mode, Namespace,
     OpenSession, Session,
 };
+use leasehold_testkit::conformance::cites;
 use leasehold_testkit::contract::World;
 use leasehold_testkit::proxy::Proxy;
 use leasehold_testkit::servers::{ServerOptions, ZooKeeperCluster, ZooKeeperServer};
@@ -87,6 +88,7 @@ async fn ended_at_the_service() {
 /// Cut off from the service, the session is lost here before the service gives its locks away.
 #[tokio::test]
 async fn cut_off() {
+    let _cited = cites("zookeeper", &[67]);
     for silently in [false, true] {
         let (server, ns, ids) = (server().await, namespace(), AttemptIds::new().unwrap());
         let proxy = Proxy::start(&server.endpoint()).await;
@@ -129,6 +131,7 @@ async fn cut_off() {
 /// A short outage is survived, by what is held and by who waits.
 #[tokio::test]
 async fn a_restart_while_waiting() {
+    let _cited = cites("zookeeper", &[68]);
     let server = ZooKeeperServer::start(ServerOptions::default()).await;
     let (ns, ids) = (namespace(), AttemptIds::new().unwrap());
     let ttl = Duration::from_secs(15);
@@ -179,6 +182,7 @@ async fn open_at(endpoints: Vec<String>, ns: &Namespace, ttl: Duration) -> Arc<d
 /// The leader dies: what is held is held on, and who waits is told of what happens under the next leader.
 #[tokio::test]
 async fn a_leader_is_killed() {
+    let _cited = cites("zookeeper", &[69]);
     let cluster = ZooKeeperCluster::start(ServerOptions::default()).await;
     let (ns, ids) = (namespace(), AttemptIds::new().unwrap());
     let ttl = Duration::from_secs(20);
@@ -208,9 +212,46 @@ async fn a_leader_is_killed() {
     assert!(a.liveness().is_alive() && b.liveness().is_alive());
 }
 
+/// The next leader counts every session anew, so it gives nothing away before the holder has stopped believing.
+#[tokio::test]
+async fn after_a_change_of_leader_the_loss_is_still_signalled_first() {
+    let _cited = cites("zookeeper", &[70]);
+    let cluster = ZooKeeperCluster::start(ServerOptions::default()).await;
+    let leader = cluster.leader().await;
+    let [near, far] = [1, 2].map(|step| cluster.node((leader + step) % 3).endpoint());
+    let (proxy, ns, ids) = (Proxy::start(&near).await, namespace(), AttemptIds::new().unwrap());
+    let a = open_at(vec![proxy.endpoint()], &ns, Duration::from_secs(4)).await;
+    let b = open_at(vec![far], &ns, Duration::from_secs(20)).await;
+    let (qa, qb) = (a.queue(&lock(&ns, "a")), b.queue(&lock(&ns, "a")));
+    let x = ids.next();
+    enter(&*qa, x).await;
+    let gone = Interest::Entry { attempt: x, mode: Mode::Exclusive, version: None };
+    let mut given_away = Box::pin(async {
+        while attempts(&*qb).await.contains(&x) {
+            qb.changed(gone).await.unwrap();
+        }
+        Instant::now()
+    });
+    assert!(is_pending(&mut given_away).await);
+    cluster.node(leader).kill().await;
+    proxy.cut();
+    let (lost_at, gone_at) = soon(async {
+        tokio::join!(
+            async {
+                assert_eq!(a.liveness().lost().await, LossReason::DeadlinePassed);
+                Instant::now()
+            },
+            given_away
+        )
+    })
+    .await;
+    assert!(lost_at < gone_at, "{:?} too late", lost_at - gone_at);
+}
+
 /// A follower that has lost its leader serves on for a while. It cannot renew a session though.
 #[tokio::test]
 async fn a_follower_without_its_leader_is_not_believed() {
+    let _cited = cites("zookeeper", &[66]);
     let cluster = ZooKeeperCluster::start(ServerOptions::default()).await;
     let leader = cluster.leader().await;
     let follower = cluster.endpoints().swap_remove((leader + 1) % 3);

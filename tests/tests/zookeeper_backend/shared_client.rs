@@ -7,9 +7,11 @@ use leasehold_zookeeper::ZooKeeperBackend;
 use zookeeper_client::{Acls, Client, CreateMode, SessionState};
 
 use crate::fixture::*;
+use leasehold_testkit::conformance::cites;
 
 #[tokio::test]
 async fn closing_removes_what_is_ours_and_leaves_the_rest() {
+    let _cited = cites("zookeeper", &[71]);
     let (endpoint, ns, ids) = (server().await.endpoint(), namespace(), AttemptIds::new().unwrap());
     let client = Client::connector().with_session_timeout(TTL).connect(&endpoint).await.unwrap();
     let ephemeral = CreateMode::Ephemeral.with_acls(Acls::anyone_all());

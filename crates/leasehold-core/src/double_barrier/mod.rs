@@ -72,6 +72,9 @@
 mod passage;
 mod round;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub use round::check_double_barrier;
+
 use std::fmt;
 use std::ops::Deref;
 

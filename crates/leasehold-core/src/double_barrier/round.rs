@@ -76,6 +76,15 @@ impl Round {
     }
 }
 
+/// A round that is read can be followed by another, and is written, and read again, as the same.
+#[cfg(any(test, feature = "fuzzing"))]
+pub fn check_double_barrier(bytes: &[u8]) -> bool {
+    let Some(round) = Round::decode(bytes) else { return false };
+    assert!(round.number < u64::MAX);
+    assert_eq!(Round::decode(&round.encode()), Some(round));
+    true
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

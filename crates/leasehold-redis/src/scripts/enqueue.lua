@@ -54,7 +54,9 @@ if only_if_free then
                     return { 'busy' }
                 end
             else
-                taken = taken + tonumber(string.match(other.mode, '^p(%d+)of') or limit)
+                -- Whoever has another idea of what the queue is for takes all permits.
+                local theirs, of = string.match(other.mode, '^p(%d+)of(%d+)')
+                taken = taken + tonumber(of == limit and theirs or limit)
             end
         end
         if limit and taken > tonumber(limit) then
@@ -68,7 +70,7 @@ local entry = { order = order, version = order, owner = sid, mode = mode, queue 
 redis.call('HSET', values, attempt, value)
 redis.call('HSET', entries, attempt, order .. ' ' .. order .. ' ' .. sid .. ' ' .. mode .. ' ' .. queue)
 redis.call('ZADD', index, 0, queue .. '/' .. order .. '/' .. attempt, 0, '!' .. sid .. '/e/' .. attempt)
-redis.call('PUBLISH', tag .. ':queue:' .. queue, '+ ' .. order .. ' ' .. attempt .. ' ' .. order .. ' ' .. mode)
+redis.call('PUBLISH', start .. ':queue:' .. queue, '+ ' .. order .. ' ' .. attempt .. ' ' .. order .. ' ' .. mode)
 if others then
     others[#others + 1] = entry
     return placed(entry, others)

@@ -2,14 +2,14 @@
 -- that its session keys hold as long as this incarnation owns them.
 
 local sid, me = ARGV[1], ARGV[2]
-local seq, index, entries, values, sessions, session, tag
+local seq, index, entries, values, sessions, session, start
 local known = {} -- sessions of the current shard that were looked up: alive or not
 
 local function shard(n)
     local at = (n - 1) * 6
     seq, index, entries = KEYS[at + 1], KEYS[at + 2], KEYS[at + 3]
     values, sessions, session = KEYS[at + 4], KEYS[at + 5], KEYS[at + 6]
-    tag = string.sub(seq, 1, -5)
+    start = string.sub(seq, 1, -5)
     known = {}
 end
 
@@ -55,7 +55,7 @@ end
 local function alive(owner)
     local found = known[owner]
     if found == nil then
-        found = redis.call('EXISTS', tag .. ':session:' .. owner) == 1
+        found = redis.call('EXISTS', start .. ':session:' .. owner) == 1
         known[owner] = found
     end
     return found
@@ -67,7 +67,7 @@ local function remove(attempt, entry)
     redis.call('ZREM', index, entry.queue .. '/' .. entry.order .. '/' .. attempt, '!' .. entry.owner .. '/e/' .. attempt)
     redis.call('HDEL', entries, attempt)
     redis.call('HDEL', values, attempt)
-    redis.call('PUBLISH', tag .. ':queue:' .. entry.queue, '- ' .. revision .. ' ' .. attempt)
+    redis.call('PUBLISH', start .. ':queue:' .. entry.queue, '- ' .. revision .. ' ' .. attempt)
     return revision
 end
 
@@ -93,7 +93,7 @@ end
 -- Buries the sessions whose time is up, and whose key is gone.
 local function sweep()
     for _, owner in ipairs(redis.call('ZRANGEBYSCORE', sessions, '-inf', millis, 'LIMIT', 0, 64)) do
-        local left = redis.call('PTTL', tag .. ':session:' .. owner)
+        local left = redis.call('PTTL', start .. ':session:' .. owner)
         if left == -2 then
             bury(owner)
         else

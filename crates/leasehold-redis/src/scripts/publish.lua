@@ -20,5 +20,5 @@ end
 local version = advance()
 redis.call('HSET', values, attempt, value)
 redis.call('HSET', entries, attempt, entry.order .. ' ' .. version .. ' ' .. entry.owner .. ' ' .. mode .. ' ' .. queue)
-redis.call('PUBLISH', tag .. ':queue:' .. queue, '+ ' .. version .. ' ' .. attempt .. ' ' .. entry.order .. ' ' .. mode)
+redis.call('PUBLISH', start .. ':queue:' .. queue, '+ ' .. version .. ' ' .. attempt .. ' ' .. entry.order .. ' ' .. mode)
 return { 'done', version }

@@ -9,11 +9,11 @@ if ended then
 end
 local version = redis.call('HGET', register, 'version') or '0000000000000000'
 if held_in then
-    local home, home_tag = entries, tag
-    entries, tag = held_in, string.sub(held_in, 1, -9)
+    local home, home_start = entries, start
+    entries, start = held_in, string.sub(held_in, 1, -9)
     local entry = read(attempt)
-    local held = entry and entry.queue == queue and redis.call('EXISTS', tag .. ':session:' .. entry.owner) == 1
-    entries, tag = home, home_tag
+    local held = entry and entry.queue == queue and redis.call('EXISTS', start .. ':session:' .. entry.owner) == 1
+    entries, start = home, home_start
     if not held then
         return { 'not-held' }
     end
@@ -23,5 +23,5 @@ if if_version ~= '' and if_version ~= version then
 end
 version = advance()
 redis.call('HSET', register, 'version', version, 'value', value)
-redis.call('PUBLISH', tag .. ':register:' .. name, version)
+redis.call('PUBLISH', start .. ':register:' .. name, version)
 return { 'written', version }

@@ -94,6 +94,7 @@ pub(super) async fn who_is_admitted_gets_in(world: Arc<dyn World>) {
     let stage = Stage::new(world);
     let seat = stage.seat().await;
     let permits = |count| Mode::Permits { count, limit: 3, granted: false };
+    let of_four = Mode::Permits { count: 1, limit: 4, granted: false };
     // Each row: who is there, and then who gets in and who does not.
     let rows = [
         (vec![Mode::Shared, Mode::Shared], Mode::Shared, true),
@@ -102,6 +103,10 @@ pub(super) async fn who_is_admitted_gets_in(world: Arc<dyn World>) {
         (vec![permits(1)], permits(2), true),
         (vec![permits(1), permits(1)], permits(2), false),
         (vec![permits(3)], permits(1), false),
+        // Who does not agree on the limit takes all, and so does who wants no permits.
+        (vec![of_four], permits(1), false),
+        (vec![permits(1)], of_four, false),
+        (vec![Mode::Shared], permits(1), false),
     ];
     for (row, (there, mode, admitted)) in rows.into_iter().enumerate() {
         let seat = Seat::new(Arc::clone(&seat.session), &stage.path(&format!("row {row}")));

@@ -1,19 +1,7 @@
 //! The conformance suite of a backend: the contract of `leasehold-core`'s `backend.rs`, clause by clause.
 //!
 //! A case is a plain async function over a [`World`]; it returns or panics, uses a namespace of its own and cites the
-//! clauses that it tests. [`contract_suite!`](crate::contract_suite) makes a test of each:
-//!
-//! ```
-//! use std::sync::Arc;
-//! use leasehold_testkit::contract::{MemoryWorld, World};
-//!
-//! async fn memory() -> Arc<dyn World> {
-//!     Arc::new(MemoryWorld::new())
-//! }
-//!
-//! leasehold_testkit::contract_suite!(memory);
-//! # fn main() {}
-//! ```
+//! clauses that it tests. [`conformance`](crate::conformance) runs them.
 //!
 //! The cases read what another session wrote through waits, never by chance of timing; where they sleep, it is to let
 //! something happen that must not, or to fall out of step with renewals.
@@ -26,6 +14,7 @@ mod disturbances;
 mod enqueueing;
 mod leaving;
 mod memory_world;
+mod modelled;
 mod naming;
 mod publishing;
 mod registers;
@@ -35,164 +24,87 @@ mod stage;
 mod waiting;
 mod world;
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use futures::future::LocalBoxFuture;
-
 pub use memory_world::MemoryWorld;
 pub use world::World;
 
-/// The longest that a case may take.
-const LIMIT: Duration = Duration::from_secs(300);
-
-/// One case of the suite.
-pub struct Case {
-    /// What it is called.
-    pub name: &'static str,
-    /// The clauses of the contract that it tests.
-    pub clauses: &'static str,
-    /// Runs it, on the thread of its caller; a failure is a panic.
-    pub run: fn(Arc<dyn World>) -> LocalBoxFuture<'static, ()>,
-}
-
-/// Calls the macro `$callback` with the arguments given and the list of all cases: the one place where they are listed.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __contract_cases {
-    ($callback:path $(, $argument:tt)*) => {
-        $callback! {
-            $($argument)*
-            enqueueing::an_entry_goes_to_the_end "Queue 1"
-            enqueueing::a_repeated_enqueue_answers_the_same_place "Queue 1"
-            enqueueing::orders_grow_whatever_happened "Queue 1"
-            enqueueing::a_busy_queue_is_left_alone "Queue 2"
-            enqueueing::who_is_admitted_gets_in "Queue 2"
-            enqueueing::of_many_that_try_at_most_one_gets_in "Queue 2"
-            enqueueing::a_session_reads_its_own_writes "Queue 3"
-            enqueueing::entries_carry_modes_and_values "Queue 1, Queue 7"
-            enqueueing::a_value_that_is_too_large_is_refused "LockBackend 3"
-            waiting::changed_reports_what_is_gone "Queue 3, Queue 4"
-            waiting::changed_reports_modes_and_versions "Queue 4, Queue 6"
-            waiting::what_has_already_changed_is_reported_at_once "Queue 4"
-            waiting::changed_misses_nothing "Queue 4"
-            waiting::a_change_wakes_only_who_is_interested "Queue 4"
-            waiting::the_queue_s_waiter_hears_of_members_and_modes "Queue 4"
-            waiting::all_waiters_of_one_entry_hear_of_it "Queue 4"
-            waiting::a_dropped_wait_disturbs_nobody "Queue 4, Queue 8"
-            leaving::a_withdrawal_removes_exactly_one_entry "Queue 5"
-            leaving::another_s_entry_can_be_withdrawn "Queue 5"
-            leaving::withdrawn_is_final "Queue 5"
-            leaving::what_keeps_attempts_out_keeps_nobody_else_out "Queue 2, Queue 5"
-            leaving::a_dropped_enqueue_can_be_withdrawn "Queue 5, Queue 8"
-            publishing::publish_keeps_place_and_order "Queue 1, Queue 6"
-            publishing::publish_compares_versions "Queue 6"
-            publishing::publish_into_another_s_entry "Queue 6, Session 1"
-            publishing::publish_needs_an_entry "Queue 6"
-            publishing::publishers_do_not_overwrite_each_other "Queue 6"
-            naming::hostile_names_are_kept_apart "Queue 7"
-            naming::queues_lists_what_has_contenders "Queue 7"
-            naming::foreign_data_is_ignored "Queue 7"
-            sessions::an_ended_session_takes_its_entries_along "Session 1, Session 2"
-            sessions::waiting_in_an_ended_session_is_in_vain "Session 2, Queue 4"
-            sessions::a_session_outlives_many_ttls "Session 2"
-            sessions::one_session_serves_many_queues "Session 3"
-            sessions::close_removes_everything "Session 4"
-            sessions::a_dropped_session_ends_within_its_ttl "Session 1, Session 4"
-            sessions::a_cut_session_is_lost_here_before_it_is_there "Session 2"
-            sessions::a_short_cut_is_survived "Session 2"
-            sessions::an_opening_that_fails_says_so_in_time "LockBackend 2"
-            sessions::secrets_are_not_shown "LockBackend 4"
-            sessions::every_operation_ends_in_time "LockBackend 3, Session 4"
-            resuming::a_resumed_session_keeps_its_entries_and_their_order "Session 4, Session 7, Queue 1"
-            resuming::an_older_incarnation_has_no_effect "Session 7"
-            resuming::a_resumed_session_s_entries_are_its_own "Session 7, Queue 5, Queue 6"
-            resuming::of_many_that_resume_one_is_left "Session 7"
-            resuming::a_resumption_that_is_refused_has_no_effect "Session 7, LockBackend 2"
-            resuming::an_older_incarnation_that_comes_back_is_told "Session 7"
-            resuming::a_session_outlives_the_process_that_had_it "Session 2, Session 7"
-            disturbances::a_change_during_a_cut_is_not_missed "Queue 4"
-            disturbances::a_change_after_a_cut_is_not_missed "Queue 4"
-            disturbances::an_entry_deleted_by_hand_is_noticed "Queue 1, Queue 4"
-            disturbances::a_restart_loses_nothing "Queue 1, Queue 4"
-            disturbances::a_lost_reply_leaves_one_entry "Queue 1, LockBackend 3"
-            disturbances::a_lost_reply_of_a_withdrawal_can_be_repeated "Queue 5, LockBackend 3"
-            disturbances::a_write_is_never_repeated "Session 6, LockBackend 3"
-            registers::versions_begin_absent_and_grow "Session 5, Session 6"
-            registers::one_of_many_writers_wins "Session 6"
-            registers::a_write_on_condition_of_an_entry "Session 6"
-            registers::register_changed_reports_each_version "Session 5"
-            registers::register_changed_survives_a_cut "Session 5"
-            registers::a_register_outlives_its_session "Session 5"
-        }
-    };
-}
+use crate::conformance::{Case, requirement};
 
 macro_rules! table {
-    ($($module:ident::$name:ident $clauses:literal)*) => {
+    ($($module:ident::$name:ident $clauses:literal $([$($requirement:tt)*])?)*) => {
         /// All cases.
         pub static CASES: &[Case] = &[$(Case {
-            name: stringify!($name),
+            name: concat!(stringify!($module), "::", stringify!($name)),
             clauses: $clauses,
+            behaviours: &[],
+            requires: requirement!($($($requirement)*)?),
             run: |world| Box::pin($module::$name(world)),
         }),*];
     };
 }
 
-__contract_cases!(table);
-
-/// Runs the case of that name.
-///
-/// # Panics
-/// If there is none, or if it fails.
-pub async fn run(name: &str, world: Arc<dyn World>) {
-    let case =
-        CASES.iter().find(|case| case.name == name).unwrap_or_else(|| panic!("no case is called {name}"));
-    println!("{name} on {}: {}", world.service(), case.clauses);
-    let ended = tokio::time::timeout(LIMIT, (case.run)(world)).await;
-    assert!(ended.is_ok(), "{name} has not ended within {LIMIT:?}");
-}
-
-/// Makes a test of every case. The argument is the name of an async function that answers an
-/// `Arc<dyn leasehold_testkit::contract::World>`; it is called once a test. The crate needs tokio with the
-/// features `macros` and `rt-multi-thread`.
-#[macro_export]
-macro_rules! contract_suite {
-    ($world:ident) => {
-        $crate::__contract_cases!($crate::__contract_tests, $world);
-    };
-}
-
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __contract_tests {
-    ($world:ident $($module:ident::$name:ident $clauses:literal)*) => {
-        $(
-            #[doc = $clauses]
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() {
-                $crate::contract::run(stringify!($name), $world().await).await;
-            }
-        )*
-    };
-}
-
-#[cfg(test)]
-mod tests {
-    use super::CASES;
-
-    #[test]
-    fn every_clause_has_a_case() {
-        let cited: Vec<&str> = CASES.iter().flat_map(|case| case.clauses.split(", ")).collect();
-        let clauses = |of: &str, numbers: std::ops::RangeInclusive<u32>| {
-            numbers.map(|number| format!("{of} {number}")).collect::<Vec<_>>()
-        };
-        // The first clause of LockBackend is about who calls: it binds the engine.
-        let all =
-            [clauses("LockBackend", 2..=4), clauses("Session", 1..=7), clauses("Queue", 1..=8)].concat();
-        for clause in &all {
-            assert!(cited.contains(&clause.as_str()), "no case cites {clause}");
-        }
-        assert!(cited.iter().all(|clause| all.iter().any(|known| known == clause)), "an unknown clause");
-    }
+table! {
+    enqueueing::an_entry_goes_to_the_end "Queue 1"
+    enqueueing::a_repeated_enqueue_answers_the_same_place "Queue 1"
+    enqueueing::orders_grow_whatever_happened "Queue 1"
+    enqueueing::a_busy_queue_is_left_alone "Queue 2"
+    enqueueing::who_is_admitted_gets_in "Queue 2"
+    enqueueing::of_many_that_try_at_most_one_gets_in "Queue 2"
+    enqueueing::a_session_reads_its_own_writes "Queue 3"
+    enqueueing::entries_carry_modes_and_values "Queue 1, Queue 7"
+    enqueueing::a_value_that_is_too_large_is_refused "LockBackend 3"
+    waiting::changed_reports_what_is_gone "Queue 3, Queue 4"
+    waiting::changed_reports_modes_and_versions "Queue 4, Queue 6"
+    waiting::what_has_already_changed_is_reported_at_once "Queue 4"
+    waiting::changed_misses_nothing "Queue 4"
+    waiting::a_change_wakes_only_who_is_interested "Queue 4"
+    waiting::the_queue_s_waiter_hears_of_members_and_modes "Queue 4"
+    waiting::all_waiters_of_one_entry_hear_of_it "Queue 4"
+    waiting::a_dropped_wait_disturbs_nobody "Queue 4, Queue 8"
+    leaving::a_withdrawal_removes_exactly_one_entry "Queue 5"
+    leaving::another_s_entry_can_be_withdrawn "Queue 5"
+    leaving::withdrawn_is_final "Queue 5"
+    leaving::what_keeps_attempts_out_keeps_nobody_else_out "Queue 2, Queue 5"
+    leaving::a_dropped_enqueue_can_be_withdrawn "Queue 5, Queue 8"
+    publishing::publish_keeps_place_and_order "Queue 1, Queue 6"
+    publishing::publish_compares_versions "Queue 6"
+    publishing::publish_into_another_s_entry "Queue 6, Session 1"
+    publishing::publish_needs_an_entry "Queue 6"
+    publishing::publishers_do_not_overwrite_each_other "Queue 6"
+    naming::hostile_names_are_kept_apart "Queue 7"
+    naming::queues_lists_what_has_contenders "Queue 7"
+    naming::foreign_data_is_ignored "Queue 7"
+    sessions::an_ended_session_takes_its_entries_along "Session 1, Session 2"
+    sessions::waiting_in_an_ended_session_is_in_vain "Session 2, Queue 4"
+    sessions::a_session_outlives_many_ttls "Session 2"
+    sessions::one_session_serves_many_queues "Session 3"
+    sessions::close_removes_everything "Session 4"
+    sessions::a_dropped_session_ends_within_its_ttl "Session 1, Session 4"
+    sessions::a_cut_session_is_lost_here_before_it_is_there "Session 2"
+    sessions::a_short_cut_is_survived "Session 2"
+    sessions::an_opening_that_fails_says_so_in_time "LockBackend 2"
+    sessions::secrets_are_not_shown "LockBackend 4" [if resumable_sessions]
+    sessions::every_operation_ends_in_time "LockBackend 3, Session 4"
+    resuming::a_resumed_session_keeps_its_entries_and_their_order "Session 4, Session 7, Queue 1" [if resumable_sessions]
+    resuming::an_older_incarnation_has_no_effect "Session 7" [if resumable_sessions]
+    resuming::a_resumed_session_s_entries_are_its_own "Session 7, Queue 5, Queue 6" [if resumable_sessions]
+    resuming::of_many_that_resume_one_is_left "Session 7" [if resumable_sessions]
+    resuming::a_resumption_that_is_refused_has_no_effect "Session 7, LockBackend 2" [if resumable_sessions]
+    resuming::an_older_incarnation_that_comes_back_is_told "Session 7" [if resumable_sessions]
+    resuming::a_session_outlives_the_process_that_had_it "Session 2, Session 7" [if resumable_sessions]
+    resuming::what_cannot_be_resumed_is_refused "Session 7" [unless resumable_sessions]
+    disturbances::a_change_during_a_cut_is_not_missed "Queue 4"
+    disturbances::a_change_after_a_cut_is_not_missed "Queue 4"
+    disturbances::an_entry_deleted_by_hand_is_noticed "Queue 1, Queue 4"
+    disturbances::a_restart_loses_nothing "Queue 1, Queue 4"
+    disturbances::a_lost_reply_leaves_one_entry "Queue 1, LockBackend 3"
+    disturbances::a_lost_reply_of_a_withdrawal_can_be_repeated "Queue 5, LockBackend 3"
+    disturbances::a_write_is_never_repeated "Session 6, LockBackend 3"
+    registers::versions_begin_absent_and_grow "Session 5, Session 6"
+    registers::one_of_many_writers_wins "Session 6"
+    registers::a_write_on_condition_of_an_entry "Session 6" [if conditional_writes]
+    registers::a_condition_that_cannot_be_decided_is_refused "Session 6" [unless conditional_writes]
+    registers::register_changed_reports_each_version "Session 5"
+    registers::register_changed_survives_a_cut "Session 5"
+    registers::a_register_outlives_its_session "Session 5"
+    modelled::whatever_is_done_the_queue_is_as_the_model_says "Queue 1, Queue 2, Queue 3, Queue 5, Queue 6, Session 1, Session 4"
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::future::join_all;
 use leasehold_core::{
-    BackendErrorKind, KeyPath, LockBackend, RegisterWrite, RegisterWritten, Session, Versioned, Withdrawn,
+    BackendErrorKind, KeyPath, RegisterWrite, RegisterWritten, Session, Versioned, Withdrawn,
 };
 use tokio::time::{sleep, timeout};
 
@@ -94,11 +94,6 @@ pub(super) async fn a_write_on_condition_of_an_entry(world: Arc<dyn World>) {
         if_version,
         if_held: Some((stage.path("q"), attempt)),
     };
-    if !stage.world.backend().capabilities().conditional_writes {
-        let error = seat.session.write(&register, if_held(held, None)).await.expect_err("it cannot");
-        assert_eq!(error.kind(), BackendErrorKind::Unsupported, "{error:?}");
-        return;
-    }
     for attempt in [withdrawn, never] {
         assert_eq!(put(&seat.session, &register, if_held(attempt, None)).await, RegisterWritten::NotHeld);
     }
@@ -120,6 +115,17 @@ pub(super) async fn a_write_on_condition_of_an_entry(world: Arc<dyn World>) {
     let before = read(&other.session, &register).await;
     assert_eq!(put(&other.session, &register, if_held(held, None)).await, RegisterWritten::NotHeld);
     assert_eq!(read(&other.session, &register).await, before);
+}
+
+pub(super) async fn a_condition_that_cannot_be_decided_is_refused(world: Arc<dyn World>) {
+    let stage = Stage::new(world);
+    let (seat, register, held) = (stage.seat().await, stage.register("r"), stage.attempt());
+    seat.exclusive(held).await;
+    let if_held = Some((stage.path("q"), held));
+    let new = RegisterWrite { value: "value".into(), if_version: None, if_held };
+    let error = seat.session.write(&register, new).await.expect_err("it cannot");
+    assert_eq!(error.kind(), BackendErrorKind::Unsupported, "{error:?}");
+    assert_eq!(read(&seat.session, &register).await, None, "nothing was written");
 }
 
 /// Waits until the register is no longer of this version; the new one.

@@ -1,6 +1,4 @@
 //! Taking over a session: what stays, who is told, and that the earlier incarnation has no effect any more.
-//!
-//! A service that cannot do it has to say so; the cases then end with that.
 
 use std::sync::Arc;
 
@@ -14,18 +12,11 @@ use tokio::time::{Instant, sleep};
 use super::World;
 use super::stage::*;
 
-/// What resumes the seat's session, where the service can; otherwise it has to refuse.
-async fn credentials(stage: &Stage, seat: &Seat) -> Option<Credentials> {
-    let backend = stage.world.backend();
-    if backend.capabilities().resumable_sessions {
-        let credentials = seat.session.credentials().expect("it can be resumed");
-        assert_eq!(seat.session.credentials().as_ref(), Some(&credentials), "they stay the same");
-        return Some(credentials);
-    }
-    assert!(seat.session.credentials().is_none(), "there is nothing to resume with");
-    let refused = resume_over(stage, &backend, Credentials::from_bytes(*b"anything")).await;
-    assert_eq!(refused.err().map(|error| error.kind()), Some(BackendErrorKind::Unsupported));
-    None
+/// What resumes the seat's session.
+fn credentials(seat: &Seat) -> Credentials {
+    let credentials = seat.session.credentials().expect("it can be resumed");
+    assert_eq!(seat.session.credentials().as_ref(), Some(&credentials), "they stay the same");
+    credentials
 }
 
 async fn resume_over(
@@ -57,10 +48,20 @@ async fn longer_than_unrenewed(seat: &Seat) {
     }
 }
 
+pub(super) async fn what_cannot_be_resumed_is_refused(world: Arc<dyn World>) {
+    let stage = Stage::new(world);
+    let seat = stage.seat().await;
+    assert!(seat.session.credentials().is_none(), "there is nothing to resume with");
+    let anything = Credentials::from_bytes(*b"anything");
+    let refused = resume_over(&stage, &stage.world.backend(), anything).await;
+    assert_eq!(refused.err().map(|error| error.kind()), Some(BackendErrorKind::Unsupported));
+    assert!(seat.session.liveness().is_alive());
+}
+
 pub(super) async fn a_resumed_session_keeps_its_entries_and_their_order(world: Arc<dyn World>) {
     let stage = Stage::new(world);
     let (older, other) = (stage.seat().await, stage.seat().await);
-    let Some(kept) = credentials(&stage, &older).await else { return };
+    let kept = credentials(&older);
     let [first, second, third, elsewhere] = [(); 4].map(|()| stage.attempt());
     let far = stage.path("elsewhere");
     let orders = (older.exclusive(first).await, other.exclusive(second).await, older.exclusive(third).await);
@@ -94,7 +95,7 @@ pub(super) async fn a_resumed_session_keeps_its_entries_and_their_order(world: A
 pub(super) async fn an_older_incarnation_has_no_effect(world: Arc<dyn World>) {
     let stage = Stage::new(world);
     let older = stage.seat().await;
-    let Some(kept) = credentials(&stage, &older).await else { return };
+    let kept = credentials(&older);
     let (mine, new, register) = (stage.attempt(), stage.attempt(), stage.register("r"));
     let order = older.exclusive(mine).await;
     let held = Some((stage.path("q"), mine));
@@ -136,7 +137,7 @@ pub(super) async fn an_older_incarnation_has_no_effect(world: Arc<dyn World>) {
 pub(super) async fn a_resumed_session_s_entries_are_its_own(world: Arc<dyn World>) {
     let stage = Stage::new(world);
     let (older, other) = (stage.seat().await, stage.direct_seat().await);
-    let Some(kept) = credentials(&stage, &older).await else { return };
+    let kept = credentials(&older);
     let [leaves, changes, later, theirs] = [(); 4].map(|()| stage.attempt());
     older.exclusive(leaves).await;
     let order = older.exclusive(changes).await;
@@ -164,7 +165,7 @@ pub(super) async fn of_many_that_resume_one_is_left(world: Arc<dyn World>) {
     const RACERS: usize = 4;
     let stage = Stage::new(world);
     let older = stage.seat().await;
-    let Some(kept) = credentials(&stage, &older).await else { return };
+    let kept = credentials(&older);
     let attempt = stage.attempt();
     let order = older.exclusive(attempt).await;
     let backends: Vec<_> = (0..RACERS).map(|_| stage.world.direct()).collect();
@@ -203,7 +204,7 @@ pub(super) async fn of_many_that_resume_one_is_left(world: Arc<dyn World>) {
 pub(super) async fn a_resumption_that_is_refused_has_no_effect(world: Arc<dyn World>) {
     let stage = Stage::new(world);
     let (seat, another) = (stage.seat().await, stage.seat().await);
-    let Some(kept) = credentials(&stage, &seat).await else { return };
+    let kept = credentials(&seat);
     let attempt = stage.attempt();
     seat.exclusive(attempt).await;
     let backend = stage.world.direct();
@@ -240,7 +241,7 @@ pub(super) async fn a_resumption_that_is_refused_has_no_effect(world: Arc<dyn Wo
 pub(super) async fn an_older_incarnation_that_comes_back_is_told(world: Arc<dyn World>) {
     let stage = Stage::new(world);
     let older = stage.seat().await;
-    let Some(kept) = credentials(&stage, &older).await else { return };
+    let kept = credentials(&older);
     let [mine, waits, ghost] = [(); 3].map(|()| stage.attempt());
     let order = older.exclusive(mine).await;
     stage.world.cut().await;
@@ -278,7 +279,7 @@ pub(super) async fn an_older_incarnation_that_comes_back_is_told(world: Arc<dyn 
 pub(super) async fn a_session_outlives_the_process_that_had_it(world: Arc<dyn World>) {
     let stage = Stage::new(world);
     let (older, other) = (stage.seat().await, stage.direct_seat().await);
-    let Some(kept) = credentials(&stage, &older).await else { return };
+    let kept = credentials(&older);
     let [mine, theirs] = [(); 2].map(|()| stage.attempt());
     let order = older.exclusive(mine).await;
     other.exclusive(theirs).await;

@@ -17,7 +17,7 @@ pub enum ReadError {
         source: io::Error,
     },
     /// A line is no event.
-    #[error("{name}, line {line}: no event: {source}")]
+    #[error("{name}, line {line}: no event")]
     Line {
         /// Of which history.
         name: String,

@@ -28,6 +28,7 @@ mod operations;
 mod recorder;
 mod report;
 mod tap;
+mod timeline;
 mod violation;
 pub mod wgl;
 
@@ -38,4 +39,5 @@ pub use lines::{ReadError, parse_lines, read_files};
 pub use operations::History;
 pub use recorder::Recorder;
 pub use report::Report;
+pub use timeline::timeline;
 pub use violation::{Invariant, Kind, Violation};

@@ -1,13 +1,12 @@
 //! Callers that stop waiting, at whatever moment.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::contract::World;
+use super::arena::{Arena, Scene};
 use crate::polls::poll_times;
-use crate::scene::{Scene, soon};
+use crate::scene::soon;
 
-pub(super) async fn cancelled_while_waiting(world: Arc<dyn World>) {
+pub(super) async fn cancelled_while_waiting(world: Arena) {
     let scene = Scene::new(&world);
     let (node, observer) = (scene.node().await, scene.observer().await);
     let mutex = node.mutex("one");
@@ -26,7 +25,7 @@ pub(super) async fn cancelled_while_waiting(world: Arc<dyn World>) {
     scene.nothing_is_left().await;
 }
 
-pub(super) async fn out_of_time_while_waiting(world: Arc<dyn World>) {
+pub(super) async fn out_of_time_while_waiting(world: Arena) {
     let scene = Scene::new(&world);
     let (node, other, observer) = (scene.node().await, scene.node().await, scene.observer().await);
     let held = node.mutex("one").lock().await.expect("locked");
@@ -56,7 +55,7 @@ pub(super) async fn out_of_time_while_waiting(world: Arc<dyn World>) {
     free.release().await.expect("released");
 }
 
-pub(super) async fn out_of_time_racing_the_grant(world: Arc<dyn World>) {
+pub(super) async fn out_of_time_racing_the_grant(world: Arena) {
     let scene = Scene::new(&world);
     let (node, other) = (scene.node().await, scene.node().await);
     for round in 0..40_u64 {
@@ -77,7 +76,7 @@ pub(super) async fn out_of_time_racing_the_grant(world: Arc<dyn World>) {
     scene.nothing_is_left().await;
 }
 
-pub(super) async fn cancelled_before_it_began(world: Arc<dyn World>) {
+pub(super) async fn cancelled_before_it_began(world: Arena) {
     let scene = Scene::new(&world);
     let node = scene.node().await;
     let mutex = node.mutex("one");
@@ -97,7 +96,7 @@ pub(super) async fn cancelled_before_it_began(world: Arc<dyn World>) {
 }
 
 /// For every k: the future is dropped at its k-th poll, paced so that the polls fall into every stage of it.
-pub(super) async fn dropped_at_every_poll(world: Arc<dyn World>) {
+pub(super) async fn dropped_at_every_poll(world: Arena) {
     let scene = Scene::new(&world);
     let (node, other) = (scene.node().await, scene.node().await);
     let mutex = node.mutex("one");
@@ -145,7 +144,7 @@ pub(super) async fn dropped_at_every_poll(world: Arc<dyn World>) {
     scene.nothing_is_left().await;
 }
 
-pub(super) async fn work_is_dropped_with_its_caller(world: Arc<dyn World>) {
+pub(super) async fn work_is_dropped_with_its_caller(world: Arena) {
     let scene = Scene::new(&world);
     let node = scene.node().await;
     let (begun, beginning) = tokio::sync::oneshot::channel();

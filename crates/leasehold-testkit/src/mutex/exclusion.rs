@@ -1,16 +1,15 @@
 //! One holder at a time, in order, with rising tokens.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use leasehold_core::{FencingToken, LossReason};
 use tokio::task::JoinSet;
 
-use crate::contract::World;
+use super::arena::{Arena, Scene};
 use crate::counting::Counting;
-use crate::scene::{Record, Scene, soon};
+use crate::scene::{Record, soon};
 
-pub(super) async fn many_contenders_one_holder(world: Arc<dyn World>) {
+pub(super) async fn many_contenders_one_holder(world: Arena) {
     let scene = Scene::new(&world);
     let record = Record::default();
     let mut workers = JoinSet::new();
@@ -32,7 +31,7 @@ pub(super) async fn many_contenders_one_holder(world: Arc<dyn World>) {
     scene.nothing_is_left().await;
 }
 
-pub(super) async fn a_waiter_waits_for_all_ahead(world: Arc<dyn World>) {
+pub(super) async fn a_waiter_waits_for_all_ahead(world: Arena) {
     let scene = Scene::new(&world);
     let (node, observer) = (scene.node().await, scene.observer().await);
     let mutex = node.mutex("one");
@@ -58,7 +57,7 @@ pub(super) async fn a_waiter_waits_for_all_ahead(world: Arc<dyn World>) {
     scene.nothing_is_left().await;
 }
 
-pub(super) async fn first_come_first_served(world: Arc<dyn World>) {
+pub(super) async fn first_come_first_served(world: Arena) {
     let scene = Scene::new(&world);
     let observer = scene.observer().await;
     let nodes = [scene.node().await, scene.node().await, scene.node().await];
@@ -80,7 +79,7 @@ pub(super) async fn first_come_first_served(world: Arc<dyn World>) {
     scene.nothing_is_left().await;
 }
 
-pub(super) async fn tasks_of_one_session_exclude_each_other(world: Arc<dyn World>) {
+pub(super) async fn tasks_of_one_session_exclude_each_other(world: Arena) {
     let scene = Scene::new(&world);
     let node = scene.node().await;
     let first = node.mutex("one").lock().await.expect("locked");
@@ -95,7 +94,7 @@ pub(super) async fn tasks_of_one_session_exclude_each_other(world: Arc<dyn World
     scene.nothing_is_left().await;
 }
 
-pub(super) async fn a_hundred_tasks(world: Arc<dyn World>) {
+pub(super) async fn a_hundred_tasks(world: Arena) {
     let scene = Scene::new(&world);
     let (node, record) = (scene.node().await, Record::default());
     let mut workers = JoinSet::new();
@@ -111,7 +110,7 @@ pub(super) async fn a_hundred_tasks(world: Arc<dyn World>) {
     scene.nothing_is_left().await;
 }
 
-pub(super) async fn try_lock_from_several_nodes(world: Arc<dyn World>) {
+pub(super) async fn try_lock_from_several_nodes(world: Arena) {
     let scene = Scene::new(&world);
     let nodes = [scene.node().await, scene.node().await, scene.node().await];
     for round in 0..10 {
@@ -139,7 +138,7 @@ pub(super) async fn try_lock_from_several_nodes(world: Arc<dyn World>) {
     scene.nothing_is_left().await;
 }
 
-pub(super) async fn try_lock_does_not_overtake(world: Arc<dyn World>) {
+pub(super) async fn try_lock_does_not_overtake(world: Arena) {
     let scene = Scene::new(&world);
     let (node, observer) = (scene.node().await, scene.observer().await);
     for round in 0..20 {
@@ -161,7 +160,7 @@ pub(super) async fn try_lock_does_not_overtake(world: Arc<dyn World>) {
     scene.nothing_is_left().await;
 }
 
-pub(super) async fn a_release_is_reported_and_final(world: Arc<dyn World>) {
+pub(super) async fn a_release_is_reported_and_final(world: Arena) {
     let scene = Scene::new(&world);
     let node = scene.node().await;
     let guard = node.mutex("one").lock().await.expect("locked");
@@ -177,7 +176,7 @@ pub(super) async fn a_release_is_reported_and_final(world: Arc<dyn World>) {
     scene.nothing_is_left().await;
 }
 
-pub(super) async fn tokens_rise_over_every_handover(world: Arc<dyn World>) {
+pub(super) async fn tokens_rise_over_every_handover(world: Arena) {
     let scene = Scene::new(&world);
     let (node, other) = (scene.node().await, scene.node().await);
     let mut last: Option<FencingToken> = None;
@@ -221,14 +220,13 @@ pub(super) async fn tokens_rise_over_every_handover(world: Arc<dyn World>) {
     scene.nothing_is_left_of(&node).await;
 }
 
-pub(super) async fn a_release_wakes_one_waiter(world: Arc<dyn World>) {
+pub(super) async fn a_release_wakes_one_waiter(world: Arena) {
     const WAITERS: usize = 50;
     let scene = Scene::new(&world);
     let backend = Counting::new(world.backend());
     let counts = backend.counts().clone();
-    let node = soon("a session is opened", scene.builder_over(backend).connect())
-        .await
-        .expect("the service is reached");
+    let connecting = scene.builder_over(backend).connect();
+    let node = scene.as_node(soon("a session is opened", connecting).await.expect("the service is reached"));
     let held = node.mutex("one").lock().await.expect("locked");
     let (granted, mut grants) = tokio::sync::mpsc::unbounded_channel();
     for _ in 0..WAITERS {

@@ -1,15 +1,14 @@
 //! Networks that are cut, services that restart, replies that are lost, data of strangers.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use leasehold_core::{ErrorKind, LossReason};
+use leasehold_core::{ErrorKind, LossReason, State};
 use tokio::time::{Instant, sleep};
 
-use crate::contract::World;
-use crate::scene::{PATIENCE, Record, Scene, soon};
+use super::arena::{Arena, Scene};
+use crate::scene::{PATIENCE, Record, soon};
 
-pub(super) async fn a_short_cut_while_waiting(world: Arc<dyn World>) {
+pub(super) async fn a_short_cut_while_waiting(world: Arena) {
     let scene = Scene::new(&world);
     let (node, other) = (scene.node().await, scene.node().await);
     let held = node.mutex("one").lock().await.expect("locked");
@@ -25,7 +24,28 @@ pub(super) async fn a_short_cut_while_waiting(world: Arc<dyn World>) {
     scene.nothing_is_left().await;
 }
 
-pub(super) async fn a_long_cut_loses_and_recovers(world: Arc<dyn World>) {
+/// Who comes while the session is in doubt is served when it is not any more.
+pub(super) async fn asked_for_during_a_cut(world: Arena) {
+    let scene = Scene::new(&world);
+    let node = scene.node().await;
+    let mut status = node.status();
+    world.cut().await;
+    soon("the trouble is noticed", status.wait_for(|status| status.state != State::Live))
+        .await
+        .expect("told");
+    let mutex = node.mutex("one");
+    let locking = tokio::spawn(async move { mutex.lock().await });
+    let tried = node.mutex("two").try_lock_for(world.ttl() / 20).await.expect_err("nobody answers");
+    assert_eq!(tried.kind(), ErrorKind::Unavailable, "{tried}");
+    assert!(!locking.is_finished());
+    world.heal().await;
+    let guard = soon("granted after the cut", locking).await.expect("no panic").expect("locked");
+    guard.release().await.expect("released");
+    // A session that was lost in the cut goes by itself.
+    scene.nothing_is_left_of(&node).await;
+}
+
+pub(super) async fn a_long_cut_loses_and_recovers(world: Arena) {
     let scene = Scene::new(&world);
     let (node, other) = (scene.node().await, scene.node().await);
     let held = node.mutex("one").lock().await.expect("locked");
@@ -45,7 +65,7 @@ pub(super) async fn a_long_cut_loses_and_recovers(world: Arc<dyn World>) {
     scene.nothing_is_left().await;
 }
 
-pub(super) async fn a_restart_while_waiting(world: Arc<dyn World>) {
+pub(super) async fn a_restart_while_waiting(world: Arena) {
     let scene = Scene::new(&world);
     let nodes = [scene.node().await, scene.node().await, scene.node().await];
     let record = Record::default();
@@ -76,7 +96,7 @@ pub(super) async fn a_restart_while_waiting(world: Arc<dyn World>) {
     scene.nothing_is_left().await;
 }
 
-pub(super) async fn a_release_into_a_cut(world: Arc<dyn World>) {
+pub(super) async fn a_release_into_a_cut(world: Arena) {
     let scene = Scene::new(&world);
     let node = scene.node().await;
     let guard = node.mutex("one").lock().await.expect("locked");
@@ -93,7 +113,7 @@ pub(super) async fn a_release_into_a_cut(world: Arc<dyn World>) {
     again.release().await.expect("released");
 }
 
-pub(super) async fn an_enqueue_whose_reply_is_lost(world: Arc<dyn World>) {
+pub(super) async fn an_enqueue_whose_reply_is_lost(world: Arena) {
     let scene = Scene::new(&world);
     let (node, observer) = (scene.node().await, scene.observer().await);
     scene.warm_up("one").await;
@@ -113,7 +133,7 @@ pub(super) async fn an_enqueue_whose_reply_is_lost(world: Arc<dyn World>) {
     scene.nothing_is_left_of(&node).await;
 }
 
-pub(super) async fn a_cancelled_enqueue_whose_reply_is_lost(world: Arc<dyn World>) {
+pub(super) async fn a_cancelled_enqueue_whose_reply_is_lost(world: Arena) {
     let scene = Scene::new(&world);
     let node = scene.node().await;
     scene.warm_up("one").await;
@@ -130,7 +150,7 @@ pub(super) async fn a_cancelled_enqueue_whose_reply_is_lost(world: Arc<dyn World
     scene.nothing_is_left_of(&node).await;
 }
 
-pub(super) async fn a_ghost_of_a_lost_session_is_not_adopted(world: Arc<dyn World>) {
+pub(super) async fn a_ghost_of_a_lost_session_is_not_adopted(world: Arena) {
     let scene = Scene::new(&world);
     let node = scene.node().await;
     let session = node.status().borrow().session.clone();
@@ -150,7 +170,7 @@ pub(super) async fn a_ghost_of_a_lost_session_is_not_adopted(world: Arc<dyn Worl
     scene.nothing_is_left_of(&node).await;
 }
 
-pub(super) async fn data_of_strangers_is_ignored(world: Arc<dyn World>) {
+pub(super) async fn data_of_strangers_is_ignored(world: Arena) {
     let scene = Scene::new(&world);
     let (node, other) = (scene.node().await, scene.node().await);
     world.plant_foreign(&scene.path("one")).await;
@@ -158,7 +178,7 @@ pub(super) async fn data_of_strangers_is_ignored(world: Arc<dyn World>) {
     let tried = node.mutex("one").try_lock().await.expect("answered").expect("strangers do not hold it");
     tried.release().await.expect("released");
     let record = Record::default();
-    let work = async |mutex: leasehold_core::Mutex| {
+    let work = async |mutex: super::exclusive::Lock| {
         for _ in 0..5 {
             let guard = mutex.lock().await.expect("locked");
             record.tenure(&guard).await;
@@ -170,7 +190,7 @@ pub(super) async fn data_of_strangers_is_ignored(world: Arc<dyn World>) {
     assert_eq!(scene.listing().await, planted, "and are left alone");
 }
 
-pub(super) async fn a_queue_removed_while_waiting(world: Arc<dyn World>) {
+pub(super) async fn a_queue_removed_while_waiting(world: Arena) {
     let scene = Scene::new(&world);
     let (node, other, observer) = (scene.node().await, scene.node().await, scene.observer().await);
     let held = node.mutex("one").lock().await.expect("locked");

@@ -1,14 +1,13 @@
 //! Coordinators from the first connection to the shutdown.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use leasehold_core::{ErrorKind, LossReason, State};
 
-use crate::contract::World;
-use crate::scene::{Scene, soon};
+use super::arena::{Arena, Scene};
+use crate::scene::soon;
 
-pub(super) async fn a_shutdown_waits_for_the_work_and_hands_over(world: Arc<dyn World>) {
+pub(super) async fn a_shutdown_waits_for_the_work_and_hands_over(world: Arena) {
     let scene = Scene::new(&world);
     let (node, other, observer) = (scene.node().await, scene.node().await, scene.observer().await);
     let (begun, beginning) = tokio::sync::oneshot::channel();
@@ -47,7 +46,7 @@ pub(super) async fn a_shutdown_waits_for_the_work_and_hands_over(world: Arc<dyn 
     scene.nothing_is_left().await;
 }
 
-pub(super) async fn a_shutdown_does_not_take_locks_from_work_that_goes_on(world: Arc<dyn World>) {
+pub(super) async fn a_shutdown_does_not_take_locks_from_work_that_goes_on(world: Arena) {
     let scene = Scene::new(&world);
     let (node, other) = (scene.node().await, scene.node().await);
     let stubborn = node.mutex("one").lock().await.expect("locked");
@@ -62,7 +61,7 @@ pub(super) async fn a_shutdown_does_not_take_locks_from_work_that_goes_on(world:
     scene.nothing_is_left().await;
 }
 
-pub(super) async fn the_last_handle_closes_the_session(world: Arc<dyn World>) {
+pub(super) async fn the_last_handle_closes_the_session(world: Arena) {
     let scene = Scene::new(&world);
     let node = scene.node().await;
     let mut status = node.status();
@@ -75,7 +74,7 @@ pub(super) async fn the_last_handle_closes_the_session(world: Arc<dyn World>) {
     scene.nothing_is_left().await;
 }
 
-pub(super) async fn dropped_outside_a_runtime(world: Arc<dyn World>) {
+pub(super) async fn dropped_outside_a_runtime(world: Arena) {
     let scene = Scene::new(&world);
     let node = scene.node().await;
     let guard = node.mutex("one").lock().await.expect("locked");
@@ -95,7 +94,7 @@ pub(super) async fn dropped_outside_a_runtime(world: Arc<dyn World>) {
     scene.nothing_is_left().await;
 }
 
-pub(super) async fn one_coordinator_serves_several_runtimes(world: Arc<dyn World>) {
+pub(super) async fn one_coordinator_serves_several_runtimes(world: Arena) {
     let scene = Scene::new(&world);
     let node = scene.node().await;
     for _ in 0..3 {
@@ -120,7 +119,7 @@ pub(super) async fn one_coordinator_serves_several_runtimes(world: Arc<dyn World
     scene.nothing_is_left().await;
 }
 
-pub(super) async fn the_status_follows_the_session(world: Arc<dyn World>) {
+pub(super) async fn the_status_follows_the_session(world: Arena) {
     let scene = Scene::new(&world);
     let node = scene.node().await;
     let mut status = node.status();
@@ -139,7 +138,7 @@ pub(super) async fn the_status_follows_the_session(world: Arc<dyn World>) {
     assert_eq!(status.borrow().state, State::Closed);
 }
 
-pub(super) async fn a_lazy_coordinator_waits_for_its_service(world: Arc<dyn World>) {
+pub(super) async fn a_lazy_coordinator_waits_for_its_service(world: Arena) {
     let scene = Scene::new(&world);
     world.cut().await;
     let error = soon("an answer", scene.builder().connect_timeout(Duration::from_secs(1)).connect()).await;
@@ -150,6 +149,7 @@ pub(super) async fn a_lazy_coordinator_waits_for_its_service(world: Arc<dyn Worl
         .connect_timeout(Duration::from_secs(1))
         .connect_lazy()
         .expect("a sound configuration");
+    let lazy = scene.as_node(lazy);
     let tried = lazy.mutex("one").try_lock_for(Duration::from_millis(200)).await.expect_err("nobody answers");
     assert_eq!(tried.kind(), ErrorKind::Unavailable);
     let waiting = tokio::spawn({
@@ -163,10 +163,11 @@ pub(super) async fn a_lazy_coordinator_waits_for_its_service(world: Arc<dyn Worl
     scene.nothing_is_left().await;
 }
 
-pub(super) async fn another_ttl_is_another_session(world: Arc<dyn World>) {
+pub(super) async fn another_ttl_is_another_session(world: Arena) {
     let scene = Scene::new(&world);
     let node = scene.node().await;
     let longer = node.session().ttl(world.ttl() * 3).connect().await.expect("the service is reached");
+    let longer = scene.as_node(longer);
     let (first, second) = (node.status().borrow().clone(), longer.status().borrow().clone());
     assert_ne!(first.session, second.session);
     assert!(second.ttl > first.ttl, "{:?} > {:?}", second.ttl, first.ttl);

@@ -1,14 +1,13 @@
 //! Locks that go away under their holders, and what the holders are told.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use leasehold_core::{ErrorKind, LossReason, ReleaseError};
 
-use crate::contract::World;
-use crate::scene::{Scene, soon};
+use super::arena::{Arena, Node, Scene};
+use crate::scene::soon;
 
-pub(super) async fn a_lost_session_is_told_and_hands_over(world: Arc<dyn World>) {
+pub(super) async fn a_lost_session_is_told_and_hands_over(world: Arena) {
     let scene = Scene::new(&world);
     let (node, other) = (scene.node().await, scene.node().await);
     let guard = node.mutex("one").lock().await.expect("locked");
@@ -26,7 +25,7 @@ pub(super) async fn a_lost_session_is_told_and_hands_over(world: Arc<dyn World>)
     assert!(next.is_held());
 }
 
-pub(super) async fn a_lost_guard_says_so_for_ever(world: Arc<dyn World>) {
+pub(super) async fn a_lost_guard_says_so_for_ever(world: Arena) {
     let scene = Scene::new(&world);
     let node = scene.node().await;
     let guard = node.mutex("one").lock().await.expect("locked");
@@ -43,7 +42,7 @@ pub(super) async fn a_lost_guard_says_so_for_ever(world: Arc<dyn World>) {
     assert_eq!((error.error().name(), error.error().backend()), (Some("one"), Some(world.service())));
 }
 
-pub(super) async fn a_stale_release_harms_nobody(world: Arc<dyn World>) {
+pub(super) async fn a_stale_release_harms_nobody(world: Arena) {
     let scene = Scene::new(&world);
     let (node, other) = (scene.node().await, scene.node().await);
     let stale = node.mutex("one").lock().await.expect("locked");
@@ -58,7 +57,7 @@ pub(super) async fn a_stale_release_harms_nobody(world: Arc<dyn World>) {
     fresh.release().await.expect("still its own to release");
 }
 
-pub(super) async fn an_entry_removed_by_hand_is_told_at_once(world: Arc<dyn World>) {
+pub(super) async fn an_entry_removed_by_hand_is_told_at_once(world: Arena) {
     let scene = Scene::new(&world);
     let node = scene.node().await;
     let guard = node.mutex("one").lock().await.expect("locked");
@@ -77,7 +76,7 @@ pub(super) async fn an_entry_removed_by_hand_is_told_at_once(world: Arc<dyn Worl
     scene.nothing_is_left().await;
 }
 
-pub(super) async fn a_waiters_lost_session_is_no_grant(world: Arc<dyn World>) {
+pub(super) async fn a_waiters_lost_session_is_no_grant(world: Arena) {
     let scene = Scene::new(&world);
     let observer = scene.observer().await;
     let (holder, loser, later) = (scene.node().await, scene.node().await, scene.node().await);
@@ -108,7 +107,7 @@ pub(super) async fn a_waiters_lost_session_is_no_grant(world: Arc<dyn World>) {
     scene.nothing_is_left().await;
 }
 
-pub(super) async fn a_cut_holder_is_told_before_the_lock_is_given_away(world: Arc<dyn World>) {
+pub(super) async fn a_cut_holder_is_told_before_the_lock_is_given_away(world: Arena) {
     let scene = Scene::new(&world);
     let node = scene.node().await;
     let guard = node.mutex("one").lock().await.expect("locked");
@@ -127,7 +126,7 @@ pub(super) async fn a_cut_holder_is_told_before_the_lock_is_given_away(world: Ar
     scene.nothing_is_left().await;
 }
 
-pub(super) async fn a_dead_holder_frees_its_lock(world: Arc<dyn World>) {
+pub(super) async fn a_dead_holder_frees_its_lock(world: Arena) {
     let scene = Scene::new(&world);
     let mut mortal = scene.mortal().await;
     let guard = mortal.coordinator.mutex("one").lock().await.expect("locked");
@@ -146,7 +145,7 @@ pub(super) async fn a_dead_holder_frees_its_lock(world: Arc<dyn World>) {
     scene.nothing_is_left().await;
 }
 
-pub(super) async fn a_dead_waiter_does_not_stall_the_queue(world: Arc<dyn World>) {
+pub(super) async fn a_dead_waiter_does_not_stall_the_queue(world: Arena) {
     let scene = Scene::new(&world);
     let (node, observer) = (scene.node().await, scene.observer().await);
     let mut mortal = scene.mortal().await;
@@ -168,7 +167,7 @@ pub(super) async fn a_dead_waiter_does_not_stall_the_queue(world: Arc<dyn World>
     scene.nothing_is_left().await;
 }
 
-pub(super) async fn a_holder_outlives_many_ttls(world: Arc<dyn World>) {
+pub(super) async fn a_holder_outlives_many_ttls(world: Arena) {
     let scene = Scene::new(&world);
     let node = scene.node().await;
     let guard = node.mutex("one").lock().await.expect("locked");
@@ -178,15 +177,16 @@ pub(super) async fn a_holder_outlives_many_ttls(world: Arc<dyn World>) {
     scene.nothing_is_left().await;
 }
 
-pub(super) async fn a_blocked_application_keeps_its_locks(world: Arc<dyn World>) {
+pub(super) async fn a_blocked_application_keeps_its_locks(world: Arena) {
     let scene = Scene::new(&world);
-    let (namespace_builder, ttl) = (scene.builder(), world.ttl());
+    let (namespace_builder, ttl, exclusive) = (scene.builder(), world.ttl(), scene.exclusive());
     let other = scene.node().await;
     // An application that blocks the only thread of its runtime.
     let application = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
             let node = namespace_builder.connect().await.expect("the service is reached");
+            let node = Node::new(node, exclusive);
             let guard = node.mutex("one").lock().await.expect("locked");
             std::thread::sleep(ttl * 3);
             let held = guard.is_held();

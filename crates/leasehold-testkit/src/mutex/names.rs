@@ -1,13 +1,10 @@
 //! Names: which are refused, and that all others are kept apart.
 
-use std::sync::Arc;
-
 use leasehold_core::ErrorKind;
 
-use crate::contract::World;
-use crate::scene::Scene;
+use super::arena::{Arena, Scene};
 
-pub(super) async fn bad_names_are_refused(world: Arc<dyn World>) {
+pub(super) async fn bad_names_are_refused(world: Arena) {
     let scene = Scene::new(&world);
     let node = scene.node().await;
     let too_long = "n".repeat(256);
@@ -26,7 +23,7 @@ pub(super) async fn bad_names_are_refused(world: Arc<dyn World>) {
     assert_eq!(scene.listing().await, Vec::<String>::new());
 }
 
-pub(super) async fn hostile_names_are_kept_apart(world: Arc<dyn World>) {
+pub(super) async fn hostile_names_are_kept_apart(world: Arena) {
     let scene = Scene::new(&world);
     let node = scene.node().await;
     let longest = "é".repeat(127);

@@ -30,33 +30,23 @@ use super::table;
 use crate::contract::World;
 use crate::scene::{PATIENCE, Scene, soon};
 
-/// Calls the macro `$callback` with the arguments given and the list of all cases: the one place where they are listed.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __admin_cases {
-    ($callback:path $(, $argument:tt)*) => {
-        $callback! {
-            $($argument)*
-            contenders_are_listed_with_what_they_say
-            readers_and_writers_stand_by_their_rule
-            names_are_listed_by_recipe_and_prefix
-            entries_of_strangers_are_shown_as_such [13]
-            an_asked_holder_hears_it_once_and_may_go_on
-            asked_in_the_moment_of_the_grant
-            asked_while_waiting
-            marks_and_other_writers_merge
-            a_mark_leaves_the_entry_to_its_owner
-            what_cannot_be_asked_for_is_refused
-            a_live_holder_is_released_by_force
-            a_dead_holder_is_released_by_force [5]
-            a_cut_holder_is_released_by_force [5]
-            force_races_the_release
-            a_waiter_is_removed_and_queues_again
-        }
-    };
+table! {
+    contenders_are_listed_with_what_they_say
+    readers_and_writers_stand_by_their_rule
+    names_are_listed_by_recipe_and_prefix
+    entries_of_strangers_are_shown_as_such [13]
+    an_asked_holder_hears_it_once_and_may_go_on
+    asked_in_the_moment_of_the_grant
+    asked_while_waiting
+    marks_and_other_writers_merge
+    a_mark_leaves_the_entry_to_its_owner
+    what_cannot_be_asked_for_is_refused
+    a_live_holder_is_released_by_force
+    a_dead_holder_is_released_by_force [5]
+    a_cut_holder_is_released_by_force [5]
+    force_races_the_release
+    a_waiter_is_removed_and_queues_again
 }
-
-crate::__admin_cases!(table);
 
 /// The entries of a lock, first to last.
 async fn ids(node: &Coordinator, name: &str) -> Vec<EntryId> {

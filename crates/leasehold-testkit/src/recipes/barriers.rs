@@ -27,34 +27,24 @@ use crate::contract::World;
 use crate::polls::poll_times;
 use crate::scene::{PATIENCE, Scene, not_yet, soon};
 
-/// Calls the macro `$callback` with the arguments given and the list of all cases: the one place where they are listed.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __barriers_cases {
-    ($callback:path $(, $argument:tt)*) => {
-        $callback! {
-            $($argument)*
-            a_barrier_that_was_never_set [60]
-            a_barrier_is_set_and_lifted
-            a_restart_while_waiting_at_a_barrier [61]
-            many_wait_at_a_barrier [62]
-            spurious_wake_ups_at_a_barrier [64]
-            a_latch_that_nobody_has_used [60]
-            a_restart_while_waiting_for_a_latch [61]
-            many_count_a_latch_down [62]
-            spurious_wake_ups_at_a_latch [64]
-            waits_outlast_cuts_and_lost_sessions
-            disagreeing_counts_are_refused
-            a_latch_is_used_again
-            a_dropped_count_is_counted_at_most_once
-            a_latch_is_exact_over_lost_replies
-            a_shutdown_ends_the_waits
-            strangers_and_bad_names
-        }
-    };
+table! {
+    a_barrier_that_was_never_set [60]
+    a_barrier_is_set_and_lifted
+    a_restart_while_waiting_at_a_barrier [61]
+    many_wait_at_a_barrier [62]
+    spurious_wake_ups_at_a_barrier [64]
+    a_latch_that_nobody_has_used [60]
+    a_restart_while_waiting_for_a_latch [61]
+    many_count_a_latch_down [62]
+    spurious_wake_ups_at_a_latch [64]
+    waits_outlast_cuts_and_lost_sessions
+    disagreeing_counts_are_refused
+    a_latch_is_used_again
+    a_dropped_count_is_counted_at_most_once
+    a_latch_is_exact_over_lost_replies
+    a_shutdown_ends_the_waits
+    strangers_and_bad_names
 }
-
-crate::__barriers_cases!(table);
 
 fn at_barrier(node: &Coordinator) -> JoinHandle<Result<(), leasehold_core::Error>> {
     let barrier = node.barrier("one");

@@ -28,31 +28,20 @@ use crate::contract::World;
 use crate::polls::poll_times;
 use crate::scene::{PATIENCE, Scene, soon};
 
-/// Calls the macro `$callback` with the arguments given and the list of all cases: the one place where they are
-/// listed.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __double_barrier_cases {
-    ($callback:path $(, $argument:tt)*) => {
-        $callback! {
-            $($argument)*
-            all_come_and_all_leave_round_after_round
-            a_restart_while_waiting [61]
-            too_many_pass_in_turn [62, 65]
-            a_party_that_dies_inside [63]
-            a_party_that_dies_while_it_waits [63]
-            a_party_that_gives_up [63]
-            all_die_inside [63]
-            its_own_loss_is_told
-            strangers_and_changes_wake_nobody_through [64]
-            what_strangers_wrote_is_told
-            parties_that_disagree
-            dropped_at_every_poll
-        }
-    };
+table! {
+    all_come_and_all_leave_round_after_round
+    a_restart_while_waiting [61]
+    too_many_pass_in_turn [62, 65]
+    a_party_that_dies_inside [63]
+    a_party_that_dies_while_it_waits [63]
+    a_party_that_gives_up [63]
+    all_die_inside [63]
+    its_own_loss_is_told
+    strangers_and_changes_wake_nobody_through [64]
+    what_strangers_wrote_is_told
+    parties_that_disagree
+    dropped_at_every_poll
 }
-
-crate::__double_barrier_cases!(table);
 
 const KIND: Kind = Kind::DoubleBarrier;
 

@@ -27,28 +27,17 @@ use crate::contract::World;
 use crate::polls::poll_times;
 use crate::scene::{PATIENCE, Scene, soon};
 
-/// Calls the macro `$callback` with the arguments given and the list of all cases: the one place where they are
-/// listed.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __group_cases {
-    ($callback:path $(, $argument:tt)*) => {
-        $callback! {
-            $($argument)*
-            who_joins_changes_and_leaves_is_seen_by_everybody
-            a_member_that_dies_is_seen_to_go [63]
-            the_sum_of_the_events_is_the_state
-            entries_of_strangers_are_no_members [13]
-            a_lost_membership_says_so
-            who_stays_is_a_member_again
-            following_goes_on_over_cuts_and_restarts [61]
-            what_cannot_work_is_refused
-            dropped_at_every_poll
-        }
-    };
+table! {
+    who_joins_changes_and_leaves_is_seen_by_everybody
+    a_member_that_dies_is_seen_to_go [63]
+    the_sum_of_the_events_is_the_state
+    entries_of_strangers_are_no_members [13]
+    a_lost_membership_says_so
+    who_stays_is_a_member_again
+    following_goes_on_over_cuts_and_restarts [61]
+    what_cannot_work_is_refused
+    dropped_at_every_poll
 }
-
-crate::__group_cases!(table);
 
 fn values(members: &[Member]) -> Vec<String> {
     members.iter().map(|member| String::from_utf8_lossy(&member.value).into_owned()).collect()

@@ -17,22 +17,12 @@ use super::table;
 use crate::contract::World;
 use crate::scene::{Scene, soon};
 
-/// Calls the macro `$callback` with the arguments given and the list of all cases: the one place where they are listed.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __hold_limits_cases {
-    ($callback:path $(, $argument:tt)*) => {
-        $callback! {
-            $($argument)*
-            a_maximum_hold_is_lost_and_handed_over
-            a_minimum_hold_outlives_its_guard
-            a_minimum_hold_dies_with_its_session
-            a_shutdown_cuts_a_minimum_hold
-        }
-    };
+table! {
+    a_maximum_hold_is_lost_and_handed_over
+    a_minimum_hold_outlives_its_guard
+    a_minimum_hold_dies_with_its_session
+    a_shutdown_cuts_a_minimum_hold
 }
-
-crate::__hold_limits_cases!(table);
 
 /// Longer than any case.
 const LONG: Duration = Duration::from_secs(3600);

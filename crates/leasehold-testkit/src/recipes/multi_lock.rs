@@ -23,30 +23,20 @@ use crate::contract::World;
 use crate::polls::poll_times;
 use crate::scene::{PATIENCE, Record, Scene, soon};
 
-/// Calls the macro `$callback` with the arguments given and the list of all cases: the one place where they are listed.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __multi_lock_cases {
-    ($callback:path $(, $argument:tt)*) => {
-        $callback! {
-            $($argument)*
-            opposite_orders_do_not_deadlock
-            a_ring_of_overlapping_sets_does_not_deadlock
-            members_are_told_apart
-            all_or_nothing
-            a_failed_member_gives_back_the_others
-            one_budget_in_all
-            dropped_at_every_poll
-            the_loss_of_one_ends_the_whole
-            work_is_dropped_with_the_first_loss
-            a_member_lost_while_waiting_is_locked_anew
-            a_shutdown_asks_for_all
-            bad_sets_are_refused
-        }
-    };
+table! {
+    opposite_orders_do_not_deadlock
+    a_ring_of_overlapping_sets_does_not_deadlock
+    members_are_told_apart
+    all_or_nothing
+    a_failed_member_gives_back_the_others
+    one_budget_in_all
+    dropped_at_every_poll
+    the_loss_of_one_ends_the_whole
+    work_is_dropped_with_the_first_loss
+    a_member_lost_while_waiting_is_locked_anew
+    a_shutdown_asks_for_all
+    bad_sets_are_refused
 }
-
-crate::__multi_lock_cases!(table);
 
 /// Of locks of one service, all under one label.
 fn of(node: &Coordinator, names: &[&str]) -> MultiLock {

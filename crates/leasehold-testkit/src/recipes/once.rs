@@ -31,34 +31,24 @@ use crate::contract::World;
 use crate::polls::poll_times;
 use crate::scene::{PATIENCE, Scene, not_yet, soon};
 
-/// Calls the macro `$callback` with the arguments given and the list of all cases: the one place where they are listed.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __once_cases {
-    ($callback:path $(, $argument:tt)*) => {
-        $callback! {
-            $($argument)*
-            one_of_many_runs_it
-            who_comes_late_finds_it_done
-            occurrences_do_not_block_each_other
-            occurrences_completed_together_are_all_recorded
-            old_occurrences_are_forgotten
-            a_try_does_not_wait
-            a_failure_passes_it_on
-            a_crash_passes_it_on
-            a_dropped_run_passes_it_on
-            a_runner_that_lost_its_place_cannot_complete
-            a_paused_runner_cannot_complete
-            waits_outlast_a_restart
-            dropped_at_every_poll
-            a_shutdown_waits_for_the_run
-            a_completion_over_lost_replies
-            bad_names_and_results_are_refused
-        }
-    };
+table! {
+    one_of_many_runs_it {if conditional_writes}
+    who_comes_late_finds_it_done {if conditional_writes}
+    occurrences_do_not_block_each_other {if conditional_writes}
+    occurrences_completed_together_are_all_recorded {if conditional_writes}
+    old_occurrences_are_forgotten {if conditional_writes}
+    a_try_does_not_wait {if conditional_writes}
+    a_failure_passes_it_on {if conditional_writes}
+    a_crash_passes_it_on {if conditional_writes}
+    a_dropped_run_passes_it_on {if conditional_writes}
+    a_runner_that_lost_its_place_cannot_complete {if conditional_writes}
+    a_paused_runner_cannot_complete {if conditional_writes}
+    waits_outlast_a_restart {if conditional_writes}
+    dropped_at_every_poll {if conditional_writes}
+    a_shutdown_waits_for_the_run {if conditional_writes}
+    a_completion_over_lost_replies {if conditional_writes}
+    bad_names_and_results_are_refused {if conditional_writes}
 }
-
-crate::__once_cases!(table);
 
 type Ran = Result<Completion, leasehold_core::Error>;
 

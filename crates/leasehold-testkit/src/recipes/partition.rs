@@ -24,27 +24,16 @@ use super::table;
 use crate::contract::World;
 use crate::scene::{PATIENCE, Scene, soon};
 
-/// Calls the macro `$callback` with the arguments given and the list of all cases: the one place where they are
-/// listed.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __partition_cases {
-    ($callback:path $(, $argument:tt)*) => {
-        $callback! {
-            $($argument)*
-            every_item_has_one_owner [63]
-            only_the_share_of_the_newcomer_moves
-            a_handover_waits_for_the_work
-            items_come_and_go
-            what_is_lost_is_owned_again
-            work_that_ends_is_not_begun_again
-            plain_members_get_nothing
-            a_shutdown_ends_the_run
-        }
-    };
+table! {
+    every_item_has_one_owner [63]
+    only_the_share_of_the_newcomer_moves
+    a_handover_waits_for_the_work
+    items_come_and_go
+    what_is_lost_is_owned_again
+    work_that_ends_is_not_begun_again
+    plain_members_get_nothing
+    a_shutdown_ends_the_run
 }
-
-crate::__partition_cases!(table);
 
 /// Who owns what, as the works themselves say it. It fails as soon as an item has two owners, or a token does not
 /// rise.

@@ -32,33 +32,23 @@ use crate::contract::World;
 use crate::polls::poll_times;
 use crate::scene::{PATIENCE, QUIET, Scene, not_yet, soon};
 
-/// Calls the macro `$callback` with the arguments given and the list of all cases: the one place where they are listed.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __register_cases {
-    ($callback:path $(, $argument:tt)*) => {
-        $callback! {
-            $($argument)*
-            versions_and_conditions
-            one_of_many_writers_wins
-            updates_under_contention_are_exact
-            an_update_begins_again_or_gives_up
-            a_write_depends_on_a_lock
-            a_late_holder_writes_nothing
-            the_last_word_is_written_during_a_shutdown
-            a_lost_reply_is_indeterminate
-            changes_are_followed
-            bad_names_and_values_are_refused
-            data_of_strangers_is_told
-            a_dropped_update_is_applied_at_most_once
-            a_counter_is_exact_under_contention
-            a_counter_is_exact_over_lost_replies
-            a_counter_keeps_to_its_numbers
-        }
-    };
+table! {
+    versions_and_conditions
+    one_of_many_writers_wins
+    updates_under_contention_are_exact
+    an_update_begins_again_or_gives_up
+    a_write_depends_on_a_lock {if conditional_writes}
+    a_late_holder_writes_nothing {if conditional_writes}
+    the_last_word_is_written_during_a_shutdown {if conditional_writes}
+    a_lost_reply_is_indeterminate
+    changes_are_followed
+    bad_names_and_values_are_refused
+    data_of_strangers_is_told
+    a_dropped_update_is_applied_at_most_once
+    a_counter_is_exact_under_contention
+    a_counter_is_exact_over_lost_replies
+    a_counter_keeps_to_its_numbers
 }
-
-crate::__register_cases!(table);
 
 async fn versions_and_conditions(world: Arc<dyn World>) {
     let scene = Scene::new(&world);

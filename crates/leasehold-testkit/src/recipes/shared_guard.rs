@@ -17,25 +17,15 @@ use super::table;
 use crate::contract::World;
 use crate::scene::{Scene, soon};
 
-/// Calls the macro `$callback` with the arguments given and the list of all cases: the one place where they are listed.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __shared_guard_cases {
-    ($callback:path $(, $argument:tt)*) => {
-        $callback! {
-            $($argument)*
-            the_last_share_releases
-            dropped_shares_release_with_the_last
-            of_shares_that_end_together_one_is_the_last
-            a_share_is_unwrapped_when_it_is_alone
-            a_loss_concerns_all_shares
-            a_share_does_not_make_the_lock_reentrant
-            guards_of_all_kinds_are_shared
-        }
-    };
+table! {
+    the_last_share_releases
+    dropped_shares_release_with_the_last
+    of_shares_that_end_together_one_is_the_last
+    a_share_is_unwrapped_when_it_is_alone
+    a_loss_concerns_all_shares
+    a_share_does_not_make_the_lock_reentrant
+    guards_of_all_kinds_are_shared
 }
-
-crate::__shared_guard_cases!(table);
 
 async fn the_last_share_releases(world: Arc<dyn World>) {
     let scene = Scene::new(&world);

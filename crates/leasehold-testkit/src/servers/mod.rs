@@ -1,4 +1,4 @@
-//! Real servers for tests: etcd, Redis and ZooKeeper, from the packages of the distribution.
+//! Real servers for tests: etcd, Redis and ZooKeeper, from the packages of the distribution, and any other [`Program`].
 //!
 //! Each server has ports of its own and a fresh data directory, and is gone with both when its fixture is dropped,
 //! and also when the test process is killed. Starting one answers when the server itself says that it serves.
@@ -30,8 +30,11 @@ mod http;
 mod metrics;
 mod options;
 mod ports;
+mod program;
 mod redis;
+mod redis_cluster;
 mod resp;
+mod sentinel;
 mod server;
 mod storage;
 mod watchdog;
@@ -42,8 +45,11 @@ pub use error::StartError;
 pub use etcd::{Etcd, EtcdCluster, EtcdServer};
 pub use metrics::Metrics;
 pub use options::{ServerOptions, Storage};
-pub use redis::{Redis, RedisServer};
+pub use program::{Place, Program, ProgramServer, Programmed, find_program};
+pub use redis::{Redis, RedisServer, SpeaksRedis};
+pub use redis_cluster::{RedisCluster, RedisNode};
 pub use resp::{RedisClient, RedisReply};
+pub use sentinel::{RedisSentinels, Sentinel};
 pub use server::{Server, Service};
 pub use zookeeper::{ZooKeeper, ZooKeeperCluster, ZooKeeperServer};
 

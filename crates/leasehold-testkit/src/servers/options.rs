@@ -59,7 +59,7 @@ impl ServerOptions {
         self
     }
 
-    /// One more line of ZooKeeper's configuration. It wins over the fixture's own.
+    /// One more line of the configuration of ZooKeeper or a sentinel. It wins over the fixture's own.
     #[must_use]
     pub fn config_line(mut self, line: impl Into<String>) -> Self {
         self.config_lines.push(line.into());

@@ -6,15 +6,21 @@ use super::options::ServerOptions;
 use super::ports::Port;
 use super::resp::{RedisClient, RedisReply};
 use super::server::kind::Kind;
-use super::server::{Package, Server};
+use super::server::{Package, Server, Service};
 use super::storage;
 use super::watchdog::CommandLine;
 
-const PACKAGE: Package = Package { what: "Redis", package: "redis-server", variable: "LEASEHOLD_REDIS_BIN" };
+pub(super) const PACKAGE: Package =
+    Package { what: "Redis", package: "redis-server", variable: "LEASEHOLD_REDIS_BIN" };
 
 /// Redis, as a [`Service`](super::Service).
 #[derive(Debug, Clone, Copy)]
 pub enum Redis {}
+
+/// What a server speaks that is Redis in one of its forms.
+pub trait SpeaksRedis: Service {}
+
+impl SpeaksRedis for Redis {}
 
 /// One Redis server. It keeps an append-only file and syncs it at every write, so that it loses nothing when it is
 /// killed.
@@ -25,32 +31,14 @@ impl Kind for Redis {
 
     /// The first member is the primary, the others are its replicas.
     async fn launch(options: &ServerOptions, members: usize) -> Result<Vec<Server<Self>>, StartError> {
-        let program = PACKAGE.program(options.program.as_deref(), "redis-server")?;
         let mut nodes: Vec<Server<Self>> = Vec::with_capacity(members);
         for _ in 0..members {
-            let port = Port::reserve()?;
-            let placed = storage::fresh_dir(options.storage, Redis::NAME)?;
-            let data = placed.0.join("data");
-            fs::create_dir(&data).map_err(StartError::io(format!("cannot create {}", data.display())))?;
-            let settings: [(&str, OsString); 7] = [
-                ("--port", port.number().to_string().into()),
-                ("--bind", "127.0.0.1".into()),
-                ("--dir", data.into_os_string()),
-                ("--save", "".into()),
-                ("--appendonly", "yes".into()),
-                ("--appendfsync", "always".into()),
-                ("--daemonize", "no".into()),
-            ];
-            let mut args: Vec<OsString> =
-                settings.into_iter().flat_map(|(name, value)| [OsString::from(name), value]).collect();
+            let mut more = Vec::new();
             if let Some(primary) = nodes.first() {
                 let port = primary.client_port().number().to_string();
-                args.extend(["--replicaof".into(), "127.0.0.1".into(), port.into()]);
+                more.extend(["--replicaof".into(), "127.0.0.1".into(), port.into()]);
             }
-            args.extend(options.args.iter().cloned());
-            let env = options.env.clone();
-            let line = CommandLine { program: program.clone(), args, env, foreign_env_prefix: "REDIS_" };
-            nodes.push(Server::launch(line, placed, port, Vec::new()).await?);
+            nodes.push(launch(options, Port::reserve()?, Vec::new(), more).await?);
         }
         Ok(nodes)
     }
@@ -69,11 +57,45 @@ impl Kind for Redis {
     }
 }
 
-async fn ask(endpoint: &str, words: &[&str]) -> Option<RedisReply> {
+/// Starts a server on this port that keeps what it is told, with more arguments.
+pub(super) async fn launch<S: Service>(
+    options: &ServerOptions,
+    port: Port,
+    peer_ports: Vec<Port>,
+    more: Vec<OsString>,
+) -> Result<Server<S>, StartError> {
+    let program = PACKAGE.program(options.program.as_deref(), "redis-server")?;
+    let placed = storage::fresh_dir(options.storage, S::NAME)?;
+    let data = placed.0.join("data");
+    fs::create_dir(&data).map_err(StartError::io(format!("cannot create {}", data.display())))?;
+    let settings: [(&str, OsString); 7] = [
+        ("--port", port.number().to_string().into()),
+        ("--bind", "127.0.0.1".into()),
+        ("--dir", data.into_os_string()),
+        ("--save", "".into()),
+        ("--appendonly", "yes".into()),
+        ("--appendfsync", "always".into()),
+        ("--daemonize", "no".into()),
+    ];
+    let mut args: Vec<OsString> =
+        settings.into_iter().flat_map(|(name, value)| [OsString::from(name), value]).collect();
+    args.extend(more);
+    args.extend(options.args.iter().cloned());
+    let line = CommandLine {
+        program,
+        args,
+        env: options.env.clone(),
+        foreign_env_prefix: Some("REDIS_"),
+        stop_signal: "KILL",
+    };
+    Server::launch(line, placed, port, peer_ports).await
+}
+
+pub(super) async fn ask(endpoint: &str, words: &[&str]) -> Option<RedisReply> {
     RedisClient::connect(endpoint).await.ok()?.command(words).await.ok()
 }
 
-impl Server<Redis> {
+impl<S: SpeaksRedis> Server<S> {
     /// Sends a command over a connection of its own: what an administrator does behind a client's back.
     ///
     /// # Panics

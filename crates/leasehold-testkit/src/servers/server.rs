@@ -19,7 +19,7 @@ use crate::signals;
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Between two questions whether it serves.
-const PACE: Duration = Duration::from_millis(20);
+pub(super) const PACE: Duration = Duration::from_millis(20);
 
 /// A stopped server accepts connections and never answers.
 const LONGEST_ANSWER: Duration = Duration::from_secs(2);
@@ -30,7 +30,8 @@ const PORT_ATTEMPTS: usize = 5;
 /// How many of the last log lines an error shows.
 const LOG_LINES: usize = 20;
 
-/// A kind of server: [`Etcd`](super::Etcd), [`Redis`](super::Redis) or [`ZooKeeper`](super::ZooKeeper).
+/// A kind of server: [`Etcd`](super::Etcd), [`Redis`](super::Redis), [`ZooKeeper`](super::ZooKeeper), or a
+/// [`Program`](super::Program).
 pub trait Service: kind::Kind {}
 
 impl<S: kind::Kind> Service for S {}
@@ -69,7 +70,7 @@ pub struct Server<S> {
     storage: Storage,
     client_port: Port,
     /// Between servers; held so that they stay reserved.
-    _peer_ports: Vec<Port>,
+    peer_ports: Vec<Port>,
     /// Where the log of the current run begins.
     log_start: AtomicU64,
     service: PhantomData<S>,
@@ -109,7 +110,7 @@ impl<S: Service> Server<S> {
             dir,
             storage,
             client_port,
-            _peer_ports: peer_ports,
+            peer_ports,
             log_start: AtomicU64::new(0),
             service: PhantomData,
         };
@@ -120,6 +121,11 @@ impl<S: Service> Server<S> {
     /// Where clients connect: `127.0.0.1:<port>`. It stays the same over restarts.
     pub fn endpoint(&self) -> String {
         self.client_port.endpoint()
+    }
+
+    /// The first of the ports between servers; 0 if there is none.
+    pub(super) fn peer_port(&self) -> u16 {
+        self.peer_ports.first().map_or(0, Port::number)
     }
 
     pub(super) fn client_port(&self) -> &Port {
@@ -146,7 +152,8 @@ impl<S: Service> Server<S> {
         self.pid().is_some_and(signals::runs)
     }
 
-    /// Kills the process with SIGKILL; returns when it is gone and its port refuses connections. The data stays.
+    /// Kills the process with SIGKILL, or what comes nearest to it ([`Program::STOP`](super::Program::STOP)); returns when it is gone and its
+    /// port refuses connections. The data stays.
     pub async fn kill(&self) {
         if let Err(error) = self.watchdog.kill().await {
             panic!("cannot kill {}: {error}", self.what());

@@ -19,15 +19,21 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Arguments: the data directory, then the server's command line.
+/// Arguments: the data directory, the signal that ends the server, then its command line. A server that was stopped hears of no signal but
+/// KILL before it goes on, and one that does not end at another signal is killed after ten seconds.
 const SCRIPT: &str = r#"
 dir=$1
-shift
+signal=$2
+shift 2
 pid=
 end() {
     if [ -n "$pid" ]; then
-        kill -9 "$pid" 2>/dev/null
+        kill -"$signal" "$pid" 2>/dev/null
+        kill -CONT "$pid" 2>/dev/null
+        ( sleep 10; kill -9 "$pid" ) >/dev/null 2>&1 &
+        later=$!
         wait "$pid" 2>/dev/null
+        kill "$later" 2>/dev/null
         pid=
     fi
 }
@@ -56,7 +62,9 @@ pub(super) struct CommandLine {
     pub(super) args: Vec<OsString>,
     pub(super) env: Vec<(OsString, OsString)>,
     /// Variables that would change the server's settings begin so; they are kept from it.
-    pub(super) foreign_env_prefix: &'static str,
+    pub(super) foreign_env_prefix: Option<&'static str>,
+    /// What ends it: a signal's name.
+    pub(super) stop_signal: &'static str,
 }
 
 #[derive(Debug)]
@@ -77,9 +85,10 @@ impl Watchdog {
     /// Takes charge of `dir`; nothing runs yet.
     pub(super) fn new(dir: &Path, line: CommandLine) -> io::Result<Self> {
         let mut command = Command::new("setsid");
-        command.args(["sh", "-c", SCRIPT, "leasehold-watchdog"]).arg(dir).arg(&line.program).args(&line.args);
+        command.args(["sh", "-c", SCRIPT, "leasehold-watchdog"]).arg(dir).arg(line.stop_signal);
+        command.arg(&line.program).args(&line.args);
         for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with(line.foreign_env_prefix) {
+            if line.foreign_env_prefix.is_some_and(|prefix| name.to_string_lossy().starts_with(prefix)) {
                 command.env_remove(name);
             }
         }
@@ -102,7 +111,7 @@ impl Watchdog {
         .await
     }
 
-    /// Kills the server with SIGKILL and returns when it is gone.
+    /// Ends the server with its signal, SIGKILL as a rule, and returns when it is gone.
     pub(super) async fn kill(self: &Arc<Self>) -> io::Result<()> {
         self.blocking(|pipes| {
             pipes.server = None;

@@ -68,7 +68,8 @@ impl Kind for ZooKeeper {
                 program: java.clone(),
                 args: arguments(&classpath, config, options),
                 env: options.env.clone(),
-                foreign_env_prefix: "JAVA_TOOL_OPTIONS",
+                foreign_env_prefix: Some("JAVA_TOOL_OPTIONS"),
+                stop_signal: "KILL",
             };
             let peers = vec![ports.quorum, ports.election];
             nodes.push(Server::launch(line, placed, ports.client, peers).await?);
@@ -178,6 +179,8 @@ fn arguments(classpath: &OsString, config: PathBuf, options: &ServerOptions) -> 
         "-Xmx96m",
         "-XX:+UseSerialGC",
         "-XX:-UsePerfData",
+        // A server of a test lives for seconds: compiling it well costs more processor than it saves.
+        "-XX:TieredStopAtLevel=1",
         "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
         "-Dorg.slf4j.simpleLogger.showDateTime=true",
     ]

@@ -7,5 +7,5 @@ mod redis;
 mod zookeeper;
 
 pub use etcd::EtcdWorld;
-pub use redis::RedisWorld;
+pub use redis::{RedisAddress, RedisWorld};
 pub use zookeeper::ZooKeeperWorld;

@@ -5,7 +5,9 @@ use leasehold_testkit::history::{Call, Checker, History, Outcome, Removal, What}
 
 use crate::script::{P, S, Script, X, checker};
 
-fn assert_accepted(cases: &[(&str, fn(&mut Script))]) {
+type Case = (&'static str, fn(&mut Script));
+
+fn assert_accepted(cases: &[Case]) {
     for (name, write) in cases {
         let mut script = Script::default();
         write(&mut script);
@@ -28,6 +30,12 @@ fn lost_answers() {
         ("of two that were based on the same one did", |s| {
             let a = s.lock("a", 1);
             s.write_lost(a, 0, 5).write_lost(a, 0, 6).read(a, 1, 6).verdict(1, 6);
+        }),
+        ("of two by different holders the later one did", |s| {
+            let a = s.lock("a", 1);
+            s.write_lost(a, 0, 5).release(a);
+            let b = s.lock("b", 2);
+            s.read(b, 0, 0).write_lost(b, 0, 5).read(b, 1, 5);
         }),
         ("an unanswered write that only the judge sees", |s| {
             let a = s.lock("a", 1);

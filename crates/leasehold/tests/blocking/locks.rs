@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use leasehold::blocking::{self, Coordinator, MultiLock, wait};
+use leasehold::blocking::{self, Coordinator, MultiLock, QuorumLock, wait};
 use leasehold::memory::MemoryService;
 use leasehold::{ErrorKind, FencingToken, LossReason};
 
@@ -215,6 +215,25 @@ fn a_multi_lock_of_two_services() {
     guard.release().unwrap();
     services.iter().for_each(nothing_is_left);
     let error = MultiLock::new().lock().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidArgument);
+}
+
+#[test]
+fn a_majority_of_three_services() {
+    let services = [MemoryService::new(), MemoryService::new(), MemoryService::new()];
+    let members = || services.iter().enumerate().map(|(at, service)| (at.to_string(), open(service)));
+    let [one, other] = [QuorumLock::new(members(), "x").unwrap(), QuorumLock::new(members(), "x").unwrap()];
+    assert_eq!((one.name(), one.majority(), one.labels().collect::<Vec<_>>()), ("x", 2, vec!["0", "1", "2"]));
+    assert!(one.with(|held| held.is_held()).unwrap());
+    let guard = one.member_timeout(PATIENCE).lock().unwrap();
+    assert!(other.try_lock().unwrap().is_none());
+    assert!(other.try_lock_for(BRIEFLY).unwrap().is_none());
+    let held = guard.held();
+    guard.release().unwrap();
+    assert_eq!(wait(held.lost()).reason, LossReason::Released);
+    other.lock().unwrap().release().unwrap();
+    services.iter().for_each(nothing_is_left);
+    let error = QuorumLock::new(members().take(2), "x").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidArgument);
 }
 

@@ -1,6 +1,6 @@
 //! Versioned registers behave as if their operations took effect one at a time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::Case;
 use crate::history::call::{Call, Outcome};
@@ -27,10 +27,21 @@ enum Version {
     Above(u64),
 }
 
+#[derive(PartialEq)]
 enum Operation {
-    Read { version: u64, value: Option<String> },
-    Write { value: String, if_version: Option<u64>, version: Option<u64> },
-    Refused { if_version: u64 },
+    Read {
+        version: u64,
+        value: Option<String>,
+    },
+    /// The value is left out if nobody ever reads it: what is lost with such a write is no more than any other.
+    Write {
+        value: Option<String>,
+        if_version: Option<u64>,
+        version: Option<u64>,
+    },
+    Refused {
+        if_version: u64,
+    },
 }
 
 impl Version {
@@ -70,7 +81,7 @@ impl Model for Register {
                     Some(version) => Version::Is(*version),
                     None => Version::Above(before),
                 };
-                Some(State { value: Some(value.clone()), version })
+                Some(State { value: value.clone(), version })
             }
             // Of a version that nobody was told of, another one was expected, or it happens to be the same number.
             Operation::Refused { if_version } => {
@@ -78,9 +89,30 @@ impl Model for Register {
             }
         }
     }
+
+    /// A version that was left never comes back.
+    fn is_dead(&self, state: &State, operation: &Operation) -> bool {
+        match (operation, state.version) {
+            (Operation::Write { if_version: Some(expected), .. }, Version::Is(version)) => {
+                *expected < version
+            }
+            (Operation::Write { if_version: Some(expected), .. }, Version::Above(version)) => {
+                *expected <= version
+            }
+            _ => false,
+        }
+    }
 }
 
 pub(in crate::history) fn check(case: &Case<'_>) -> Vec<Violation> {
+    let mut read: HashSet<(&str, &str)> = HashSet::new();
+    for operation in case.history.operations() {
+        if let (Call::RegisterRead { register }, Fate::Done(Outcome::Register { value: Some(value), .. })) =
+            (&operation.call, &operation.fate)
+        {
+            read.insert((register, value));
+        }
+    }
     let mut registers: BTreeMap<&str, Vec<Pending<Operation>>> = BTreeMap::new();
     for operation in case.history.operations() {
         let (register, what) = match (&operation.call, &operation.fate) {
@@ -92,11 +124,11 @@ pub(in crate::history) fn check(case: &Case<'_>) -> Vec<Violation> {
                 Fate::Done(Outcome::Written { version }),
             ) => {
                 let (value, if_version) = (value.clone(), *if_version);
-                (register, Operation::Write { value, if_version, version: Some(*version) })
+                (register, Operation::Write { value: Some(value), if_version, version: Some(*version) })
             }
             (Call::RegisterWrite { register, value, if_version }, Fate::Unknown(_)) => {
-                let (value, if_version) = (value.clone(), *if_version);
-                (register, Operation::Write { value, if_version, version: None })
+                let value = read.contains(&(register.as_str(), value.as_str())).then(|| value.clone());
+                (register, Operation::Write { value, if_version: *if_version, version: None })
             }
             (
                 Call::RegisterWrite { register, if_version: Some(if_version), .. },

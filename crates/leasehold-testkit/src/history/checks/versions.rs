@@ -118,7 +118,8 @@ impl<'a> Unanswered<'a> {
         };
         let based_on = self.0.iter().filter_map(older).max()?;
         let writes = self.0.get_mut(&based_on)?;
-        let place = writes.iter().position(possible)?;
+        // The last of them: its holder saw the version before, after which nobody earlier could write.
+        let place = writes.iter().rposition(possible)?;
         Some(writes.remove(place))
     }
 }

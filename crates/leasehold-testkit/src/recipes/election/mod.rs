@@ -41,47 +41,38 @@ use proclaiming::*;
 use resuming::*;
 use standing::*;
 
-/// Calls the macro `$callback` with the arguments given and the list of all cases: the one place where they are listed.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __election_cases {
-    ($callback:path $(, $argument:tt)*) => {
-        $callback! {
-            $($argument)*
-            the_next_leads_when_the_leader_is_gone [50]
-            a_session_lost_while_standing_is_no_leadership [52]
-            a_campaign_that_fails_leaves_nothing [53]
-            campaigns_dropped_at_every_poll [53]
-            a_resignation_after_an_error_is_a_resignation [54]
-            an_entry_removed_by_hand_is_stood_for_again [55]
-            never_two_that_believe [56]
-            a_proclamation_keeps_leadership_and_token
-            proclamations_are_ordered
-            proclamations_bear_cuts_and_lost_replies
-            a_proclamation_does_not_keep_a_resignation_waiting
-            proclamations_and_resignations_dropped_at_every_poll
-            an_election_that_nobody_entered [59]
-            the_newest_of_a_burst_is_delivered
-            observers_bear_a_compaction [51]
-            observers_bear_the_loss_of_their_session [52]
-            observers_bear_a_restart_of_the_service
-            a_leader_that_goes_during_a_cut [58]
-            candidates_that_vanish_while_they_are_read [57]
-            a_stream_ends_with_its_coordinator
-            lead_stands_again_after_a_loss
-            lead_waits_for_the_work_at_its_shutdown
-            lead_ends_with_the_work_or_an_error
-            a_restarted_leader_goes_on_without_a_gap
-            an_older_incarnation_cannot_resign_for_the_newer
-            a_leadership_that_is_over_is_not_resumed
-            a_ticket_is_good_for_one_leadership
-            of_two_resumers_one_leads
-            resumptions_dropped_at_every_poll
-        }
-    };
+table! {
+    the_next_leads_when_the_leader_is_gone [50]
+    a_session_lost_while_standing_is_no_leadership [52]
+    a_campaign_that_fails_leaves_nothing [53]
+    campaigns_dropped_at_every_poll [53]
+    a_resignation_after_an_error_is_a_resignation [54]
+    an_entry_removed_by_hand_is_stood_for_again [55]
+    never_two_that_believe [56]
+    a_proclamation_keeps_leadership_and_token
+    proclamations_are_ordered
+    proclamations_bear_cuts_and_lost_replies
+    a_proclamation_does_not_keep_a_resignation_waiting
+    proclamations_and_resignations_dropped_at_every_poll
+    an_election_that_nobody_entered [59]
+    the_newest_of_a_burst_is_delivered
+    observers_bear_a_compaction [51]
+    observers_bear_the_loss_of_their_session [52]
+    observers_bear_a_restart_of_the_service
+    a_leader_that_goes_during_a_cut [58]
+    candidates_that_vanish_while_they_are_read [57]
+    a_stream_ends_with_its_coordinator
+    lead_stands_again_after_a_loss
+    lead_waits_for_the_work_at_its_shutdown
+    lead_ends_with_the_work_or_an_error
+    a_restarted_leader_goes_on_without_a_gap {if resumable_sessions}
+    an_older_incarnation_cannot_resign_for_the_newer {if resumable_sessions}
+    a_leadership_that_is_over_is_not_resumed {if resumable_sessions}
+    a_ticket_is_good_for_one_leadership {if resumable_sessions}
+    of_two_resumers_one_leads {if resumable_sessions}
+    resumptions_dropped_at_every_poll {if resumable_sessions}
+    no_ticket_without_resumption {unless resumable_sessions}
 }
-
-crate::__election_cases!(table);
 
 /// The election of all cases.
 const NAME: &str = "one";

@@ -13,21 +13,13 @@ use crate::contract::World;
 use crate::polls::poll_times;
 use crate::scene::PATIENCE;
 
-/// The leadership's ticket, as the next incarnation reads it, where the service can resume sessions.
-fn ticket(node: &Coordinator, leadership: &Leadership) -> Option<LeadershipTicket> {
-    match leadership.ticket() {
-        Ok(ticket) => {
-            let read = LeadershipTicket::from_bytes(&ticket.to_bytes()).expect("what was written");
-            assert_eq!(read, ticket);
-            assert_eq!(Some(ticket.credentials()), node.credentials().as_ref());
-            Some(read)
-        }
-        Err(error) => {
-            assert!(!node.capabilities().resumable_sessions, "{error}");
-            assert_eq!((error.kind(), error.name()), (ErrorKind::Unsupported, Some(NAME)));
-            None
-        }
-    }
+/// The leadership's ticket, as the next incarnation reads it.
+fn ticket(node: &Coordinator, leadership: &Leadership) -> LeadershipTicket {
+    let ticket = leadership.ticket().expect("sessions can be resumed");
+    let read = LeadershipTicket::from_bytes(&ticket.to_bytes()).expect("what was written");
+    assert_eq!(read, ticket);
+    assert_eq!(Some(ticket.credentials()), node.credentials().as_ref());
+    read
 }
 
 fn successor(scene: &Scene, ticket: &LeadershipTicket) -> CoordinatorBuilder {
@@ -43,12 +35,21 @@ async fn resume(node: &Coordinator, ticket: &LeadershipTicket) -> Leadership {
     soon("it leads again", election(node).resume(ticket)).await.expect("the leadership lasts")
 }
 
+pub(super) async fn no_ticket_without_resumption(world: Arc<dyn World>) {
+    let scene = Scene::new(&world);
+    let node = scene.node().await;
+    let leads = lead(&node, "leads").await;
+    let error = leads.ticket().expect_err("sessions cannot be resumed");
+    assert_eq!((error.kind(), error.name()), (ErrorKind::Unsupported, Some(NAME)));
+    assert!(node.credentials().is_none() && leads.is_held());
+}
+
 pub(super) async fn a_restarted_leader_goes_on_without_a_gap(world: Arc<dyn World>) {
     let scene = Scene::new(&world);
     let (mut mortal, other) = (scene.mortal().await, direct_node(&scene).await);
     let first = lead(&mortal.coordinator, "first").await;
     first.proclaim("leader").await.expect("proclaimed");
-    let Some(ticket) = ticket(&mortal.coordinator, &first) else { return };
+    let ticket = ticket(&mortal.coordinator, &first);
     let waits = stand(&other, "waits");
     stands(&scene.observer().await, 2).await;
     let mut stream = election(&other).observe().expect("a sound name");
@@ -112,7 +113,7 @@ pub(super) async fn an_older_incarnation_cannot_resign_for_the_newer(world: Arc<
     for round in 0_u64..24 {
         let older = scene.node().await;
         let leads = lead(&older, "older").await;
-        let Some(ticket) = ticket(&older, &leads) else { return };
+        let ticket = ticket(&older, &leads);
         let held = leads.held();
         let pause = Duration::from_micros(150 * (round / 3));
         let ends = tokio::spawn(async move {
@@ -155,7 +156,7 @@ pub(super) async fn a_leadership_that_is_over_is_not_resumed(world: Arc<dyn Worl
     let scene = Scene::new(&world);
     let node = scene.node().await;
     let leads = lead(&node, "leader").await;
-    let Some(kept) = ticket(&node, &leads) else { return };
+    let kept = ticket(&node, &leads);
     assert_eq!(format!("{kept:?}"), "LeadershipTicket(…)");
     // Resigned while the session lives.
     leads.resign().await.expect("resigned");
@@ -167,7 +168,7 @@ pub(super) async fn a_leadership_that_is_over_is_not_resumed(world: Arc<dyn Worl
     assert_eq!(error.loss_reason(), Some(LossReason::EntryRemoved));
     // Removed by hand.
     let leads = lead(&next, "leader").await;
-    let removed = ticket(&next, &leads).expect("as before");
+    let removed = ticket(&next, &leads);
     stands(&scene.observer().await, 1).await;
     world.remove_queue(&scene.path_of(Kind::Election, NAME)).await;
     soon("the loss is told", leads.lost()).await;
@@ -176,7 +177,7 @@ pub(super) async fn a_leadership_that_is_over_is_not_resumed(world: Arc<dyn Worl
     assert_eq!(election(&later).resume(&removed).await.expect_err("removed").kind(), ErrorKind::Lost);
     // Gone with its session.
     let leads = lead(&later, "leader").await;
-    let expired = ticket(&later, &leads).expect("as before");
+    let expired = ticket(&later, &leads);
     scene.expire(&later).await;
     soon("the loss is told", leads.lost()).await;
     let error = soon("an answer", successor(&scene, &expired).connect()).await.expect_err("expired");
@@ -187,7 +188,7 @@ pub(super) async fn a_leadership_that_is_over_is_not_resumed(world: Arc<dyn Worl
     // One that was never in the session.
     let stranger = scene.node().await;
     let leads = lead(&fresh, "leader").await;
-    let lasts = ticket(&fresh, &leads).expect("as before");
+    let lasts = ticket(&fresh, &leads);
     let error = election(&stranger).resume(&lasts).await.expect_err("another session");
     assert_eq!(error.kind(), ErrorKind::Lost, "{error}");
     assert!(leads.is_held());
@@ -205,7 +206,7 @@ pub(super) async fn a_ticket_is_good_for_one_leadership(world: Arc<dyn World>) {
     let scene = Scene::new(&world);
     let node = scene.node().await;
     let leads = lead(&node, "leader").await;
-    let Some(ticket) = ticket(&node, &leads) else { return };
+    let ticket = ticket(&node, &leads);
     let refused = async |node: &Coordinator, name: &str| {
         let error = soon("an answer", node.election(name).resume(&ticket)).await.expect_err("refused");
         assert_eq!((error.kind(), error.name()), (ErrorKind::InvalidArgument, Some(name)), "{error}");
@@ -230,7 +231,7 @@ pub(super) async fn of_two_resumers_one_leads(world: Arc<dyn World>) {
     for _ in 0..6 {
         let (older, other) = (scene.node().await, scene.node().await);
         let first = lead(&older, "leader").await;
-        let Some(ticket) = ticket(&older, &first) else { return };
+        let ticket = ticket(&older, &first);
         let waits = stand(&other, "waits");
         let race = async || {
             let node = successor(&scene, &ticket).connect().await?;
@@ -268,7 +269,7 @@ pub(super) async fn resumptions_dropped_at_every_poll(world: Arc<dyn World>) {
         assert!(polls < 10_000, "a resumption does not end");
         let older = scene.node().await;
         let leads = lead(&older, "leader").await;
-        let Some(ticket) = ticket(&older, &leads) else { return };
+        let ticket = ticket(&older, &leads);
         let waits = stand(&other, "waits");
         stands(&scene.observer().await, 2).await;
         let node = restarted(&scene, &ticket).await;

@@ -47,41 +47,31 @@ use strangers::{
 
 use super::table;
 
-/// Calls the macro `$callback` with the arguments given and the list of all cases: the one place where they are listed.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __rw_lock_cases {
-    ($callback:path $(, $argument:tt)*) => {
-        $callback! {
-            $($argument)*
-            many_nodes_read_and_write [35]
-            readers_share_and_writers_are_alone [35]
-            first_come_first_served [8]
-            a_stream_of_readers_does_not_starve_a_writer [37]
-            tries_neither_overtake_nor_wait [7]
-            who_is_woken [36]
-            readers_do_not_wait_for_each_other [36]
-            a_waiter_that_leaves_lets_those_behind_it_go_on [36]
-            a_downgrade_keeps_the_hold [38]
-            a_downgrade_lets_no_writer_in_between [38]
-            a_downgrade_whose_reply_is_lost [38]
-            a_downgrade_of_a_lost_hold [38]
-            an_upgrade_is_refused [38]
-            readers_and_writers_pass_a_resource_with_two_marks
-            a_dead_reader_is_cleaned_up [39]
-            an_expired_session_is_granted_nothing [40]
-            a_lost_session_is_told_and_hands_over [16]
-            waiters_outlive_a_restart [15]
-            cancelled_while_waiting [10]
-            out_of_time_while_waiting [11]
-            reading_dropped_at_every_poll [10]
-            writing_dropped_at_every_poll [10]
-            downgrading_dropped_at_every_poll [10]
-            entries_of_another_mode_are_waited_for [13]
-            data_of_strangers_is_ignored [13]
-            bad_names_are_refused [26]
-        }
-    };
+table! {
+    many_nodes_read_and_write [35]
+    readers_share_and_writers_are_alone [35]
+    first_come_first_served [8]
+    a_stream_of_readers_does_not_starve_a_writer [37]
+    tries_neither_overtake_nor_wait [7]
+    who_is_woken [36]
+    readers_do_not_wait_for_each_other [36]
+    a_waiter_that_leaves_lets_those_behind_it_go_on [36]
+    a_downgrade_keeps_the_hold [38]
+    a_downgrade_lets_no_writer_in_between [38]
+    a_downgrade_whose_reply_is_lost [38]
+    a_downgrade_of_a_lost_hold [38]
+    an_upgrade_is_refused [38]
+    readers_and_writers_pass_a_resource_with_two_marks
+    a_dead_reader_is_cleaned_up [39]
+    an_expired_session_is_granted_nothing [40]
+    a_lost_session_is_told_and_hands_over [16]
+    waiters_outlive_a_restart [15]
+    cancelled_while_waiting [10]
+    out_of_time_while_waiting [11]
+    reading_dropped_at_every_poll [10]
+    writing_dropped_at_every_poll [10]
+    downgrading_dropped_at_every_poll [10]
+    entries_of_another_mode_are_waited_for [13]
+    data_of_strangers_is_ignored [13]
+    bad_names_are_refused [26]
 }
-
-crate::__rw_lock_cases!(table);

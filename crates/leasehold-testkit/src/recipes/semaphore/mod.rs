@@ -51,42 +51,32 @@ use wakeups::{
 
 use super::table;
 
-/// Calls the macro `$callback` with the arguments given and the list of all cases: the one place where they are listed.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __semaphore_cases {
-    ($callback:path $(, $argument:tt)*) => {
-        $callback! {
-            $($argument)*
-            the_limit_is_reached_and_never_exceeded [47]
-            weighted_permits_keep_the_limit [47]
-            first_come_first_served [8]
-            a_large_request_is_not_overtaken [49]
-            small_requests_do_not_starve_a_large_one [49]
-            tries_neither_overtake_nor_wait [7, 43]
-            a_release_wakes_two_at_most
-            newcomers_wake_the_first_in_line_alone
-            one_release_grants_a_run
-            a_waiter_that_leaves_lets_those_behind_it_go_on [33]
-            a_silent_neighbour_only_delays
-            a_dead_neighbour_only_delays
-            a_lost_session_returns_its_permits [41]
-            a_dead_holder_returns_its_permits [41]
-            a_waiters_lost_session_is_no_grant [3, 40]
-            acquired_after_the_server_was_lost [44]
-            waiters_outlive_a_restart [44]
-            nothing_is_given_back_twice [48]
-            differing_limits_are_an_error [42]
-            who_disagrees_harms_nobody [42]
-            bad_arguments_are_refused [26]
-            entries_of_another_mode_are_waited_for [13]
-            data_of_strangers_is_ignored [13]
-            nothing_is_left_behind [45]
-            cancelled_while_waiting [46]
-            out_of_time_while_waiting [46]
-            dropped_at_every_poll [46]
-        }
-    };
+table! {
+    the_limit_is_reached_and_never_exceeded [47]
+    weighted_permits_keep_the_limit [47]
+    first_come_first_served [8]
+    a_large_request_is_not_overtaken [49]
+    small_requests_do_not_starve_a_large_one [49]
+    tries_neither_overtake_nor_wait [7, 43]
+    a_release_wakes_two_at_most
+    newcomers_wake_the_first_in_line_alone
+    one_release_grants_a_run
+    a_waiter_that_leaves_lets_those_behind_it_go_on [33]
+    a_silent_neighbour_only_delays
+    a_dead_neighbour_only_delays
+    a_lost_session_returns_its_permits [41]
+    a_dead_holder_returns_its_permits [41]
+    a_waiters_lost_session_is_no_grant [3, 40]
+    acquired_after_the_server_was_lost [44]
+    waiters_outlive_a_restart [44]
+    nothing_is_given_back_twice [48]
+    differing_limits_are_an_error [42]
+    who_disagrees_harms_nobody [42]
+    bad_arguments_are_refused [26]
+    entries_of_another_mode_are_waited_for [13]
+    data_of_strangers_is_ignored [13]
+    nothing_is_left_behind [45]
+    cancelled_while_waiting [46]
+    out_of_time_while_waiting [46]
+    dropped_at_every_poll [46]
 }
-
-crate::__semaphore_cases!(table);
