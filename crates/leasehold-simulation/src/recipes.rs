@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use leasehold_core::{Coordinator, Error, ErrorKind, Kind, Mode};
-use leasehold_testkit::history::{Call, Outcome};
+use leasehold_testkit::history::{CANCELLED, Call, Outcome};
 use leasehold_testkit::polls::poll_times;
 use tokio::time::{sleep, timeout};
 
@@ -199,21 +199,23 @@ impl Actor {
         polls: Option<usize>,
     ) {
         let group = coordinator.group("g");
-        let place = Place {
-            path: path(Kind::Group, "g").to_string(),
-            mode: Mode::Permits { count: 1, limit: u32::MAX, granted: false },
-            guards: false,
-        };
-        let membership = match perhaps(polls, group.join("member")).await {
-            None => return self.world.log.count("dropped"),
-            Some(Ok(membership)) => membership,
-            Some(Err(error)) => return self.judge(&error, &[ErrorKind::Unavailable]),
-        };
+        let place = Place { path: path(Kind::Group, "g").to_string(), mode: Mode::Shared, guards: false };
         let op = self.recorder().invoke(Call::Acquire {
             lock: place.path.clone(),
             mode: place.mode,
             only_if_free: false,
         });
+        let membership = match perhaps(polls, group.join("member")).await {
+            None => {
+                self.world.log.count("dropped");
+                return self.recorder().info(op, CANCELLED);
+            }
+            Some(Ok(membership)) => membership,
+            Some(Err(error)) => {
+                self.recorder().fail(op, format!("{:?}", error.kind()));
+                return self.judge(&error, &[ErrorKind::Unavailable]);
+            }
+        };
         self.granted(op, &place, &membership);
         if let Err(error) = membership.set_value("changed").await {
             self.judge(&error, &[ErrorKind::Lost]);

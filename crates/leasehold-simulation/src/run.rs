@@ -20,6 +20,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::time::{sleep, timeout};
 
 use crate::disturbance::Disturbance;
+use crate::judgement;
 use crate::log::{Counts, Violation};
 use crate::plan::{Millis, Plan};
 use crate::process::{Life, Process};
@@ -65,12 +66,15 @@ pub fn run(plan: &Plan, keep_lines: bool) -> Outcome {
         world.log.violated("E1", format_args!("panicked: {panic}"));
     }
     let logged = world.log.take();
+    let history = world.recorder.events();
+    let mut violations = logged.violations;
+    violations.extend(judgement::violations(&world.plan, history.clone()));
     Outcome {
         hash: logged.hash,
         lines: logged.lines,
         counts: logged.counts,
-        violations: logged.violations,
-        history: world.recorder.events(),
+        violations,
+        history,
         faulty_calls: world.calls.faulty(),
     }
 }
@@ -137,6 +141,8 @@ fn set_to_work(world: &Arc<World>, process: &Arc<Process>) {
 }
 
 async fn play(world: &Arc<World>, processes: &[Arc<Process>]) {
+    let (kind, target) = ("unruly".to_owned(), "all".to_owned());
+    world.recorder.record(What::Fault { id: 0, kind, target, lasting: true });
     let mut now = 0;
     for drama in &world.plan.drama {
         sleep(Duration::from_millis(drama.at - now)).await;
@@ -218,16 +224,23 @@ fn begin(world: &Arc<World>, processes: &[Arc<Process>], what: Disturbance) {
 }
 
 fn pause(world: &Arc<World>, life: &Arc<Life>, time: Millis) {
-    world.recorder.record(What::Paused { whom: life.name.to_string() });
+    if life.is_dead() {
+        return;
+    }
+    if life.gates.is_open() {
+        world.recorder.record(What::Paused { whom: life.name.to_string() });
+    }
     life.gates.shut();
     let (world, life) = (Arc::clone(world), Arc::clone(life));
     tokio::spawn(async move {
         sleep(Duration::from_millis(time)).await;
         if !life.is_dead() {
-            world.log.say(format_args!("{} goes on", life.name));
-            world.recorder.record(What::Resumed { whom: life.name.to_string() });
             life.resumed(world.clock.now());
             life.gates.open();
+            if life.gates.is_open() {
+                world.log.say(format_args!("{} goes on", life.name));
+                world.recorder.record(What::Resumed { whom: life.name.to_string() });
+            }
         }
     });
 }
@@ -285,6 +298,7 @@ async fn finish(world: &Arc<World>, processes: &[Arc<Process>]) {
     }
     // The last pauses and cuts end by themselves.
     sleep(bound(world)).await;
+    world.recorder.record(What::Healed { id: 0 });
     // What is left now would be there for as long as its session lives.
     for path in &queues() {
         let left: Vec<_> = world.service.entries(path).iter().map(|entry| entry.attempt).collect();

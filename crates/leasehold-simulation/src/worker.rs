@@ -145,7 +145,7 @@ impl Actor {
                 self.hold((op, guard), &place, hold).await;
             }
             Err(error) => {
-                self.recorder().info(change, format!("{:?}", error.kind()));
+                self.recorder().fail(change, format!("{:?}", error.kind()));
                 self.judge(&error, &[ErrorKind::Lost]);
             }
         }
@@ -155,11 +155,11 @@ impl Actor {
         let mutex = |name| coordinator.mutex(mutex_name(name));
         let multi = leasehold_core::MultiLock::new().member("it", mutex(1)).member("it", mutex(0));
         let places = [mutex_place(0), mutex_place(1)];
+        let only_if_free = matches!(ask, Ask::Try);
         let ops = places.each_ref().map(|place| {
             let (lock, mode) = (place.path.clone(), place.mode);
-            self.recorder().invoke(Call::Acquire { lock, mode, only_if_free: false })
+            self.recorder().invoke(Call::Acquire { lock, mode, only_if_free })
         });
-        let end = |outcome: Outcome| ops.iter().for_each(|op| self.recorder().ok(*op, outcome.clone()));
         let acquire = acquiring!(multi.lock(), try_lock, try_lock_for);
         let guard = match self.ask(ask, acquire).await {
             None => return ops.iter().for_each(|op| self.recorder().info(*op, CANCELLED)),
@@ -168,7 +168,12 @@ impl Actor {
                 // A try does not take back what it has lost.
                 return self.judge(&error, &[ErrorKind::Unavailable, ErrorKind::Lost]);
             }
-            Some(Ok(None)) => return end(Outcome::Busy),
+            Some(Ok(None)) => {
+                return ops.iter().for_each(|op| match ask {
+                    Ask::Try => self.recorder().ok(*op, Outcome::Busy),
+                    _ => self.recorder().info(*op, CANCELLED),
+                });
+            }
             Some(Ok(Some(guard))) => guard,
         };
         let members: Vec<Held> = guard.held().members().iter().map(|member| member.held()).collect();
@@ -190,7 +195,7 @@ impl Actor {
         for op in releases {
             match &released {
                 Ok(()) => self.recorder().ok(op, Outcome::Done),
-                Err(error) => self.recorder().info(op, error.to_string()),
+                Err(_) => self.recorder().info(op, "Unknown"),
             }
         }
     }
