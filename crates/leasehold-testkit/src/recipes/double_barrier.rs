@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use leasehold_core::{Coordinator, Error, ErrorKind, Inside, Kind, RegisterWrite};
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::table;
 use crate::contract::World;
@@ -459,12 +459,23 @@ async fn dropped_at_every_poll(world: Arc<dyn World>) {
                     tokio::select! {
                         outcome = &mut waits => outcome.expect("no panic"),
                         () = sleep(world.ttl() / 16) => {
-                            let partner = entering(&node, 2);
+                            let mut partner = entering(&node, 2);
                             match waits.await.expect("no panic") {
                                 // The two of them.
                                 Ok(inside) => {
-                                    let partner = partner.await.expect("no panic").expect("let in");
-                                    all_leave([inside, partner]).await;
+                                    match timeout(world.ttl(), &mut partner).await {
+                                        Ok(partner) => {
+                                            let partner = partner.expect("no panic").expect("let in");
+                                            all_leave([inside, partner]).await;
+                                        }
+                                        // It was let in with the one that was dropped, which was slow to show: it is told
+                                        // so, while the partner waits on.
+                                        Err(_) => {
+                                            assert_peer_lost(done("an answer", leaving(inside)).await);
+                                            partner.abort();
+                                            nothing_is_left(&scene).await;
+                                        }
+                                    }
                                     return None;
                                 }
                                 Err(error) => {
