@@ -424,10 +424,8 @@ async fn waits_outlast_a_restart(world: Arc<dyn World>) {
         done.push(soon("everybody has it", other).await.expect("no panic"));
     }
     done.push(soon("everybody has it", only_waiting).await.expect("no panic").expect("the wait ends well"));
-    if let Ok(first) = first {
-        assert!(first.ran_here());
-        done.push(first);
-    }
+    // A restart that takes longer than the TTL costs it its place; then it finds what another one has completed.
+    done.extend(first);
     assert!(
         done.iter()
             .all(|each| each.result() == done[0].result() && each.completed_at() == done[0].completed_at())
