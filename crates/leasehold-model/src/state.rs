@@ -4,7 +4,7 @@
 pub(crate) const CLIENTS: usize = 4;
 pub(crate) const ATTEMPTS: usize = 12;
 
-/// Everything. Attempts are numbered over all clients: a client has [`Budget::attempts`](crate::Budget::attempts) of them in a row.
+/// Everything. Attempts are numbered over all clients: a client has [`Protocol::attempts`](crate::Protocol::attempts) of them in a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct State {
     /// The order of each attempt's entry; 0 where there is none.
