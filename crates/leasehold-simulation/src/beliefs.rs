@@ -167,6 +167,15 @@ impl Beliefs {
         entries.get(&order).cloned()
     }
 
+    /// A hold was taken over with its entry; whoever had it hears of it by its own deadline.
+    pub(crate) fn superseded(&self, path: &str, held: &Held) {
+        let mut inside = self.lock();
+        if let Some(lock) = inside.locks.get_mut(path) {
+            let order = held.fencing_token().order();
+            lock.beliefs.retain(|belief| belief.held.fencing_token().order() != order);
+        }
+    }
+
     /// A hold goes on as a shared one.
     pub(crate) fn downgraded(&self, path: &str, held: &Held) {
         let mut inside = self.lock();

@@ -107,7 +107,8 @@ impl Actor {
         self.world.log.count("grants");
         let session = self.world.beliefs.session_of(&place.path, token.order());
         self.recorder().ok(op, Outcome::Granted { token, session });
-        tokio::spawn(self.life.gates.gate().pass({
+        // Not behind the gate: what is written down is when it could be known, which is when the library told.
+        tokio::spawn({
             let (recorder, log, lost) = (self.recorder().clone(), Arc::clone(&self.world.log), held.lost());
             async move {
                 let reason = lost.await;
@@ -116,7 +117,7 @@ impl Actor {
                     recorder.record(What::Lost { hold: op, reason: format!("{reason:?}") });
                 }
             }
-        }));
+        });
         if believed {
             self.world.beliefs.granted(&place.path, held, place.mode, &self.life.name, &self.world.log);
         } else {

@@ -16,14 +16,17 @@ use crate::step::Step;
 pub(crate) fn violations(plan: &Plan, history: Vec<Event>) -> Vec<Violation> {
     let settings = &plan.settings;
     let grace = Duration::from_millis(2000 + settings.request_timeout * 2);
-    let mut checker = Checker::new().grace(grace).also_documented("try", "Lost");
-    if forces(plan) {
-        checker = checker.without_exclusive_belief();
-    }
+    let checker = Checker::new().grace(grace).also_documented("try", "Lost");
+    // Of a leadership that is not there to be resumed.
+    let checker = checker.also_documented("acquire", "Lost");
+    let forces = forces(plan);
+    let checker = if forces { checker.without_exclusive_belief() } else { checker };
     let report = checker.check(&History::new(history));
     let excused = |kind: Kind| match kind {
         // Too many histories have become possible to look at them all.
         Kind::Undecided => true,
+        // A grant whose entry was removed while it was on its way.
+        Kind::TokenNotRising => forces,
         Kind::LossNotSignalled => drama(plan, |what| matches!(what, Disturbance::Unrelayed { .. })),
         Kind::NotLinearizable => drama(plan, |what| *what == Disturbance::LoseData),
         _ => false,
@@ -37,14 +40,15 @@ pub(crate) fn violations(plan: &Plan, history: Vec<Event>) -> Vec<Violation> {
         .collect()
 }
 
-/// Whether holds are ended at the service by anybody but their owners.
+/// Whether holds are ended at the service, or taken over, by anybody but their owners.
 fn forces(plan: &Plan) -> bool {
     let by_workers = plan.workers.iter().flat_map(|worker| &worker.steps);
     by_workers.into_iter().any(|step| matches!(step, Step::Admin { force: true, .. }))
         || drama(plan, |what| {
             matches!(
                 what,
-                Disturbance::Expire { .. }
+                Disturbance::Crash { wakes_after: Some(_), .. }
+                    | Disturbance::Expire { .. }
                     | Disturbance::RemoveEntry { .. }
                     | Disturbance::RemoveQueue { .. }
                     | Disturbance::LoseData
