@@ -1,11 +1,12 @@
 //! What the service itself takes: the scripts that leasehold runs, called bare over the same client.
 
-use std::time::{Duration, Instant};
-
+use async_trait::async_trait;
 use redis::Script;
 use redis::aio::MultiplexedConnection;
 
 use crate::Failure;
+use crate::measure::{Started, Took};
+use crate::peers::Client;
 
 macro_rules! script {
     ($file:literal) => {
@@ -16,18 +17,18 @@ macro_rules! script {
     };
 }
 
-const SESSION: &str = "f1008";
-const TEXT: &str = "bare.floor";
-const ATTEMPT: &str = "f10080000000000000000000000000001";
-
-/// What is said about a holder beside its entry is about that long.
-const VALUE: [u8; 64] = [b'v'; 64];
+// All of it is as long as leasehold's own: the server keeps what is short in another way.
+const SESSION: &str = "f100000000000000000000000000000f";
+const TEXT: &str = "f100000000000000000000000000000f.f100000000000000000000000000000f";
+const VALUE: &[u8] = b"host=a%2Dserver%2Din%2Da%2Drack&pid=12345&since=1764181234567&purpose=";
+const QUEUE: &str = "locks/alone";
 
 pub(crate) struct RedisFloor {
     connection: MultiplexedConnection,
     keys: [String; 6],
     enqueue: Script,
     withdraw: Script,
+    attempts: u64,
 }
 
 impl RedisFloor {
@@ -36,7 +37,7 @@ impl RedisFloor {
         let client = redis::Client::open(format!("redis://{endpoint}"))?;
         let mut connection = client.get_multiplexed_async_connection().await?;
         let keys = ["seq", "index", "entries", "values", "sessions", &format!("session:{SESSION}")]
-            .map(|name| format!("{{floor/0}}:{name}"));
+            .map(|name| format!("{{bare/floor/0}}:{name}"));
         let (enqueue, withdraw) = (script!("enqueue"), script!("withdraw"));
         for script in [&enqueue, &withdraw] {
             script.prepare_invoke().load_async(&mut connection).await?;
@@ -45,22 +46,33 @@ impl RedisFloor {
         let mut opening = open.prepare_invoke();
         opening.key(&keys).arg(SESSION).arg(TEXT).arg(3_600_000);
         expect(opening.invoke_async(&mut connection).await?, "ok")?;
-        Ok(Self { connection, keys, enqueue, withdraw })
+        Ok(Self { connection, keys, enqueue, withdraw, attempts: 0 })
+    }
+}
+
+#[async_trait]
+impl Client for RedisFloor {
+    fn name(&self) -> &'static str {
+        "the same two scripts, bare"
     }
 
-    /// How long so many locks and unlocks take.
-    pub(crate) async fn uncontended(&mut self, rounds: usize) -> Result<Duration, Failure> {
-        let began = Instant::now();
+    fn commands(&self) -> &'static [&'static str] {
+        &["evalsha"]
+    }
+
+    async fn uncontended(&mut self, rounds: usize) -> Result<Took, Failure> {
+        let started = Started::now()?;
         for _ in 0..rounds {
-            let value: &[u8] = &VALUE;
+            self.attempts += 1;
+            let attempt = format!("f10000000000000f{:016x}", self.attempts);
             let mut enqueue = evalsha(&self.enqueue, &self.keys);
-            enqueue.arg("locks/floor").arg(ATTEMPT).arg("x").arg(value).arg("0");
+            enqueue.arg(QUEUE).arg(&attempt).arg("x").arg(VALUE).arg("0");
             expect(enqueue.query_async(&mut self.connection).await?, "placed")?;
             let mut withdraw = evalsha(&self.withdraw, &self.keys);
-            withdraw.arg("locks/floor").arg(ATTEMPT).arg("0");
+            withdraw.arg(QUEUE).arg(&attempt).arg("0");
             expect(withdraw.query_async(&mut self.connection).await?, "removed")?;
         }
-        Ok(began.elapsed())
+        started.took()
     }
 }
 

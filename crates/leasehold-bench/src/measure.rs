@@ -33,6 +33,32 @@ impl Spread {
     }
 }
 
+/// What something took.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Took {
+    pub(crate) time: Duration,
+    /// How often a thread of the client's process went to sleep and was woken.
+    pub(crate) wake_ups: u64,
+}
+
+/// The beginning of something that is measured in this process.
+pub(crate) struct Started {
+    at: Instant,
+    wake_ups: u64,
+}
+
+impl Started {
+    pub(crate) fn now() -> Result<Self, Failure> {
+        let wake_ups = wake_ups()?;
+        Ok(Self { at: Instant::now(), wake_ups })
+    }
+
+    pub(crate) fn took(&self) -> Result<Took, Failure> {
+        let time = self.at.elapsed();
+        Ok(Took { time, wake_ups: wake_ups()?.saturating_sub(self.wake_ups) })
+    }
+}
+
 /// Somebody who gets a lock and gives it up.
 pub(crate) trait Contender: Send + Sync + 'static {
     /// Once; `inside` is called while the lock is held.
@@ -84,7 +110,7 @@ pub(crate) async fn contend(contenders: Vec<impl Contender>, time: Duration) -> 
     let (owners, counts) = (Arc::new(Mutex::new(owners)), Arc::new(AtomicBool::new(false)));
     let start = Arc::new(Barrier::new(contenders.len() + 1));
     let stop = Arc::new(AtomicBool::new(false));
-    let before = wake_ups()?;
+    let started = Started::now()?;
     let mut tasks = JoinSet::new();
     for (number, contender) in contenders.into_iter().enumerate() {
         let (owners, counts) = (owners.clone(), counts.clone());
@@ -118,7 +144,7 @@ pub(crate) async fn contend(contenders: Vec<impl Contender>, time: Duration) -> 
     while let Some(ended) = tasks.join_next().await {
         ended??;
     }
-    let wake_ups = wake_ups()?.saturating_sub(before);
+    let wake_ups = started.took()?.wake_ups;
     let owners = std::mem::take(&mut *owners.lock().unwrap_or_else(PoisonError::into_inner));
     let Owners { grants, changes, acquisitions, .. } = owners;
     Ok(Contended { grants, changes, took, acquisitions, wake_ups })

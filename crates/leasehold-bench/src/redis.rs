@@ -1,11 +1,13 @@
 //! What is measured on Redis.
 
+use std::time::Duration;
+
 use leasehold_testkit::servers::{RedisServer, ServerOptions, Storage};
 
 use crate::floor::RedisFloor;
 use crate::measure::Spread;
 use crate::options::Options;
-use crate::peers::{Leasehold, Peer, RedisPy, Rslock};
+use crate::peers::{Client, Leasehold, Peer, RedisPy, Rslock};
 use crate::report::{Alone, Contention, Missing, Results};
 use crate::{Failure, machine};
 
@@ -36,9 +38,9 @@ pub(crate) async fn measure(options: &Options) -> Result<Results, Failure> {
     for &contenders in &options.contenders {
         for peer in &mut peers {
             eprintln!("{} with {contenders} contenders", peer.name());
-            let before = requests(&server, &**peer).await;
+            let before = Load::of(&server, peer.commands()).await;
             let contended = peer.contend(contenders, options.time).await?;
-            let requests = requests(&server, &**peer).await - before;
+            let requests = Load::of(&server, peer.commands()).await.requests - before.requests;
             contentions.push(Contention { name: peer.name(), contenders, contended, requests });
         }
     }
@@ -57,43 +59,59 @@ async fn alone(
     peers: &mut [Box<dyn Peer>],
 ) -> Result<Vec<Alone>, Failure> {
     let mut floor = RedisFloor::open(&server.endpoint()).await?;
-    let mut times = vec![Vec::new(); peers.len() + 1];
-    let mut requested = vec![0; peers.len()];
-    let micros = |took: std::time::Duration| took.as_secs_f64() * 1e6 / options.rounds as f64;
+    let mut turns: Vec<&mut dyn Client> = vec![&mut floor];
+    turns.extend(peers.iter_mut().map(|peer| peer.as_mut() as &mut dyn Client));
+    let mut seen: Vec<Turns> = turns.iter().map(|_| Turns::default()).collect();
     for repetition in 0..=options.repetitions {
-        // The first one makes connections and scripts known, and is not counted.
-        let counts = repetition > 0;
-        let took = micros(floor.uncontended(options.rounds).await?);
-        if counts {
-            times[0].push(took);
-        }
-        for (number, peer) in peers.iter_mut().enumerate() {
-            let before = requests(server, &**peer).await;
-            let took = micros(peer.uncontended(options.rounds).await?);
-            if counts {
-                requested[number] += requests(server, &**peer).await - before;
-                times[number + 1].push(took);
+        for (client, seen) in turns.iter_mut().zip(&mut seen) {
+            let before = Load::of(server, client.commands()).await;
+            let took = client.uncontended(options.rounds).await?;
+            let after = Load::of(server, client.commands()).await;
+            // The first one makes connections and scripts known.
+            if repetition > 0 {
+                seen.micros.push(took.time.as_secs_f64() * 1e6 / options.rounds as f64);
+                seen.requests += after.requests - before.requests;
+                seen.busy += after.busy - before.busy;
+                seen.wake_ups += took.wake_ups;
             }
         }
     }
     let rounds = (options.rounds * options.repetitions) as f64;
-    let row = |name, number: usize, requests| Alone {
-        name,
-        micros: Spread::of(times[number].iter().copied()),
-        of_floor: Spread::of(times[0].iter().zip(&times[number]).map(|(floor, own)| floor / own)),
-        requests,
-    };
-    let bare = row("the same two scripts, bare", 0, 2.0);
-    let others = peers.iter().zip(&requested).enumerate();
-    let others = others.map(|(at, (peer, &requests))| row(peer.name(), at + 1, requests as f64 / rounds));
-    Ok(std::iter::once(bare).chain(others).collect())
+    let bare = &seen[0].micros;
+    let rows = turns.iter().zip(&seen).map(|(client, seen)| Alone {
+        name: client.name(),
+        micros: Spread::of(seen.micros.iter().copied()),
+        of_floor: Spread::of(bare.iter().zip(&seen.micros).map(|(bare, own)| bare / own)),
+        requests: seen.requests as f64 / rounds,
+        wake_ups: seen.wake_ups as f64 / rounds,
+        busy_micros: seen.busy.as_secs_f64() * 1e6 / rounds,
+    });
+    Ok(rows.collect())
 }
 
-/// How many requests of a peer's kind the server has had.
-async fn requests(server: &RedisServer, peer: &dyn Peer) -> u64 {
-    let mut sum = 0;
-    for command in peer.commands() {
-        sum += server.calls(command).await;
+/// What was seen of one client.
+#[derive(Default)]
+struct Turns {
+    micros: Vec<f64>,
+    requests: u64,
+    busy: Duration,
+    wake_ups: u64,
+}
+
+/// What the server has had to do so far.
+struct Load {
+    requests: u64,
+    busy: Duration,
+}
+
+impl Load {
+    /// With requests of these kinds.
+    async fn of(server: &RedisServer, commands: &[&str]) -> Self {
+        let mut load = Self { requests: 0, busy: Duration::ZERO };
+        for command in commands {
+            load.requests += server.calls(command).await;
+            load.busy += server.busy(command).await;
+        }
+        load
     }
-    sum
 }

@@ -27,6 +27,10 @@ pub(crate) struct Alone {
     pub(crate) of_floor: Spread,
     /// Of a lock and its unlock.
     pub(crate) requests: f64,
+    /// Of the threads of the client's process, for a lock and its unlock.
+    pub(crate) wake_ups: f64,
+    /// For how long the server was busy with a lock and its unlock, as it says.
+    pub(crate) busy_micros: f64,
 }
 
 /// Several clients that want one lock.
@@ -64,7 +68,8 @@ fn write(page: &mut String, results: &Results) -> std::fmt::Result {
     writeln!(page, "\n## One client, uncontended\n")?;
     writeln!(
         page,
-        "In turns; median (least–most) of the repetitions. The speed is relative to the bare scripts of the same turn.\n"
+        "In turns; median (least–most) of the repetitions. The speed is relative to the bare scripts of the same turn. Wake-ups are \
+         threads of the client's process that slept and were woken; the time at the server is what it says it was busy.\n"
     )?;
     let rows = results.alone.iter().map(|alone| {
         vec![
@@ -72,9 +77,19 @@ fn write(page: &mut String, results: &Results) -> std::fmt::Result {
             spread(alone.micros, 1),
             spread(alone.of_floor, 2),
             format!("{:.2}", alone.requests),
+            format!("{:.2}", alone.wake_ups),
+            format!("{:.1}", alone.busy_micros),
         ]
     });
-    table(page, &["who", "µs for lock + unlock", "speed of the bare scripts", "requests"], rows.collect())?;
+    let heads = [
+        "who",
+        "µs for lock + unlock",
+        "of the bare scripts' speed",
+        "requests",
+        "wake-ups",
+        "µs at the server",
+    ];
+    table(page, &heads, rows.collect())?;
 
     writeln!(page, "\n## Several clients, one lock\n")?;
     writeln!(
@@ -153,7 +168,14 @@ mod tests {
         let results = Results {
             service: Service::Redis,
             facts: vec![("processor", "abacus".into())],
-            alone: vec![Alone { name: "ours", micros: same(10.0), of_floor: same(0.5), requests: 2.0 }],
+            alone: vec![Alone {
+                name: "ours",
+                micros: same(10.0),
+                of_floor: same(0.5),
+                requests: 2.0,
+                wake_ups: 3.0,
+                busy_micros: 5.0,
+            }],
             contentions: vec![Contention { name: "theirs", contenders: 2, contended, requests: 200 }],
             missing: vec![Missing { name: "another", why: "no toolchain".into() }],
             time: Duration::from_secs(2),
@@ -164,7 +186,7 @@ mod tests {
                 .any(|line| line.trim_matches('|').split('|').map(str::trim).eq(cells.iter().copied()))
         };
         assert!(row(&["processor", "abacus"]), "{page}");
-        assert!(row(&["ours", "10.0 (10.0–20.0)", "0.50 (0.50–1.00)", "2.00"]), "{page}");
+        assert!(row(&["ours", "10.0 (10.0–20.0)", "0.50 (0.50–1.00)", "2.00", "3.00", "5.0"]), "{page}");
         assert!(row(&["2", "theirs", "25", "5", "1.50", "2.00", "2.50"]), "{page}");
         assert!(page.contains("another is missing: no toolchain"), "{page}");
     }

@@ -1,14 +1,14 @@
 //! This library: as it comes, with its sessions on a thread of their own, and with them on the application's runtime.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use leasehold::{Coordinator, CoordinatorBuilder, Mutex};
 use tokio::runtime::Handle;
 
-use super::Peer;
+use super::{Client, Peer};
 use crate::Failure;
-use crate::measure::{self, Contended, Contender};
+use crate::measure::{self, Contended, Contender, Started, Took};
 
 pub(crate) struct Leasehold {
     name: &'static str,
@@ -33,7 +33,7 @@ impl Leasehold {
 }
 
 #[async_trait]
-impl Peer for Leasehold {
+impl Client for Leasehold {
     fn name(&self) -> &'static str {
         self.name
     }
@@ -42,15 +42,18 @@ impl Peer for Leasehold {
         &["evalsha", "eval", "subscribe", "unsubscribe", "hmget"]
     }
 
-    async fn uncontended(&mut self, rounds: usize) -> Result<Duration, Failure> {
+    async fn uncontended(&mut self, rounds: usize) -> Result<Took, Failure> {
         let mutex = self.alone.mutex("alone");
-        let began = Instant::now();
+        let started = Started::now()?;
         for _ in 0..rounds {
             mutex.lock().await?.release().await?;
         }
-        Ok(began.elapsed())
+        started.took()
     }
+}
 
+#[async_trait]
+impl Peer for Leasehold {
     async fn contend(&mut self, contenders: usize, time: Duration) -> Result<Contended, Failure> {
         let mut nodes = Vec::new();
         for _ in 0..contenders {

@@ -2,7 +2,7 @@
 
     redis_py.py PORT
 
-`uncontended ROUNDS` answers the nanoseconds; `contend CONTENDERS SECONDS` answers the nanoseconds, the owner changes, all
+`uncontended ROUNDS` answers the nanoseconds and the wake-ups; `contend CONTENDERS SECONDS` answers the nanoseconds, the owner changes, all
 acquisitions, the wake-ups, and then how often each contender got the lock. Contenders are threads with a connection each.
 """
 
@@ -21,19 +21,20 @@ def lock(name):
     return redis.Redis(host="127.0.0.1", port=port).lock(name, timeout=15)
 
 
+def wake_ups():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw
+
+
 alone = lock("redis-py: alone")
 
 
 def uncontended(rounds):
+    before = wake_ups()
     began = time.perf_counter_ns()
     for _ in range(int(rounds)):
         alone.acquire()
         alone.release()
-    return [time.perf_counter_ns() - began]
-
-
-def wake_ups():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw
+    return [time.perf_counter_ns() - began, wake_ups() - before]
 
 
 def contend(contenders, seconds):

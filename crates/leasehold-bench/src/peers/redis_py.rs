@@ -7,9 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use leasehold_testkit::process::Worker;
 
-use super::Peer;
+use super::{Client, Peer};
 use crate::Failure;
-use crate::measure::Contended;
+use crate::measure::{Contended, Took};
 
 pub(crate) struct RedisPy {
     python: Worker,
@@ -39,7 +39,7 @@ impl RedisPy {
 }
 
 #[async_trait]
-impl Peer for RedisPy {
+impl Client for RedisPy {
     fn name(&self) -> &'static str {
         "redis-py"
     }
@@ -48,13 +48,16 @@ impl Peer for RedisPy {
         &["set", "evalsha", "eval"]
     }
 
-    async fn uncontended(&mut self, rounds: usize) -> Result<Duration, Failure> {
+    async fn uncontended(&mut self, rounds: usize) -> Result<Took, Failure> {
         match self.ask(&format!("uncontended {rounds}")).await?.as_slice() {
-            [nanos] => Ok(Duration::from_nanos(*nanos)),
+            [nanos, wake_ups] => Ok(Took { time: Duration::from_nanos(*nanos), wake_ups: *wake_ups }),
             answer => Err(format!("redis-py answered {answer:?}").into()),
         }
     }
+}
 
+#[async_trait]
+impl Peer for RedisPy {
     async fn contend(&mut self, contenders: usize, time: Duration) -> Result<Contended, Failure> {
         match self.ask(&format!("contend {contenders} {}", time.as_secs_f64())).await?.as_slice() {
             [nanos, changes, acquisitions, wake_ups, grants @ ..] => Ok(Contended {

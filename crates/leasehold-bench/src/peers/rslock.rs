@@ -1,13 +1,13 @@
 //! The crate rslock: RedLock, here over one server.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use rslock::LockManager;
 
-use super::Peer;
+use super::{Client, Peer};
 use crate::Failure;
-use crate::measure::{self, Contended, Contender};
+use crate::measure::{self, Contended, Contender, Started, Took};
 
 const TTL: Duration = Duration::from_secs(15);
 
@@ -24,7 +24,7 @@ impl Rslock {
 }
 
 #[async_trait]
-impl Peer for Rslock {
+impl Client for Rslock {
     fn name(&self) -> &'static str {
         "rslock"
     }
@@ -33,14 +33,17 @@ impl Peer for Rslock {
         &["set", "evalsha", "eval"]
     }
 
-    async fn uncontended(&mut self, rounds: usize) -> Result<Duration, Failure> {
-        let began = Instant::now();
+    async fn uncontended(&mut self, rounds: usize) -> Result<Took, Failure> {
+        let started = Started::now()?;
         for _ in 0..rounds {
             self.alone.once(|| {}).await?;
         }
-        Ok(began.elapsed())
+        started.took()
     }
+}
 
+#[async_trait]
+impl Peer for Rslock {
     async fn contend(&mut self, contenders: usize, time: Duration) -> Result<Contended, Failure> {
         let key = format!("rslock: of {contenders}");
         let nodes = (0..contenders).map(|_| Node::new(&self.endpoint, key.clone())).collect();

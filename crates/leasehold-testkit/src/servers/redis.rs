@@ -1,5 +1,6 @@
 use std::ffi::OsString;
 use std::fs;
+use std::time::Duration;
 
 use super::error::StartError;
 use super::options::ServerOptions;
@@ -135,8 +136,20 @@ impl<S: SpeaksRedis> Server<S> {
 
     /// How often a command was called, those that scripts call included.
     pub async fn calls(&self, command: &str) -> u64 {
+        self.stat(command, "calls").await
+    }
+
+    /// How long the server was busy with a command so far; with what a script calls, too.
+    pub async fn busy(&self, command: &str) -> Duration {
+        Duration::from_micros(self.stat(command, "usec").await)
+    }
+
+    /// A number that the server keeps of a command; 0 if it was never called.
+    async fn stat(&self, command: &str, name: &str) -> u64 {
         let stats = self.command(&["INFO", "commandstats"]).await.text();
-        let line = stats.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
-        line.and_then(|line| line.split(',').next()?.parse().ok()).unwrap_or(0)
+        let fields = stats.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:")));
+        let mut fields = fields.unwrap_or_default().split(',');
+        let value = fields.find_map(|field| field.strip_prefix(name)?.strip_prefix('='));
+        value.and_then(|value| value.parse().ok()).unwrap_or(0)
     }
 }
