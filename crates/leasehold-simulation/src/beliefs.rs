@@ -34,14 +34,18 @@ struct Inside {
 
 #[derive(Default)]
 struct Lock {
-    /// The orders of the entries that there are, and the sessions of all that there ever were.
-    entries: BTreeMap<String, u64>,
-    orders: BTreeMap<u64, String>,
+    entries: BTreeMap<String, Entry>,
     beliefs: Vec<Belief>,
     /// The orders of entries that were taken from their owners, who cannot know it before they are told.
     forced: BTreeSet<u64>,
     highest: Option<FencingToken>,
     highest_exclusive: Option<FencingToken>,
+}
+
+#[derive(Clone)]
+struct Entry {
+    order: u64,
+    session: String,
 }
 
 #[derive(Clone)]
@@ -75,15 +79,14 @@ impl Beliefs {
         let attempt = change.attempt.to_string();
         match change.what {
             Changed::Created { order, session, .. } => {
-                lock.orders.insert(order, session.to_string());
-                lock.entries.insert(attempt, order);
+                lock.entries.insert(attempt, Entry { order, session: session.to_string() });
             }
             Changed::Removed(why) => {
-                let Some(order) = lock.entries.remove(&attempt) else { return };
-                let believer = lock.believer(order, self.clock.now());
+                let Some(entry) = lock.entries.remove(&attempt) else { return };
+                let believer = lock.believer(entry.order, self.clock.now());
                 match why {
                     Removal::Forced => {
-                        lock.forced.insert(order);
+                        lock.forced.insert(entry.order);
                     }
                     Removal::SessionEnded => log.count("entry_expired"),
                     _ => {}
@@ -96,7 +99,7 @@ impl Beliefs {
                     _ => true,
                 };
                 if excused {
-                    lock.forced.insert(order);
+                    lock.forced.insert(entry.order);
                     log.count("removed_while_believed");
                 } else {
                     let process = belief.process;
@@ -116,7 +119,9 @@ impl Beliefs {
         let now = self.clock.now();
         let lies = inside.service_lies;
         let order = held.fencing_token().order();
-        let session = inside.locks.get(path).and_then(|lock| lock.orders.get(&order).cloned());
+        let session = inside.locks.get(path).and_then(|lock| {
+            lock.entries.values().find(|entry| entry.order == order).map(|entry| entry.session.clone())
+        });
         let cell = session.and_then(|session| inside.cells.get(&session).cloned());
         let lock = inside.locks.entry(path.to_owned()).or_default();
         let token = held.fencing_token();
@@ -158,22 +163,6 @@ impl Beliefs {
             log.count("two_believers_by_force");
         }
         lock.beliefs.push(Belief { held: held.clone(), mode, process: Arc::clone(process), cell });
-    }
-
-    /// The session that an entry is in.
-    pub(crate) fn session_of(&self, path: &str, order: u64) -> Option<String> {
-        let inside = self.lock();
-        let entries = &inside.locks.get(path)?.orders;
-        entries.get(&order).cloned()
-    }
-
-    /// A hold was taken over with its entry; whoever had it hears of it by its own deadline.
-    pub(crate) fn superseded(&self, path: &str, held: &Held) {
-        let mut inside = self.lock();
-        if let Some(lock) = inside.locks.get_mut(path) {
-            let order = held.fencing_token().order();
-            lock.beliefs.retain(|belief| belief.held.fencing_token().order() != order);
-        }
     }
 
     /// A hold goes on as a shared one.

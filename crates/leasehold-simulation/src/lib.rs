@@ -14,7 +14,6 @@ mod dice;
 mod disturbance;
 mod gates;
 mod holder;
-mod judgement;
 mod log;
 mod minimise;
 mod plan;
