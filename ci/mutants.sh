@@ -108,7 +108,7 @@ build() {
 judge() {
     local mutant=$1 executable=$2 case=$3 log status=0
     log=$work/log/$mutant.$executable.${case//:/_}
-    (cd "$work/tree" && LEASEHOLD_MUTANT=$mutant timeout --kill-after=1 "$limit" \
+    (cd "$work/tree" && LEASEHOLD_MUTANT=$mutant LEASEHOLD_RECORD=$work/record timeout --kill-after=1 "$limit" \
         "$(cat "$work/log/path.$executable")" --exact "$case") >"$log" 2>&1 || status=$?
     if ! grep -q '^running 1 test$' "$log"; then
         echo missing
