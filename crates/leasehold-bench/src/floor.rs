@@ -40,7 +40,8 @@ impl RedisFloor {
         Self::over("the same two scripts, bare", connect(endpoint.to_owned()).await?).await
     }
 
-    /// The same, with the connection on a thread of its own: what it costs that nobody who blocks can stop it.
+    /// The same, with the connection on a thread of its own, as leasehold's is, so that nobody who blocks can stop it: what the way
+    /// there and back takes.
     pub(crate) async fn open_aside(endpoint: &str) -> Result<Self, Failure> {
         let (connect, (give, given)) = (connect(endpoint.to_owned()), oneshot::channel());
         let runtime = Builder::new_current_thread().enable_all().build()?;
