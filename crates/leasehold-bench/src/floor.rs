@@ -3,6 +3,8 @@
 use async_trait::async_trait;
 use redis::Script;
 use redis::aio::MultiplexedConnection;
+use tokio::runtime::Builder;
+use tokio::sync::oneshot;
 
 use crate::Failure;
 use crate::measure::{Started, Took};
@@ -24,6 +26,7 @@ const VALUE: &[u8] = b"host=a%2Dserver%2Din%2Da%2Drack&pid=12345&since=176418123
 const QUEUE: &str = "locks/alone";
 
 pub(crate) struct RedisFloor {
+    name: &'static str,
     connection: MultiplexedConnection,
     keys: [String; 6],
     enqueue: Script,
@@ -34,8 +37,25 @@ pub(crate) struct RedisFloor {
 impl RedisFloor {
     /// Opens a session in one shard of a namespace of its own.
     pub(crate) async fn open(endpoint: &str) -> Result<Self, Failure> {
-        let client = redis::Client::open(format!("redis://{endpoint}"))?;
-        let mut connection = client.get_multiplexed_async_connection().await?;
+        Self::over("the same two scripts, bare", connect(endpoint.to_owned()).await?).await
+    }
+
+    /// The same, with the connection on a thread of its own, as leasehold's is, so that nobody who blocks can stop it: what the way
+    /// there and back takes.
+    pub(crate) async fn open_aside(endpoint: &str) -> Result<Self, Failure> {
+        let (connect, (give, given)) = (connect(endpoint.to_owned()), oneshot::channel());
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        std::thread::spawn(move || {
+            runtime.block_on(async {
+                // The run may be over.
+                let _ = give.send(connect.await);
+                std::future::pending::<()>().await
+            })
+        });
+        Self::over("bare, with a thread for the connection", given.await??).await
+    }
+
+    async fn over(name: &'static str, mut connection: MultiplexedConnection) -> Result<Self, Failure> {
         let keys = ["seq", "index", "entries", "values", "sessions", &format!("session:{SESSION}")]
             .map(|name| format!("{{bare/floor/0}}:{name}"));
         let (enqueue, withdraw) = (script!("enqueue"), script!("withdraw"));
@@ -46,14 +66,14 @@ impl RedisFloor {
         let mut opening = open.prepare_invoke();
         opening.key(&keys).arg(SESSION).arg(TEXT).arg(3_600_000);
         expect(opening.invoke_async(&mut connection).await?, "ok")?;
-        Ok(Self { connection, keys, enqueue, withdraw, attempts: 0 })
+        Ok(Self { name, connection, keys, enqueue, withdraw, attempts: 0 })
     }
 }
 
 #[async_trait]
 impl Client for RedisFloor {
     fn name(&self) -> &'static str {
-        "the same two scripts, bare"
+        self.name
     }
 
     fn commands(&self) -> &'static [&'static str] {
@@ -74,6 +94,11 @@ impl Client for RedisFloor {
         }
         started.took()
     }
+}
+
+async fn connect(endpoint: String) -> Result<MultiplexedConnection, Failure> {
+    let client = redis::Client::open(format!("redis://{endpoint}"))?;
+    Ok(client.get_multiplexed_async_connection().await?)
 }
 
 fn evalsha(script: &Script, keys: &[String]) -> redis::Cmd {

@@ -59,7 +59,8 @@ async fn alone(
     peers: &mut [Box<dyn Peer>],
 ) -> Result<Vec<Alone>, Failure> {
     let mut floor = RedisFloor::open(&server.endpoint()).await?;
-    let mut turns: Vec<&mut dyn Client> = vec![&mut floor];
+    let mut aside = RedisFloor::open_aside(&server.endpoint()).await?;
+    let mut turns: Vec<&mut dyn Client> = vec![&mut floor, &mut aside];
     turns.extend(peers.iter_mut().map(|peer| peer.as_mut() as &mut dyn Client));
     let mut seen: Vec<Turns> = turns.iter().map(|_| Turns::default()).collect();
     for repetition in 0..=options.repetitions {

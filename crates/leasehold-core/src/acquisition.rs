@@ -42,6 +42,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::backend::{Certainty, Enqueued, NewEntry};
@@ -106,7 +107,8 @@ pub(crate) async fn acquire(engine: &Arc<Engine>, request: Request) -> Answer {
     let (operation, name, backend) = (request.operation, request.name.clone(), engine.backend_name);
     let (reply, answer) = oneshot::channel();
     let acquisition = Acquisition { engine: engine.clone(), request };
-    engine.spawn(acquisition.run(reply));
+    // It is large, and handed on a few times before it runs.
+    engine.spawn(Box::pin(acquisition.run(reply)));
     match answer.await {
         Ok(answer) => answer,
         Err(_) => Err(Error::new(ErrorKind::DriverGone, operation, LossReason::DriverGone.to_string())
@@ -260,6 +262,8 @@ impl Acquisition {
         let (grant, holding) =
             Holding::begin(self.engine.clone(), own, state, (value, order), self.request.limits);
         caller.answer(Ok(Some(grant)));
+        // The caller goes on first, where it shares the thread: a hold that ends at once needs nobody to watch for its other ends.
+        yield_now().await;
         holding.keep(announce).await;
         Ended::Done
     }
@@ -303,7 +307,7 @@ impl Acquisition {
                 biased;
                 enqueued = &mut enqueue => enqueued,
                 // What is still on its way belongs to a session that is over.
-                _ = own.live.liveness().lost() => return Err(Ended::Again),
+                _ = own.live.liveness().seen_lost() => return Err(Ended::Again),
                 stop = caller.stopped(&self.engine) => {
                     self.stop(caller, stop);
                     enqueue.await
@@ -410,7 +414,7 @@ impl Acquisition {
     ) -> Result<T, Ended> {
         tokio::select! {
             output = output => Ok(output),
-            _ = own.live.liveness().lost() => Err(Ended::Again),
+            _ = own.live.liveness().seen_lost() => Err(Ended::Again),
             stop = caller.stopped(&self.engine) => {
                 self.stop(caller, stop);
                 Err(Ended::Done)

@@ -40,27 +40,28 @@ impl EntryValue {
 
     pub(crate) fn encode(&self) -> Bytes {
         let millis = self.since.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-        let mut text = format!(
-            "host={}&pid={}&since={millis}&purpose={}",
-            encoded(self.holder.host.as_bytes()),
-            self.holder.pid,
-            encoded(self.holder.purpose.as_bytes())
-        );
-        let mut add = |name: &str, value: &str| {
-            text.push('&');
+        let mut text = String::with_capacity(128 + self.payload.len());
+        let mut add = |name: &str, value: &[u8]| {
+            if !text.is_empty() {
+                text.push('&');
+            }
             text.push_str(name);
             text.push('=');
-            text.push_str(value);
+            text.extend(percent_encode(value, NON_ALPHANUMERIC));
         };
+        add("host", self.holder.host.as_bytes());
+        add("pid", self.holder.pid.to_string().as_bytes());
+        add("since", millis.to_string().as_bytes());
+        add("purpose", self.holder.purpose.as_bytes());
         if !self.payload.is_empty() {
-            add("value", &encoded(&self.payload));
+            add("value", &self.payload);
         }
         if self.turn > 0 {
-            add("turn", &self.turn.to_string());
+            add("turn", self.turn.to_string().as_bytes());
         }
         for (name, who) in [("asked", &self.asked), ("broken", &self.broken)] {
             if let Some(who) = who {
-                add(name, &encoded(who.as_bytes()));
+                add(name, who.as_bytes());
             }
         }
         if !self.others.is_empty() {
@@ -101,10 +102,6 @@ impl EntryValue {
             others: others.join("&"),
         })
     }
-}
-
-fn encoded(bytes: &[u8]) -> String {
-    percent_encode(bytes, NON_ALPHANUMERIC).to_string()
 }
 
 /// What is read of an entry is written, and read again, as the same.

@@ -58,7 +58,8 @@ pub(crate) struct Grant {
 /// What a guard asks of the task that keeps its hold.
 enum Command {
     Release(oneshot::Sender<Release>),
-    Change(Change, oneshot::Sender<Result<(), Unchanged>>),
+    /// Boxed: the channel of every hold has room for some commands, and most holds are never changed.
+    Change(Box<Change>, oneshot::Sender<Result<(), Unchanged>>),
 }
 
 /// A change of the entry. What is `None` stays.
@@ -123,7 +124,7 @@ impl Grant {
             return Err(state.error(operation, reason));
         }
         let (reply, outcome) = oneshot::channel();
-        let sent = self.commands.send(Command::Change(change, reply)).is_ok();
+        let sent = self.commands.send(Command::Change(Box::new(change), reply)).is_ok();
         match if sent { outcome.await.ok() } else { None } {
             Some(Ok(())) => Ok(()),
             Some(Err(Unchanged::Over(reason))) => Err(state.error(operation, reason)),
@@ -173,7 +174,7 @@ impl Ending {
     async fn reached(&self) -> LossReason {
         tokio::select! {
             biased;
-            reason = self.liveness.lost() => reason,
+            reason = self.liveness.seen_lost() => reason,
             () = self.engine.abandon.cancelled() => LossReason::ShutDown,
             () = reach(self.at) => LossReason::MaxHoldPassed,
         }
@@ -239,7 +240,7 @@ impl Holding {
                 Event::Command(None) => return self.release(None).await,
                 Event::Command(Some(Command::Release(reply))) => return self.release(Some(reply)).await,
                 Event::Command(Some(Command::Change(change, reply))) => {
-                    let outcome = self.change(change).await;
+                    let outcome = self.change(*change).await;
                     let over = loss(&outcome);
                     // Told first, so that whoever sees the error sees the loss as well.
                     if let Some(reason) = over {

@@ -11,11 +11,16 @@
 //! Every transition happens under the lock of one `watch` channel and looks at the clock first. So a renewal
 //! whose answer comes after the deadline does not revive the session, whichever of reader, timer and renewal
 //! notices first; they all reach the same verdict.
+//!
+//! Two kinds wait for the end. [`LivenessCell::lost`] has a timer of its own and enforces the deadline: the session's keeper and the
+//! backend's tasks do that, a few a session. [`LivenessCell::seen_lost`] has none and is woken by whoever notices, and by nothing
+//! else: that is for the many who wait or hold in a session that somebody keeps.
 
 use std::fmt;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Timestamp};
 
@@ -86,13 +91,16 @@ impl fmt::Display for LossReason {
 pub struct LivenessCell {
     clock: Clock,
     state: watch::Sender<Liveness>,
+    /// Cancelled after the state has become lost.
+    over: CancellationToken,
 }
 
 impl LivenessCell {
     /// Starts as live: the session was opened (or last renewed) by a request sent at `sent_at` and acknowledged with `ttl`.
     pub fn new(clock: Clock, sent_at: Timestamp, ttl: Duration) -> Self {
         let until = local_deadline(sent_at, ttl);
-        Self { clock, state: watch::Sender::new(Liveness::Live { until }) }
+        let (state, over) = (watch::Sender::new(Liveness::Live { until }), CancellationToken::new());
+        Self { clock, state, over }
     }
 
     /// The clock of the deadline.
@@ -169,6 +177,17 @@ impl LivenessCell {
         }
     }
 
+    /// Resolves when somebody has noticed that the session is lost. It enforces nothing: somebody must await
+    /// [`LivenessCell::lost`] meanwhile.
+    pub(crate) async fn seen_lost(&self) -> LossReason {
+        loop {
+            if let Liveness::Lost(reason) = self.current() {
+                return reason;
+            }
+            self.over.cancelled().await;
+        }
+    }
+
     /// Applies the deadline, then `transition`, as one step.
     fn step(&self, transition: impl FnOnce(&mut Liveness)) {
         self.state.send_if_modified(|state| {
@@ -181,6 +200,9 @@ impl LivenessCell {
             transition(state);
             *state != before
         });
+        if matches!(*self.state.borrow(), Liveness::Lost(_)) {
+            self.over.cancel();
+        }
     }
 }
 
@@ -194,6 +216,11 @@ pub fn local_deadline(sent_at: Timestamp, ttl: Duration) -> Timestamp {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::task::{Context, Wake, Waker};
+
     use super::*;
 
     const TTL: Duration = Duration::from_secs(10);
@@ -245,6 +272,34 @@ mod tests {
         assert_eq!(cell.lost().await, LossReason::DeadlinePassed);
         let late = clock.now().saturating_since(until);
         assert!(clock.now() >= until && late <= Duration::from_millis(2), "{late:?}");
+    }
+
+    /// Counts how often it is woken.
+    #[derive(Default)]
+    struct Wakes(AtomicU64);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_enforces_nothing_is_told_by_whoever_notices() {
+        let (clock, hand) = Clock::manual();
+        let cell = LivenessCell::new(clock.clone(), clock.now(), TTL);
+        let wakes = Arc::new(Wakes::default());
+        let waker = Waker::from(wakes.clone());
+        let mut told = pin!(cell.seen_lost());
+        assert!(told.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        assert!(cell.renewed(clock.now(), TTL));
+        cell.suspect();
+        assert_eq!(wakes.0.load(Ordering::SeqCst), 0, "the session lives");
+        hand.advance(TTL);
+        assert!(!cell.is_alive());
+        assert_eq!(wakes.0.load(Ordering::SeqCst), 1);
+        assert_eq!(told.await, LossReason::DeadlinePassed);
+        assert_eq!(cell.seen_lost().await, LossReason::DeadlinePassed, "nor is it too late to ask");
     }
 
     #[tokio::test(start_paused = true)]

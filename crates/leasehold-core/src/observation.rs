@@ -116,7 +116,7 @@ impl Observation {
             let stepped = tokio::select! {
                 () = self.sender.closed() => return,
                 () = self.engine.draining.cancelled() => return,
-                _ = live.liveness().lost() => continue,
+                _ = live.liveness().seen_lost() => continue,
                 stepped = self.step(&*queue) => stepped,
             };
             match stepped {

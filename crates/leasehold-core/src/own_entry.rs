@@ -166,7 +166,7 @@ impl OwnEntry {
         }
         tokio::pin! {
             let confirmed = self.confirm_removal();
-            let lost = self.live.liveness().lost();
+            let lost = self.live.liveness().seen_lost();
             let patience = sleep(engine.request_timeout);
         }
         let mut patient = true;

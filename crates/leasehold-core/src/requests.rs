@@ -338,7 +338,7 @@ async fn take_steps<S: Step>(engine: &Engine, step: &mut S) -> Result<S::Output,
             let live = engine.live_session().await.map_err(no_session)?;
             let stepped = tokio::select! {
                 stepped = step.step(&live) => stepped,
-                _ = live.liveness().lost() => continue,
+                _ = live.liveness().seen_lost() => continue,
             };
             match stepped {
                 Ok(Some(output)) => return Ok(output),

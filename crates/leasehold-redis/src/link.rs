@@ -121,8 +121,9 @@ impl Link {
     /// As [`Link::run`], with a limit of its own.
     pub(crate) async fn run_within(&self, limit: Duration, call: &Call<'_>) -> Result<Reply, BackendError> {
         let Call { what, effect, script, keys, args } = call;
-        let mut command = redis::cmd("EVALSHA");
-        command.arg(script.get_hash()).arg(keys.len()).arg(*keys).arg(*args);
+        let words = keys.iter().map(|key| key.len()).chain(args.iter().map(|arg| arg.len()));
+        let mut command = Cmd::with_capacity(keys.len() + args.len() + 3, words.sum::<usize>() + 64);
+        command.arg("EVALSHA").arg(script.get_hash()).arg(keys.len()).arg(*keys).arg(*args);
         let replied = self.exchange(limit, what, *effect, &command, Some(script)).await;
         match replied {
             Err(error) if error.kind() == BackendErrorKind::Corrupt => Err(self.explain(error, keys).await),

@@ -261,7 +261,7 @@ impl Target {
             };
             let looked = tokio::select! {
                 looked = changed => looked,
-                _ = live.liveness().lost() => continue,
+                _ = live.liveness().seen_lost() => continue,
                 () = self.engine.abandon.cancelled() => return false,
             };
             match looked {

@@ -182,7 +182,7 @@ impl Resumption {
         let queue = live.session.queue(&self.request.path);
         let refusal = tokio::select! {
             biased;
-            reason = live.liveness().lost() => Refusal::Over(reason),
+            reason = live.liveness().seen_lost() => Refusal::Over(reason),
             () = self.engine.abandon.cancelled() => Refusal::Over(LossReason::ShutDown),
             raised = self.raise(&*queue) => match raised {
                 // The deadline is looked at last: a leadership is never born stale.
