@@ -16,8 +16,8 @@ use crate::ending::Closer;
 use crate::failure::{self, Effect};
 use crate::handshake;
 use crate::incarnation::{Incarnation, Key};
+use crate::layout::{Directory, Layout};
 use crate::link::{self, Link, Ownership};
-use crate::node_name::NodeName;
 use crate::renewal;
 use crate::session::ZooKeeperSession;
 
@@ -159,8 +159,9 @@ impl ZooKeeperBackend {
         let ownership = Ownership::Ours { incarnation, closer: Closer { connector, cluster } };
         let credentials = Some(credentials.clone());
         let entry = |node: &String| {
-            let (directory, name) = node.rsplit_once('/')?;
-            Some((name.parse::<NodeName>().ok()?.attempt, directory.into()))
+            let (path, name) = node.rsplit_once('/')?;
+            let layout = Layout::Own;
+            Some((layout.entry(name)?.attempt, Directory { path: path.into(), layout }))
         };
         let inherited = nodes.iter().filter_map(entry).collect();
         Ok(Connected { client, ownership, acls: acls(config), renewed_at, credentials, inherited })
@@ -189,7 +190,7 @@ struct Connected {
     renewed_at: Timestamp,
     credentials: Option<Credentials>,
     /// The attempts that an earlier incarnation has entries of, each with its queue's directory.
-    inherited: Vec<(AttemptId, Arc<str>)>,
+    inherited: Vec<(AttemptId, Directory)>,
 }
 
 fn not_usable(error: Error) -> BackendError {

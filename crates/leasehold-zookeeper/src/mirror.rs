@@ -122,16 +122,17 @@ impl Mirror {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layout::{Layout, NodeName};
     use crate::listing::Children;
-    use crate::node_name::NodeName;
     use leasehold_core::{AttemptIds, Mode};
 
     fn listing(attempts: &[AttemptId]) -> Listing {
         let name = |(sequence, attempt): (i32, &AttemptId)| {
-            NodeName { attempt: *attempt, mode: Mode::Exclusive, origin: None, sequence }.to_string()
+            let name = NodeName { attempt: *attempt, mode: Mode::Exclusive, origin: None, sequence };
+            Layout::Own.text(&name)
         };
         let names: Vec<_> = (0..).zip(attempts).map(name).collect();
-        Children::new(&names, 1).by_sequence()
+        Children::new(Layout::Own, &names, 1).by_sequence()
     }
 
     fn seen(mirror: &Mirror) -> Option<Vec<AttemptId>> {
