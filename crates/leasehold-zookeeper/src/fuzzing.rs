@@ -30,6 +30,7 @@ pub fn node_name(bytes: &[u8]) -> bool {
         let Some(name) = layout.entry(text) else { continue };
         assert_eq!(layout.text(&name), text, "{layout:?}");
         assert!(name.origin.is_none_or(|origin| origin >= 0));
+        assert_eq!(Layout::of_node(text).map(|(_, same)| same), Some(name), "{layout:?}");
         clients.insert(layout.title());
         for other in LAYOUTS.into_iter().filter(|other| other.title() != layout.title()) {
             let expected = if other == Layout::Own { Child::Ignored } else { Child::Stranger };

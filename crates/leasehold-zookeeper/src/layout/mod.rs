@@ -18,7 +18,9 @@ mod uuid;
 
 use std::sync::Arc;
 
-use leasehold_core::{AttemptId, BackendError, BackendErrorKind, KeyPath, Mode};
+use leasehold_core::{
+    AttemptId, BackendError, BackendErrorKind, KeyPath, Kind, Mode, WireLayout, WireProfile,
+};
 use zookeeper_client::CreateMode;
 
 /// Where a queue is, and what its entries are called.
@@ -30,7 +32,10 @@ pub(crate) struct Directory {
 
 impl Directory {
     pub(crate) fn of(path: &KeyPath) -> Self {
-        Self { path: format!("/{path}").into(), layout: Layout::Own }
+        let layout = Layout::of(path.wire());
+        // A path of another client is absolute already.
+        let path = if layout == Layout::Own { format!("/{path}") } else { path.to_string() };
+        Self { path: path.into(), layout }
     }
 
     pub(crate) fn path_of(&self, name: &NodeName) -> String {
@@ -38,12 +43,24 @@ impl Directory {
     }
 }
 
+/// What can be shared with other clients, for [`Capabilities`](leasehold_core::Capabilities).
+pub(crate) const SPOKEN: &[(WireProfile, Kind)] = &[
+    (WireProfile::Curator, Kind::Lock),
+    (WireProfile::Curator, Kind::RwLock),
+    (WireProfile::Curator, Kind::Election),
+    (WireProfile::Kazoo, Kind::Lock),
+    (WireProfile::Kazoo, Kind::RwLock),
+    (WireProfile::Kazoo, Kind::Election),
+];
+
 /// A convention for the names of entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Layout {
     Own,
     Curator(Recipe),
     Kazoo(Recipe),
+    /// One that this service has nothing of.
+    Unspoken,
 }
 
 /// What another client's directory is used for, which its nodes say in their names.
@@ -52,6 +69,16 @@ pub(crate) enum Recipe {
     Mutex,
     RwLock,
     Election,
+}
+
+impl Recipe {
+    fn has(self, mode: Mode) -> bool {
+        match mode {
+            Mode::Exclusive => true,
+            Mode::Shared => self == Recipe::RwLock,
+            Mode::Permits { .. } => false,
+        }
+    }
 }
 
 /// What the name of an entry's node says.
@@ -88,27 +115,47 @@ impl From<Option<NodeName>> for Child {
 }
 
 impl Layout {
+    fn of(wire: Option<WireLayout>) -> Self {
+        let Some(wire) = wire else { return Layout::Own };
+        let recipe = match wire.kind {
+            Kind::Lock => Recipe::Mutex,
+            Kind::RwLock => Recipe::RwLock,
+            Kind::Election => Recipe::Election,
+            _ => return Layout::Unspoken,
+        };
+        match wire.profile {
+            WireProfile::Curator => Layout::Curator(recipe),
+            WireProfile::Kazoo => Layout::Kazoo(recipe),
+            _ => Layout::Unspoken,
+        }
+    }
+
+    /// The layout by which the name of a node is that of an entry. Of those of one client that know the name, one knows as much of it
+    /// as another.
+    pub(crate) fn of_node(name: &str) -> Option<(Self, NodeName)> {
+        const ANY: [Layout; 5] = [
+            Layout::Own,
+            Layout::Curator(Recipe::Mutex),
+            Layout::Curator(Recipe::RwLock),
+            Layout::Curator(Recipe::Election),
+            Layout::Kazoo(Recipe::RwLock),
+        ];
+        ANY.into_iter().find_map(|layout| Some((layout, layout.entry(name)?)))
+    }
+
     /// What the server appends the sequence to.
     ///
     /// # Errors
     /// `Unsupported` if no name of the layout says that mode.
     pub(crate) fn to_create(self, attempt: AttemptId, mode: Mode) -> Result<String, BackendError> {
-        if !self.can_say(mode) {
-            let message = format!("{} has no name for an entry of mode {mode}", self.title());
-            return Err(BackendError::new(BackendErrorKind::Unsupported, message));
-        }
-        Ok(match self {
-            Layout::Own => own::to_create(attempt, mode),
-            Layout::Curator(recipe) => curator::to_create(recipe, attempt, mode),
-            Layout::Kazoo(_) => kazoo::to_create(attempt, mode),
-        })
-    }
-
-    fn can_say(self, mode: Mode) -> bool {
-        match (self, mode) {
-            (Layout::Own, _) | (_, Mode::Exclusive) => true,
-            (Layout::Curator(recipe) | Layout::Kazoo(recipe), Mode::Shared) => recipe == Recipe::RwLock,
-            (_, Mode::Permits { .. }) => false,
+        match self {
+            Layout::Own => Ok(own::to_create(attempt, mode)),
+            Layout::Curator(recipe) if recipe.has(mode) => Ok(curator::to_create(recipe, attempt, mode)),
+            Layout::Kazoo(recipe) if recipe.has(mode) => Ok(kazoo::to_create(attempt, mode)),
+            _ => {
+                let message = format!("{} has no name for an entry of mode {mode}", self.title());
+                Err(BackendError::new(BackendErrorKind::Unsupported, message))
+            }
         }
     }
 
@@ -118,6 +165,8 @@ impl Layout {
             Layout::Own => own::text(name),
             Layout::Curator(recipe) => curator::text(recipe, name),
             Layout::Kazoo(_) => kazoo::text(name),
+            // It has no entries.
+            Layout::Unspoken => String::new(),
         }
     }
 
@@ -127,6 +176,7 @@ impl Layout {
             Layout::Own => own::read(child).map_or(Child::Ignored, Child::Entry),
             Layout::Curator(recipe) => curator::read(recipe, child).into(),
             Layout::Kazoo(recipe) => kazoo::read(recipe, child),
+            Layout::Unspoken => Child::Stranger,
         }
     }
 
@@ -142,10 +192,16 @@ impl Layout {
     pub(crate) fn directory_mode(self) -> CreateMode {
         match self {
             // The server removes it some time after it has become empty.
-            Layout::Own | Layout::Curator(_) => CreateMode::Container,
+            Layout::Own | Layout::Curator(_) | Layout::Unspoken => CreateMode::Container,
             // Kazoo makes sure of it once, and fails if it goes after that.
             Layout::Kazoo(_) => CreateMode::Persistent,
         }
+    }
+
+    /// Whether those who wait for an entry still see its end after its data was changed. Curator's latch does not: the change uses up
+    /// its one-shot watch, and it sets another one only when the node was deleted.
+    pub(crate) fn bears_changes(self) -> bool {
+        self != Layout::Curator(Recipe::Election)
     }
 
     /// For people.
@@ -154,6 +210,7 @@ impl Layout {
             Layout::Own => "the layout of leasehold",
             Layout::Curator(_) => "the layout of Curator",
             Layout::Kazoo(_) => "the layout of kazoo",
+            Layout::Unspoken => "a layout that no client of ZooKeeper has",
         }
     }
 }
