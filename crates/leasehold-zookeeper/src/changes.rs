@@ -37,7 +37,7 @@ pub(crate) async fn of_entry(
         }
         match waiting::fired(link, watch).await? {
             Fired::Deleted => {
-                view.mirror.departed(attempt);
+                view.departed(attempt);
                 return Ok(());
             }
             Fired::Vanished => return is_not_as_mirrored(view),

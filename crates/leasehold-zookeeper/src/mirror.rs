@@ -6,7 +6,7 @@
 //! known to have gone since. It is behind the server by design, and safe to decide by: entries come in behind
 //! those that are there, so what it shows too much is ahead of nobody it does not show, and whoever waits for an
 //! entry that has gone unnoticed is told so at once. What must show without asking is what this session was told
-//! itself, and that is *noted*:
+//! itself, and that is *noted* (in a layout that [lets entries in ahead](crate::layout::Layout::lets_in_ahead) only in the second way):
 //!
 //! * a departure, by taking the entry out, unless another one was taken out of the same listing;
 //! * anything else, by distrusting every listing that was sent before.

@@ -76,7 +76,12 @@ impl ZooKeeperQueue {
         if place.is_none() {
             request.doubt(false);
             if entry.only_if_free || self.is_shared() {
-                let listing = self.list(request).await?;
+                // A look that is a little older does to keep out of a stranger's directory; who comes later shows behind the creation.
+                let known = self.view.mirror.fresh().filter(|_| !entry.only_if_free);
+                let listing = match known {
+                    Some(listing) => listing,
+                    None => self.list(request).await?,
+                };
                 listing.check(&self.directory)?;
                 if entry.only_if_free && !entry.mode.is_admitted_behind(&listing.contenders) {
                     return Ok(Enqueued::Busy { contenders: Some(listing.contenders.clone()) });
@@ -125,7 +130,7 @@ impl ZooKeeperQueue {
         let removed = request.write(cleanup::delete(request.fenced(), &self.directory, name)).await;
         removed.map_err(|error| request.unwritten(error))?;
         self.link.ledger.settle(name.attempt);
-        self.view.mirror.departed(name.attempt);
+        self.view.departed(name.attempt);
         Ok(())
     }
 
@@ -244,7 +249,7 @@ impl ZooKeeperQueue {
         };
         let removed = request.write(removal).await.map_err(|error| request.unwritten(error))?;
         self.link.ledger.forget(attempt);
-        self.view.mirror.departed(attempt);
+        self.view.departed(attempt);
         Ok(removed)
     }
 

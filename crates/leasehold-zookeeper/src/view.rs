@@ -12,6 +12,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::{StreamExt, TryStreamExt, stream};
+use leasehold_core::AttemptId;
 use tokio::sync::oneshot;
 use zookeeper_client::{Client, Error};
 
@@ -50,6 +51,15 @@ impl View {
 
     pub(crate) fn path_of(&self, name: &NodeName) -> String {
         self.directory.path_of(name)
+    }
+
+    /// Notes that the entry of an attempt is gone, for good.
+    pub(crate) fn departed(&self, attempt: AttemptId) {
+        if self.directory.layout.lets_in_ahead() {
+            self.mirror.distrust();
+        } else {
+            self.mirror.departed(attempt);
+        }
     }
 
     /// Lists the queue. The request is handed to the client when this is called.

@@ -141,3 +141,34 @@ async fn what_the_layout_cannot_say_is_refused(profile: WireProfile) {
     assert_eq!(error.kind(), ErrorKind::Unsupported, "{error:?}");
     assert!(error.to_string().contains(&path), "{error}");
 }
+
+/// Newer Curators let who holds the write lock take the read lock, too, by a node in the writer's place, and then give up the first.
+/// Debian's is too old for that.
+#[tokio::test]
+async fn a_writer_that_becomes_a_reader_is_waited_for() {
+    const WRITER: &str = "_c_0f8fad5b-d9cb-469f-a165-70867728950e-__WRIT__0000000000";
+    const READER: &str = "_c_7c9e6679-7425-40de-944b-e07fc1f90ae7-__READ__0000000000";
+    let endpoint = server().await.endpoint();
+    let (ours, outside) = (ours(&endpoint).await, outside(&endpoint).await);
+    // What was seen of the queue is believed for a moment, which this is shorter and longer than.
+    for pause in [0, 5, 10, 20, 30, 40, 80] {
+        let path = path();
+        directory(&outside, &path).await;
+        plant(&outside, &path, WRITER).await;
+        let lock = ours.at(WireProfile::Curator, &path).rw_lock().unwrap();
+        let waiting = tokio::spawn(async move { lock.write().await.unwrap() });
+        let ours_is_there = async {
+            while children(&outside, &path).await.len() < 2 {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        soon(ours_is_there).await;
+        sleep(Duration::from_millis(pause)).await;
+        plant(&outside, &path, READER).await;
+        outside.delete(&format!("{path}/{WRITER}"), None).await.unwrap();
+        sleep(Duration::from_millis(150)).await;
+        assert!(!waiting.is_finished(), "after {pause} ms: a writer beside a reader");
+        outside.delete(&format!("{path}/{READER}"), None).await.unwrap();
+        soon(waiting).await.unwrap().release().await.unwrap();
+    }
+}

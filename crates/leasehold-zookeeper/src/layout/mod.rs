@@ -204,6 +204,12 @@ impl Layout {
         self != Layout::Curator(Recipe::Election)
     }
 
+    /// Whether an entry can come in ahead of others, so that one that has gone may have a successor in its place: who holds the write
+    /// lock of a newer Curator can take the read lock as well, by a node that has the same sequence, and then give up the other.
+    pub(crate) fn lets_in_ahead(self) -> bool {
+        self == Layout::Curator(Recipe::RwLock)
+    }
+
     /// For people.
     pub(crate) fn title(self) -> &'static str {
         match self {

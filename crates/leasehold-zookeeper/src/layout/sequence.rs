@@ -8,7 +8,12 @@ pub(super) fn text(sequence: i32) -> String {
 /// Reads what [`text`] writes, and nothing else.
 pub(super) fn read(text: &str) -> Option<i32> {
     let sequence = text.parse::<i32>().ok()?;
-    (self::text(sequence) == text).then_some(sequence)
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    // Without writing it, for every look at a queue reads as many as there are contenders.
+    let canonical = digits.bytes().all(|byte| byte.is_ascii_digit())
+        && (text.len() == 10 || text.len() == 11 && sequence <= -1_000_000_000)
+        && text.starts_with('-') == (sequence < 0);
+    canonical.then_some(sequence)
 }
 
 #[cfg(test)]

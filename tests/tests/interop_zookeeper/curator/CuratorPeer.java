@@ -13,8 +13,6 @@ import org.apache.curator.framework.recipes.leader.Participant;
 import org.apache.curator.framework.recipes.locks.InterProcessLock;
 import org.apache.curator.framework.recipes.locks.InterProcessMutex;
 import org.apache.curator.framework.recipes.locks.InterProcessReadWriteLock;
-import org.apache.curator.framework.recipes.locks.InterProcessSemaphoreV2;
-import org.apache.curator.framework.recipes.locks.Lease;
 import org.apache.curator.retry.RetryOneTime;
 
 /**
@@ -25,7 +23,7 @@ import org.apache.curator.retry.RetryOneTime;
 public final class CuratorPeer {
     private final CuratorFramework client;
     private final Map<String, InterProcessLock> locks = new HashMap<>();
-    private final Map<String, Lease> leases = new HashMap<>();
+    private final Map<String, InterProcessReadWriteLock> readWriteLocks = new HashMap<>();
     private LeaderLatch latch;
 
     private CuratorPeer(CuratorFramework client) {
@@ -64,16 +62,6 @@ public final class CuratorPeer {
                 return "released";
             case "increment":
                 return increment(lock(words[1], words[2]), Path.of(words[3]), Integer.parseInt(words[4]));
-            case "lease":
-                Lease lease = semaphore(words[1], words[2]).acquire(Long.parseLong(words[3]), TimeUnit.MILLISECONDS);
-                if (lease == null) {
-                    return "busy";
-                }
-                leases.put(words[1], lease);
-                return "got";
-            case "return":
-                leases.remove(words[1]).close();
-                return "returned";
             case "stand":
                 latch = new LeaderLatch(client, words[1], words[2]);
                 latch.start();
@@ -103,17 +91,17 @@ public final class CuratorPeer {
                 case "mutex":
                     return new InterProcessMutex(client, path);
                 case "read":
-                    return new InterProcessReadWriteLock(client, path).readLock();
+                    return readWriteLock(path).readLock();
                 case "write":
-                    return new InterProcessReadWriteLock(client, path).writeLock();
+                    return readWriteLock(path).writeLock();
                 default:
                     throw new IllegalArgumentException(kind);
             }
         });
     }
 
-    private InterProcessSemaphoreV2 semaphore(String path, String limit) {
-        return new InterProcessSemaphoreV2(client, path, Integer.parseInt(limit));
+    private InterProcessReadWriteLock readWriteLock(String path) {
+        return readWriteLocks.computeIfAbsent(path, made -> new InterProcessReadWriteLock(client, made));
     }
 
     private static String acquire(InterProcessLock lock, long patience) throws Exception {
