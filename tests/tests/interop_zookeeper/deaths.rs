@@ -17,6 +17,7 @@ const BOUND: Duration = TTL.saturating_add(TICK).saturating_add(TICK).saturating
 async fn what_a_killed_program_held_is_ours(profile: WireProfile) {
     let endpoint = server().await.endpoint();
     let (mut peer, path) = (Peer::start(profile, &endpoint).await, path());
+    let mut meets = peer.meets("mutex");
     let ours = ours(&endpoint).await;
     let mutex = ours.at(profile, &path).mutex().unwrap();
     assert_eq!(peer.told(&format!("acquire mutex {path} 0")).await, "got");
@@ -24,6 +25,7 @@ async fn what_a_killed_program_held_is_ours(profile: WireProfile) {
     peer.kill().await;
     let killed = Instant::now();
     let guard = soon(waiting).await.unwrap();
+    meets.acquired(2);
     assert!(killed.elapsed() < BOUND, "{:?}", killed.elapsed());
     guard.release().await.unwrap();
 }
@@ -31,6 +33,7 @@ async fn what_a_killed_program_held_is_ours(profile: WireProfile) {
 async fn what_a_killed_process_of_ours_held_is_theirs(profile: WireProfile) {
     let endpoint = server().await.endpoint();
     let (mut peer, path) = (Peer::start(profile, &endpoint).await, path());
+    let mut meets = peer.meets("mutex");
     let program = env!("CARGO_BIN_EXE_leasehold-test-wire-worker");
     let url = format!("zookeeper://{endpoint}/leasehold?ttl={}ms", TTL.as_millis());
     let mut ours = Worker::start(program, [url.as_str(), &profile.to_string(), &path]);
@@ -40,5 +43,6 @@ async fn what_a_killed_process_of_ours_held_is_theirs(profile: WireProfile) {
     ours.kill().await;
     let killed = Instant::now();
     assert_eq!(peer.line().await, "got");
+    meets.acquired(2);
     assert!(killed.elapsed() < BOUND, "{:?}", killed.elapsed());
 }

@@ -13,6 +13,7 @@ with_both!(each_sees_the_other_lead);
 async fn each_sees_the_other_lead(profile: WireProfile) {
     let endpoint = server().await.endpoint();
     let (mut peer, path) = (Peer::start(profile, &endpoint).await, path());
+    let mut meets = peer.meets("election");
     let (ours, outside) = (ours(&endpoint).await, outside(&endpoint).await);
     let election = ours.at(profile, &path).election().unwrap();
     let mut leaders = election.observe().unwrap();
@@ -68,4 +69,5 @@ async fn each_sees_the_other_lead(profile: WireProfile) {
         }
     };
     soon(again).await;
+    meets.acquired(3);
 }

@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 
+import kazoo
 from kazoo.client import KazooClient
 from kazoo.exceptions import KazooException, LockTimeout
 
@@ -77,7 +78,7 @@ commands = {
     "resign": resign,
 }
 
-print("ready", flush=True)
+print("ready", kazoo.__version__, flush=True)
 for line in sys.stdin:
     name, *arguments = line.split()
     try:

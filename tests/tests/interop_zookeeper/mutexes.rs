@@ -18,6 +18,7 @@ with_both!(
 async fn whoever_holds_keeps_the_other_out(profile: WireProfile) {
     let endpoint = server().await.endpoint();
     let (mut peer, path) = (Peer::start(profile, &endpoint).await, path());
+    let mut meets = peer.meets("mutex");
     let (ours, outside) = (ours(&endpoint).await, outside(&endpoint).await);
     let mutex = ours.at(profile, &path).mutex().unwrap();
 
@@ -48,12 +49,14 @@ async fn whoever_holds_keeps_the_other_out(profile: WireProfile) {
     let guard = soon(waiting).await.unwrap();
     assert!(guard.fencing_token() > token);
     guard.release().await.unwrap();
+    meets.acquired(3);
     assert_eq!(children(&outside, &path).await, [""; 0]);
 }
 
 async fn a_thousand_acquisitions_in_turn(profile: WireProfile) {
     let endpoint = server().await.endpoint();
     let (mut peer, path) = (Peer::start(profile, &endpoint).await, path());
+    let mut meets = peer.meets("mutex");
     let ours = ours(&endpoint).await;
     let mutex = ours.at(profile, &path).mutex().unwrap();
     let (acquire, release) = (format!("acquire mutex {path} 0"), format!("release mutex {path}"));
@@ -67,6 +70,7 @@ async fn a_thousand_acquisitions_in_turn(profile: WireProfile) {
         assert_eq!(peer.told(&acquire).await, "got");
         assert!(mutex.try_lock().await.unwrap().is_none());
         assert_eq!(peer.told(&release).await, "released");
+        meets.acquired(2);
     }
 }
 
@@ -101,8 +105,10 @@ async fn no_increment_is_lost_between_many_of_both(profile: WireProfile) {
         }
     }
     tokio::time::timeout(Duration::from_secs(60), tasks.join_all()).await.expect("they stand still");
+    let mut meets = peers[0].meets("mutex");
     for peer in &mut peers {
         assert_eq!(peer.line().await, "incremented");
     }
     assert_eq!(std::fs::read_to_string(&file).unwrap(), (6 * TIMES).to_string());
+    meets.acquired(6 * TIMES as u64);
 }

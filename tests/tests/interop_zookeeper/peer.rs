@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use leasehold::WireProfile;
+use leasehold_testkit::interop::{self, Meets};
 use leasehold_testkit::process::Worker;
 use tokio::process::Command;
 
@@ -11,13 +12,15 @@ use crate::fixture::TTL;
 
 /// A program of one library; it is connected.
 pub(crate) struct Peer {
+    library: &'static str,
+    version: String,
     worker: Worker,
 }
 
 impl Peer {
     pub(crate) async fn start(profile: WireProfile, endpoint: &str) -> Self {
         let timeout = TTL.as_millis().to_string();
-        let mut worker = match profile {
+        let (library, mut worker) = match profile {
             WireProfile::Curator => {
                 let class_path = made_by("curator-peer.sh").await;
                 // It lives for seconds: compiling it well costs more processor than it saves.
@@ -26,17 +29,25 @@ impl Peer {
                 let java = std::env::var_os("LEASEHOLD_JAVA_BIN").unwrap_or_else(|| "java".into());
                 let mut command = Command::new(java);
                 command.args(options).args([quiet, "-cp", &class_path, "CuratorPeer", endpoint, &timeout]);
-                Worker::spawn(command)
+                ("Curator (Java)", Worker::spawn(command))
             }
             WireProfile::Kazoo => {
                 let interpreter = made_by("python-venv.sh").await;
                 let program = here().join("tests/interop_zookeeper/kazoo_peer.py");
-                Worker::start(interpreter, [program.to_str().unwrap(), endpoint, &timeout])
+                (
+                    "kazoo (Python)",
+                    Worker::start(interpreter, [program.to_str().unwrap(), endpoint, &timeout]),
+                )
             }
             other => panic!("{other} is no profile of ZooKeeper"),
         };
-        worker.expect("ready").await;
-        Self { worker }
+        let version = worker.expect("ready").await;
+        Self { library, version, worker }
+    }
+
+    /// At the head of a test that shares `recipe` with it.
+    pub(crate) fn meets(&self, recipe: &str) -> Meets {
+        interop::meets(self.library, &self.version, recipe)
     }
 
     pub(crate) async fn send(&mut self, line: &str) {

@@ -19,6 +19,7 @@ with_both!(
 async fn readers_share_and_writers_do_not(profile: WireProfile) {
     let endpoint = server().await.endpoint();
     let (mut peer, path) = (Peer::start(profile, &endpoint).await, path());
+    let mut meets = peer.meets("read/write lock");
     let (ours, outside) = (ours(&endpoint).await, outside(&endpoint).await);
     let lock = ours.at(profile, &path).rw_lock().unwrap();
     let (read, write) = match profile {
@@ -51,12 +52,14 @@ async fn readers_share_and_writers_do_not(profile: WireProfile) {
     assert!(lock.try_write().await.unwrap().is_none());
     assert_eq!(peer.told(&format!("release write {path}")).await, "released");
     lock.try_write().await.unwrap().expect("nobody is there").release().await.unwrap();
+    meets.acquired(7);
 }
 
 async fn readers_stand_behind_a_writer_that_waits(profile: WireProfile) {
     let endpoint = server().await.endpoint();
     let (mut reads, mut writes) =
         (Peer::start(profile, &endpoint).await, Peer::start(profile, &endpoint).await);
+    let mut meets = writes.meets("read/write lock");
     let path = path();
     let ours = ours(&endpoint).await;
     let lock = ours.at(profile, &path).rw_lock().unwrap();
@@ -92,6 +95,7 @@ async fn readers_stand_behind_a_writer_that_waits(profile: WireProfile) {
     assert!(writer.is_held());
     writer.release().await.unwrap();
     assert_eq!(reads.line().await, "got");
+    meets.acquired(5);
 }
 
 /// Theirs write by the write lock; so do ours, and ours read, too.
@@ -99,6 +103,7 @@ async fn no_reader_sees_half_of_what_a_writer_writes(profile: WireProfile) {
     const TIMES: usize = 60;
     let endpoint = server().await.endpoint();
     let (mut peer, path) = (Peer::start(profile, &endpoint).await, path());
+    let mut meets = peer.meets("read/write lock");
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("number");
     std::fs::write(&file, "0").unwrap();
@@ -131,6 +136,7 @@ async fn no_reader_sees_half_of_what_a_writer_writes(profile: WireProfile) {
     tokio::time::timeout(Duration::from_secs(60), tasks.join_all()).await.expect("they stand still");
     assert_eq!(peer.line().await, "incremented");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), (2 * TIMES).to_string());
+    meets.acquired(4 * TIMES as u64);
 }
 
 async fn what_the_layout_cannot_say_is_refused(profile: WireProfile) {

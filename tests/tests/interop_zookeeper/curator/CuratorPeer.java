@@ -4,6 +4,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.Properties;
 import java.util.StringJoiner;
 import java.util.concurrent.TimeUnit;
 import org.apache.curator.framework.CuratorFramework;
@@ -39,7 +40,10 @@ public final class CuratorPeer {
         }
         CuratorPeer peer = new CuratorPeer(client);
         BufferedReader lines = new BufferedReader(new InputStreamReader(System.in));
-        System.out.println("ready");
+        Properties made = new Properties();
+        made.load(InterProcessMutex.class.getResourceAsStream(
+                "/META-INF/maven/org.apache.curator/curator-recipes/pom.properties"));
+        System.out.println("ready " + made.getProperty("version"));
         for (String line = lines.readLine(); line != null; line = lines.readLine()) {
             String answer;
             try {
