@@ -23,6 +23,8 @@ need shellcheck command -v shellcheck
 need sqlite3 command -v sqlite3
 need python3-venv "${LEASEHOLD_PYTHON_BIN:-python3}" -c "import ensurepip, venv"
 need default-jre-headless command -v "${LEASEHOLD_JAVA_BIN:-java}"
+need default-jdk-headless command -v "${LEASEHOLD_JAVAC_BIN:-javac}"
+need libcurator-recipes-java test -e /usr/share/java/curator-recipes.jar
 if [ -z "${LEASEHOLD_ZOOKEEPER_CLASSPATH:-}" ]; then
     need zookeeper test -e /usr/share/java/zookeeper.jar
 fi

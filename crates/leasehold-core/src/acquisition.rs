@@ -52,7 +52,7 @@ use crate::contenders::Contenders;
 use crate::coordinator::Coordinator;
 use crate::engine::{Engine, NoSession};
 use crate::entropy::Entropy;
-use crate::entry_value::EntryValue;
+use crate::entry_value::{EntryValue, ValueForm};
 use crate::error::{Error, ErrorKind};
 use crate::held::HeldState;
 use crate::hold::{Grant, HoldLimits, Holding, value_of_new_entry};
@@ -293,7 +293,7 @@ impl Acquisition {
         caller: &mut Caller,
     ) -> Result<Option<Contenders>, Ended> {
         let mut backoff = transient_backoff(&self.engine.entropy);
-        let value = value.encode();
+        let value = ValueForm::of(&self.request.path).encode(value);
         loop {
             let entry = NewEntry {
                 attempt: own.attempt,

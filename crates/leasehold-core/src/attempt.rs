@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use siphasher::sip::SipHasher24;
+
 use crate::entropy::Entropy;
 
 /// Identifies one acquisition attempt, and so one entry of a queue.
@@ -20,6 +22,12 @@ impl AttemptId {
     /// The nonce of the session that made the attempt.
     pub fn session_nonce(self) -> u64 {
         self.session_nonce
+    }
+
+    /// What stands for the attempt behind another program's entry, in a queue in that program's [layout](crate::WireLayout): always
+    /// the same for the entry that `key` was when it was created with this `order`, and never that of another one.
+    pub fn of_stranger(key: &[u8], order: u64) -> Self {
+        Self { session_nonce: SipHasher24::new_with_keys(0, 0).hash(key), number: order }
     }
 }
 
@@ -91,6 +99,16 @@ impl AttemptIds {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stranger_is_known_by_its_key_and_its_order() {
+        let stranger = AttemptId::of_stranger;
+        assert_eq!(stranger(b"/a/1", 7), stranger(b"/a/1", 7));
+        assert_ne!(stranger(b"/a/1", 7), stranger(b"/a/1", 8), "the key was created again");
+        assert_ne!(stranger(b"/a/1", 7), stranger(b"/a/2", 7), "by one transaction");
+        let known = stranger(b"/a/1", 7);
+        assert_eq!(known.to_string(), "cc61805e9606c4920000000000000007", "in every process and version");
+    }
 
     #[test]
     fn text_reads_back_and_nothing_else_is_accepted() {

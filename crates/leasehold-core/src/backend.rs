@@ -73,7 +73,8 @@ pub trait LockBackend: Send + Sync + std::fmt::Debug + 'static {
 /// What a session is opened with.
 #[derive(Debug, Clone)]
 pub struct OpenSession {
-    /// Where everything of the session goes. No key outside it is ever written.
+    /// Where everything of the session goes. No key outside it is ever written, but for entries at a path in another client's
+    /// [layout](crate::WireLayout).
     pub namespace: Namespace,
     /// The TTL to ask for. What was granted is [`Session::ttl`].
     pub ttl: Duration,
@@ -235,7 +236,10 @@ pub enum RegisterWritten {
 /// 6. `publish` changes mode or value in place: neither the position nor the token's order changes. The version of an entry is
 ///    its order when it is created, and grows with every change. Into another session's entry the value is published, with the mode that it
 ///    has; a service may refuse to change the mode too (`Unsupported`).
-/// 7. Foreign data beside the entries (keys or nodes that are not of our form) is ignored.
+/// 7. Foreign data beside the entries (keys or nodes that are not of our form) is ignored. At a path in another client's
+///    [layout](crate::WireLayout) it is not: whatever that client counts as a contender is one, with an attempt that
+///    [stands for it](AttemptId::of_stranger) and the mode that it has by that client's rules, and what the client would not take for
+///    sound is refused. An entry's value there is that of [`NewEntry`] and nothing else.
 /// 8. Dropping the future of an operation never leaves more behind than an ambiguous request.
 #[async_trait]
 pub trait Queue: Send + Sync + 'static {

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+use crate::admin::Recipe;
+use crate::name::Kind;
+use crate::wire::WireProfile;
+
 /// What a backend promises. Differences between services are declared here and never hidden.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -21,10 +25,12 @@ pub struct Capabilities {
     pub min_ttl: Duration,
     /// The largest value of an entry or a register, in bytes.
     pub max_value_bytes: usize,
+    /// What can be shared with other programs' clients, in their layouts: see [`Coordinator::at`](crate::Coordinator::at).
+    pub wire: &'static [(WireProfile, Kind)],
 }
 
 impl Capabilities {
-    /// The strongest: everything is promised. A backend takes away what it cannot promise.
+    /// The strongest: everything is promised, but for the layouts of other clients. A backend takes away what it cannot promise.
     pub const fn full(min_ttl: Duration, max_value_bytes: usize) -> Self {
         Self {
             durable_tokens: true,
@@ -34,6 +40,12 @@ impl Capabilities {
             resumable_sessions: true,
             min_ttl,
             max_value_bytes,
+            wire: &[],
         }
+    }
+
+    /// Whether this recipe can be shared with that client.
+    pub fn speaks(&self, profile: WireProfile, recipe: Recipe) -> bool {
+        self.wire.contains(&(profile, recipe.kind()))
     }
 }

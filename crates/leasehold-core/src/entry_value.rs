@@ -9,6 +9,7 @@ use bytes::Bytes;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 
 use crate::holder::HolderInfo;
+use crate::name::KeyPath;
 
 /// What an entry says beside its place and its mode.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,6 +102,36 @@ impl EntryValue {
             broken: optional("broken")?,
             others: others.join("&"),
         })
+    }
+}
+
+/// How the values of a queue's entries are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ValueForm {
+    /// As [`EntryValue`] writes them.
+    Ours,
+    /// As another program reads them: the payload and nothing else. What it has written may look like anything.
+    Bare,
+}
+
+impl ValueForm {
+    pub(crate) fn of(path: &KeyPath) -> Self {
+        if path.wire().is_some() { Self::Bare } else { Self::Ours }
+    }
+
+    pub(crate) fn encode(self, value: &EntryValue) -> Bytes {
+        match self {
+            Self::Ours => value.encode(),
+            Self::Bare => value.payload.clone(),
+        }
+    }
+
+    /// `None` if it is not of our making, or does not say.
+    pub(crate) fn decode(self, value: &[u8]) -> Option<EntryValue> {
+        match self {
+            Self::Ours => EntryValue::decode(value),
+            Self::Bare => None,
+        }
     }
 }
 

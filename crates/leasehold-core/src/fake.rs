@@ -21,6 +21,7 @@ use crate::contenders::{Contender, Contenders};
 use crate::coordinator::Coordinator;
 use crate::liveness::LivenessCell;
 use crate::name::{KeyPath, Kind};
+use crate::wire::WireProfile;
 
 /// Longer than any test, so that there are no renewals.
 const TTL: Duration = Duration::from_secs(1 << 20);
@@ -139,7 +140,9 @@ impl LockBackend for Fake {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::full(TTL, usize::MAX)
+        let mut promised = Capabilities::full(TTL, usize::MAX);
+        promised.wire = &[(WireProfile::EtcdV3, Kind::Lock), (WireProfile::EtcdV3, Kind::Election)];
+        promised
     }
 
     fn clock(&self) -> Clock {

@@ -42,7 +42,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::backend::{Entry, Publish, Published};
 use crate::backend_error::{BackendError, BackendErrorKind};
 use crate::engine::Engine;
-use crate::entry_value::EntryValue;
+use crate::entry_value::{EntryValue, ValueForm};
 use crate::error::{Error, ReleaseError};
 use crate::held::{Held, HeldState};
 use crate::liveness::{LivenessCell, LossReason};
@@ -289,7 +289,7 @@ impl Holding {
             let publish = Publish {
                 attempt: self.own.attempt,
                 mode: change.mode.unwrap_or(self.own.mode),
-                value: value.encode(),
+                value: self.form().encode(&value),
                 if_version: Some(self.version),
             };
             let (mode, encoded) = (publish.mode, publish.value.clone());
@@ -335,6 +335,10 @@ impl Holding {
         }
     }
 
+    fn form(&self) -> ValueForm {
+        ValueForm::of(self.state.entry().0)
+    }
+
     /// Takes over what others have written into the entry, as it is now.
     fn adopt(&mut self, entry: Option<Entry>) -> Result<(), LossReason> {
         let Some(entry) = entry else { return Err(LossReason::EntryRemoved) };
@@ -344,8 +348,8 @@ impl Holding {
         }
         self.own.mode = entry.mode;
         self.version = entry.version;
-        let Some(value) = EntryValue::decode(&entry.value) else {
-            // Not of our making; the next change that this holder makes replaces it.
+        let Some(value) = self.form().decode(&entry.value) else {
+            // Not of our making, or in another program's words; the next change that this holder makes replaces it.
             return Ok(());
         };
         if value.turn > self.value.turn {

@@ -65,6 +65,8 @@ mod shared_guard;
 mod stats;
 mod status;
 mod token;
+mod wire;
+mod wire_path;
 
 pub use admin::{Admin, ContenderInfo, EntryDetails, EntryId, ParseEntryIdError, Recipe, Released, Standing};
 pub use attempt::{AttemptId, AttemptIds, ParseAttemptIdError};
@@ -111,3 +113,5 @@ pub use shared_guard::{Guard, SharedGuard};
 pub use stats::Stats;
 pub use status::{State, Status};
 pub use token::{FencingToken, ParseTokenError};
+pub use wire::{ParseWireProfileError, WireLayout, WireProfile};
+pub use wire_path::WirePath;

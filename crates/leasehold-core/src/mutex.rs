@@ -65,7 +65,11 @@ pub struct Mutex {
 
 impl Mutex {
     pub(crate) fn new(coordinator: Coordinator, name: &str) -> Self {
-        Self { named: Named::new(coordinator, Kind::Lock, name), limits: HoldLimits::default() }
+        Self::of(Named::new(coordinator, Kind::Lock, name))
+    }
+
+    pub(crate) fn of(named: Named) -> Self {
+        Self { named, limits: HoldLimits::default() }
     }
 
     /// The same mutex, held through this handle for at least `time`: an earlier release, or drop of the guard, ends the hold at

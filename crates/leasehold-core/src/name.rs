@@ -4,6 +4,8 @@ use std::fmt;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
+use crate::wire::{WireLayout, WireProfile};
+
 /// The longest name and the longest namespace, in bytes of UTF-8.
 pub const MAX_NAME_BYTES: usize = 255;
 
@@ -28,6 +30,17 @@ pub enum NameError {
         /// Its byte offset in the name.
         at: usize,
     },
+    /// The client whose layout was asked for has nothing at such a path.
+    #[error("no path of the {profile} profile: {why}")]
+    NotOfProfile {
+        /// The profile.
+        profile: WireProfile,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// A verbatim path that lies in the coordinator's own namespace, or has that below it.
+    #[error("the path would share keys with the coordinator's own namespace {0:?}")]
+    OwnNamespace(String),
 }
 
 /// A namespace: one to many segments that precede every key a coordinator writes.
@@ -62,7 +75,7 @@ impl Default for Namespace {
 }
 
 /// What kind of thing a key belongs to; kinds keep one name apart from another recipe's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Kind {
     /// Mutexes.
@@ -131,13 +144,19 @@ pub(crate) fn joined(first: &str, second: &str) -> String {
     format!("{}/{second}", first.replace('%', "%25").replace('/', "%2F"))
 }
 
-/// Where a queue or a register lives in the service: `<namespace>/<kind>/<escaped name>`.
+/// Where a queue or a register lives in the service: `<namespace>/<kind>/<escaped name>`, or a verbatim path in another client's layout.
 ///
 /// The last segment is an injective encoding of the name, so no name's path is a prefix directory of
 /// another's (`a` and `a/b` are neighbours). A path holds only ASCII letters, digits, `-_.~%` and the slashes
 /// between segments; it neither begins nor ends with a slash, and no segment is `.` or `..`.
+///
+/// A path with a [`WireLayout`] is what the other program calls it, and none of that holds. It lies outside the namespace, and is a
+/// queue's.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct KeyPath(String);
+pub struct KeyPath {
+    text: String,
+    wire: Option<WireLayout>,
+}
 
 impl KeyPath {
     /// The path of `name`.
@@ -146,7 +165,30 @@ impl KeyPath {
     /// [`NameError`] if the name is empty, longer than [`MAX_NAME_BYTES`] or holds a control character.
     pub fn new(namespace: &Namespace, kind: Kind, name: &str) -> Result<Self, NameError> {
         check(name)?;
-        Ok(Self(format!("{}{}", Self::prefix(namespace, kind), escape(name))))
+        Ok(Self { text: format!("{}{}", Self::prefix(namespace, kind), escape(name)), wire: None })
+    }
+
+    /// The path of a queue in another client's layout, as that client is given it. `namespace` is where the coordinator's own keys are:
+    /// the two must not share any.
+    ///
+    /// # Errors
+    /// [`NameError`] as [`KeyPath::new`], if the profile has no such path, and if it is within the namespace or above it.
+    pub fn verbatim(namespace: &Namespace, layout: WireLayout, path: &str) -> Result<Self, NameError> {
+        check(path)?;
+        if let Some(why) = layout.profile.objection(path) {
+            return Err(NameError::NotOfProfile { profile: layout.profile, why });
+        }
+        // Services that take paths for absolute do not tell `/a` from `a`.
+        let (own, other) = (format!("{}/", namespace.as_str()), format!("{}/", path.trim_matches('/')));
+        if own.starts_with(&other) || other.starts_with(&own) || other == "/" {
+            return Err(NameError::OwnNamespace(namespace.as_str().to_owned()));
+        }
+        Ok(Self { text: path.to_owned(), wire: Some(layout) })
+    }
+
+    /// The layout of what is there, if it is another client's.
+    pub fn wire(&self) -> Option<WireLayout> {
+        self.wire
     }
 
     /// What the paths of all names of a kind begin with, the last slash included.
@@ -156,11 +198,14 @@ impl KeyPath {
 
     /// The path as text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 
-    /// The name that the last segment stands for.
+    /// The name that the last segment stands for; a verbatim path is its own name.
     pub fn name(&self) -> String {
+        if self.wire.is_some() {
+            return self.text.clone();
+        }
         percent_decode_str(self.last_segment()).decode_utf8_lossy().into_owned()
     }
 
@@ -173,19 +218,22 @@ impl KeyPath {
     }
 
     fn last_segment(&self) -> &str {
-        self.0.rsplit('/').next().unwrap_or_default()
+        self.text.rsplit('/').next().unwrap_or_default()
     }
 }
 
 impl fmt::Display for KeyPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
 impl fmt::Debug for KeyPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "KeyPath({})", self.0)
+        match self.wire {
+            Some(wire) => write!(f, "KeyPath({} of {})", self.text, wire.profile),
+            None => write!(f, "KeyPath({})", self.text),
+        }
     }
 }
 
@@ -279,6 +327,29 @@ mod tests {
             new("a\u{85}").unwrap_err().to_string(),
             "a name may not hold control characters, this one has U+0085 at byte 1"
         );
+    }
+
+    #[test]
+    fn a_verbatim_path_is_kept_as_it_is_and_apart_from_the_namespace() {
+        let namespace = Namespace::parse("team/prod").unwrap();
+        let verbatim =
+            |profile, path| KeyPath::verbatim(&namespace, WireLayout::new(profile, Kind::Lock), path);
+        for path in ["/app/lock", "app/lock", "lock", "a b/", "/team/products", "/prod"] {
+            let made = verbatim(WireProfile::EtcdV3, path).unwrap();
+            assert_eq!((made.as_str(), made.name().as_str()), (path, path));
+            assert_eq!(made.wire().map(|wire| wire.profile), Some(WireProfile::EtcdV3));
+        }
+        for shared in ["team", "/team", "/team/", "/team/prod", "team/prod/locks/a", "/team/prod/", "/", "//"]
+        {
+            let refused = verbatim(WireProfile::EtcdV3, shared);
+            assert_eq!(refused, Err(NameError::OwnNamespace("team/prod".into())), "{shared}");
+        }
+        assert!(matches!(verbatim(WireProfile::Kazoo, "lock"), Err(NameError::NotOfProfile { .. })));
+        assert_eq!(verbatim(WireProfile::EtcdV3, ""), Err(NameError::Empty));
+        let (mutex, election) = (WireLayout::new(WireProfile::EtcdV3, Kind::Lock), Kind::Election);
+        let election = WireLayout { kind: election, ..mutex };
+        let made = |layout| KeyPath::verbatim(&namespace, layout, "/a").unwrap();
+        assert_ne!(made(mutex), made(election), "one path, two queues");
     }
 
     #[test]

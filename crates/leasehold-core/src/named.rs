@@ -53,6 +53,11 @@ impl Named {
         Self { coordinator, name: name.into(), path, stats: Arc::default() }
     }
 
+    /// At a path that was found good.
+    pub(crate) fn at(coordinator: Coordinator, name: Arc<str>, path: KeyPath) -> Self {
+        Self { coordinator, name, path: Ok(path), stats: Arc::default() }
+    }
+
     pub(crate) fn coordinator(&self) -> &Coordinator {
         &self.coordinator
     }

@@ -109,7 +109,11 @@ pub struct RwLock {
 
 impl RwLock {
     pub(crate) fn new(coordinator: Coordinator, name: &str) -> Self {
-        Self { named: Named::new(coordinator, Kind::RwLock, name) }
+        Self::of(Named::new(coordinator, Kind::RwLock, name))
+    }
+
+    pub(crate) fn of(named: Named) -> Self {
+        Self { named }
     }
 
     /// The name, as it was given.

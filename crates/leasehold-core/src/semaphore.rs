@@ -125,7 +125,11 @@ pub struct Semaphore {
 
 impl Semaphore {
     pub(crate) fn new(coordinator: Coordinator, name: &str, limit: u32) -> Self {
-        Self { named: Named::new(coordinator, Kind::Semaphore, name), limit }
+        Self::of(Named::new(coordinator, Kind::Semaphore, name), limit)
+    }
+
+    pub(crate) fn of(named: Named, limit: u32) -> Self {
+        Self { named, limit }
     }
 
     /// The name, as it was given.

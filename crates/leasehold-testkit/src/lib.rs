@@ -9,6 +9,7 @@
 //! * [`proxy`] stands between a client and a server and cuts, holds back, swallows and delays;
 //! * [`process`] runs worker processes that are killed and paused;
 //! * [`history`] records what happens in a run and checks that it kept the promises;
+//! * [`interop`] records which other programs' clients the locks were shared with;
 //! * [`counting`] counts what the engine asks of a backend;
 //! * [`polls`] drops a future at each of its polls.
 //!
@@ -23,6 +24,7 @@ pub mod counting;
 #[cfg(target_os = "linux")]
 pub mod guide;
 pub mod history;
+pub mod interop;
 pub mod mutex;
 pub mod polls;
 #[cfg(target_os = "linux")]

@@ -16,8 +16,8 @@ use crate::ending::Closer;
 use crate::failure::{self, Effect};
 use crate::handshake;
 use crate::incarnation::{Incarnation, Key};
+use crate::layout::{self, Directory, Layout};
 use crate::link::{self, Link, Ownership};
-use crate::node_name::NodeName;
 use crate::renewal;
 use crate::session::ZooKeeperSession;
 
@@ -28,6 +28,9 @@ pub(crate) const MAX_VALUE_BYTES: usize = 0xf_ffff - 8 * 1024;
 /// How long a resumption waits for the earlier incarnation to leave by itself, of a session with a long TTL. It has to be told and to
 /// answer.
 const DEPARTURE: Duration = Duration::from_millis(250);
+
+/// Also outside the namespace, where other clients' locks are.
+const EVERYWHERE: &str = "/";
 
 const OPENING: &str = "opening a session";
 
@@ -136,10 +139,9 @@ impl ZooKeeperBackend {
         })?;
         let timeout = Duration::from_millis(key.timeout_ms.into());
         let connector = connector(config, timeout);
-        let directory = format!("/{}", options.namespace.as_str());
         let outside = connector.clone().connect(&cluster).await.map_err(|error| self.not_connected(error))?;
         // Before anything is done: it shows whether the service can tell what an earlier incarnation has.
-        outside.list_ephemerals(&directory).await.map_err(failed)?;
+        outside.list_ephemerals(EVERYWHERE).await.map_err(failed)?;
         let incarnation = Incarnation::take_over(&outside, &options.namespace, &key).await?;
         incarnation.departure(&outside, DEPARTURE.min(timeout / 20)).await;
         let resumed = connector.clone().with_session(session).with_detached();
@@ -154,13 +156,14 @@ impl ZooKeeperBackend {
                 Err(error) => return Err(error),
             }
         };
-        let nodes = incarnation.confirm(&client, &directory).await?;
+        let nodes = incarnation.confirm(&client, EVERYWHERE).await?;
         self.check_tick(client.session_timeout())?;
         let ownership = Ownership::Ours { incarnation, closer: Closer { connector, cluster } };
         let credentials = Some(credentials.clone());
         let entry = |node: &String| {
-            let (directory, name) = node.rsplit_once('/')?;
-            Some((name.parse::<NodeName>().ok()?.attempt, directory.into()))
+            let (path, name) = node.rsplit_once('/')?;
+            let (layout, name) = Layout::of_node(name)?;
+            Some((name.attempt, Directory { path: path.into(), layout }))
         };
         let inherited = nodes.iter().filter_map(entry).collect();
         Ok(Connected { client, ownership, acls: acls(config), renewed_at, credentials, inherited })
@@ -189,7 +192,7 @@ struct Connected {
     renewed_at: Timestamp,
     credentials: Option<Credentials>,
     /// The attempts that an earlier incarnation has entries of, each with its queue's directory.
-    inherited: Vec<(AttemptId, Arc<str>)>,
+    inherited: Vec<(AttemptId, Directory)>,
 }
 
 fn not_usable(error: Error) -> BackendError {
@@ -254,6 +257,7 @@ impl LockBackend for ZooKeeperBackend {
         // The servers' smallest TTL is two of their ticks, which nobody tells beforehand.
         let mut capabilities = Capabilities::full(Duration::ZERO, MAX_VALUE_BYTES);
         capabilities.resumable_sessions = matches!(self.source, Source::Config(_));
+        capabilities.wire = layout::SPOKEN;
         capabilities
     }
 

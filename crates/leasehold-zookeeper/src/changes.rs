@@ -37,7 +37,7 @@ pub(crate) async fn of_entry(
         }
         match waiting::fired(link, watch).await? {
             Fired::Deleted => {
-                view.mirror.departed(attempt);
+                view.departed(attempt);
                 return Ok(());
             }
             Fired::Vanished => return is_not_as_mirrored(view),
@@ -50,11 +50,12 @@ pub(crate) async fn of_entry(
 
 /// Resolves once a queue has another revision.
 pub(crate) async fn of_queue(link: &Link, view: &Arc<View>, revision: u64) -> Result<(), BackendError> {
-    let watch = waiting::arm(link, Subject::Children, view.directory()).await?;
+    let directory = view.directory();
+    let watch = waiting::arm(link, Subject::Children(directory.layout), &directory.path).await?;
     let Seen::Children(children) = &watch.seen else {
         // There is no directory. An empty queue may have been seen so; any other state has changed.
         if revision == 0 {
-            let watch = waiting::arm(link, Subject::Creation, view.directory()).await?;
+            let watch = waiting::arm(link, Subject::Creation, &directory.path).await?;
             if matches!(watch.seen, Seen::Absent) {
                 waiting::fired(link, watch).await?;
             }

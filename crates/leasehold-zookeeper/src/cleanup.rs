@@ -7,13 +7,13 @@ use zookeeper_client::{Client, Error};
 
 use crate::failure;
 use crate::fenced::Fenced;
+use crate::layout::{Directory, NodeName};
 use crate::ledger::Trace;
 use crate::link::connected;
-use crate::node_name::NodeName;
 
 /// Removes the entries of attempts; ends when they are gone or the client's session is, or when the server
 /// refuses for good.
-pub(crate) async fn remove_entries(client: Arc<Client>, left: Vec<(Arc<str>, AttemptId, Trace)>) {
+pub(crate) async fn remove_entries(client: Arc<Client>, left: Vec<(Directory, AttemptId, Trace)>) {
     for (directory, attempt, trace) in left {
         loop {
             if connected(&client).await.is_err() {
@@ -30,7 +30,7 @@ pub(crate) async fn remove_entries(client: Arc<Client>, left: Vec<(Arc<str>, Att
 
 async fn remove_entry(
     client: Fenced<'_>,
-    directory: &str,
+    directory: &Directory,
     attempt: AttemptId,
     trace: Trace,
 ) -> Result<(), Error> {
@@ -42,14 +42,18 @@ async fn remove_entry(
 
 /// Removes every node of an attempt that exists, or that a creation handed to the client before can still
 /// bring into being. Whether there was one.
-pub(crate) async fn sweep(client: Fenced<'_>, directory: &str, attempt: AttemptId) -> Result<bool, Error> {
-    client.client.sync(directory).await?;
-    let children = match client.client.list_children(directory).await {
+pub(crate) async fn sweep(
+    client: Fenced<'_>,
+    directory: &Directory,
+    attempt: AttemptId,
+) -> Result<bool, Error> {
+    client.client.sync(&directory.path).await?;
+    let children = match client.client.list_children(&directory.path).await {
         Err(Error::NoNode) => return Ok(false),
         children => children?,
     };
     let mut any = false;
-    for name in children.iter().filter_map(|child| child.parse::<NodeName>().ok()) {
+    for name in children.iter().filter_map(|child| directory.layout.entry(child)) {
         if name.attempt == attempt {
             any |= delete(client, directory, &name).await?;
         }
@@ -58,8 +62,12 @@ pub(crate) async fn sweep(client: Fenced<'_>, directory: &str, attempt: AttemptI
 }
 
 /// Removes a node; whether it was there.
-pub(crate) async fn delete(client: Fenced<'_>, directory: &str, name: &NodeName) -> Result<bool, Error> {
-    match client.delete(&format!("{directory}/{name}")).await {
+pub(crate) async fn delete(
+    client: Fenced<'_>,
+    directory: &Directory,
+    name: &NodeName,
+) -> Result<bool, Error> {
+    match client.delete(&directory.path_of(name)).await {
         Ok(()) => Ok(true),
         Err(Error::NoNode) => Ok(false),
         Err(error) => Err(error),

@@ -14,7 +14,7 @@ use zookeeper_client::{Client, CreateOptions, Error, MultiWriteResult, MultiWrit
 
 use crate::failure;
 use crate::incarnation::{self, Incarnation};
-use crate::node_name::NodeName;
+use crate::layout::{Layout, NodeName};
 
 /// The failure of a transaction, and which of its operations it is of, if it is one's.
 pub(crate) type Failed = (Option<usize>, Error);
@@ -96,12 +96,13 @@ impl<'a> Fenced<'a> {
         self.alone(|writer| writer.add_delete(path, None)).await.map(drop)
     }
 
-    /// Creates a sequential node; its name, and the zxid of the creation where that comes with the answer.
+    /// Creates a sequential node of a layout; its name, and the zxid of the creation where that comes with the answer.
     ///
     /// # Errors
     /// `NoNode` if the directory does not exist.
     pub(crate) fn create_entry(
         self,
+        layout: Layout,
         prefix: &str,
         value: &[u8],
         options: &CreateOptions<'_>,
@@ -127,7 +128,7 @@ impl<'a> Fenced<'a> {
                 match result {
                     MultiWriteResult::SetData { stat } => zxid = Some(stat.mzxid),
                     MultiWriteResult::Create { path, stat } => {
-                        let name = path.rsplit('/').next().and_then(|name| name.parse().ok());
+                        let name = path.rsplit('/').next().and_then(|name| layout.entry(name));
                         let name = name.ok_or_else(answered_in_part)?;
                         return Ok((name, zxid.or((!stat.is_invalid()).then_some(stat.czxid))));
                     }

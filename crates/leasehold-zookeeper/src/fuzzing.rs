@@ -8,22 +8,47 @@ use leasehold_core::Credentials;
 
 use crate::handshake;
 use crate::incarnation::Key;
+use crate::layout::{Child, Directory, Layout, Recipe};
 use crate::listing::Children;
-use crate::node_name::NodeName;
 
-/// The name of a node in a queue's directory.
+/// Every layout that a directory can have.
+const LAYOUTS: [Layout; 7] = [
+    Layout::Own,
+    Layout::Curator(Recipe::Mutex),
+    Layout::Curator(Recipe::RwLock),
+    Layout::Curator(Recipe::Election),
+    Layout::Kazoo(Recipe::Mutex),
+    Layout::Kazoo(Recipe::RwLock),
+    Layout::Kazoo(Recipe::Election),
+];
+
+/// The name of a node in a queue's directory, of whatever layout.
 pub fn node_name(bytes: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(bytes) else { return false };
-    let Ok(name) = text.parse::<NodeName>() else { return false };
-    assert_eq!(name.to_string(), text);
-    assert!(name.origin.is_none_or(|origin| origin >= 0));
-    true
+    let mut clients = HashSet::new();
+    for layout in LAYOUTS {
+        let Some(name) = layout.entry(text) else { continue };
+        assert_eq!(layout.text(&name), text, "{layout:?}");
+        assert!(name.origin.is_none_or(|origin| origin >= 0));
+        assert_eq!(Layout::of_node(text).map(|(_, same)| same), Some(name), "{layout:?}");
+        clients.insert(layout.title());
+        for other in LAYOUTS.into_iter().filter(|other| other.title() != layout.title()) {
+            let expected = if other == Layout::Own { Child::Ignored } else { Child::Stranger };
+            assert_eq!(other.read(text), expected, "{text:?} of {layout:?} in {other:?}");
+        }
+    }
+    assert!(clients.len() <= 1, "{clients:?}");
+    !clients.is_empty()
 }
 
 /// The names in a queue's directory, a line each.
 pub fn directory(bytes: &[u8]) -> bool {
     let lines: Vec<String> = String::from_utf8_lossy(bytes).lines().map(str::to_owned).collect();
-    let children = Children::new(&lines, 7);
+    LAYOUTS.map(|layout| directory_of(layout, &lines)).contains(&true)
+}
+
+fn directory_of(layout: Layout, lines: &[String]) -> bool {
+    let children = Children::new(layout, lines, 7);
     assert!(children.names.len() <= lines.len());
     let attempts: HashSet<_> = children.names.iter().map(|name| name.attempt).collect();
     let zxids = (1..).zip(&children.names).map(|(zxid, name)| (*name, zxid)).collect();
@@ -33,6 +58,8 @@ pub fn directory(bytes: &[u8]) -> bool {
     assert_eq!(listed.iter().copied().collect::<HashSet<_>>(), attempts);
     assert_eq!(listed.len(), attempts.len(), "each has one place");
     assert!(listed.iter().all(|attempt| listing.name_of(*attempt).is_some()));
+    let refused = listing.check(&Directory { path: "/".into(), layout }).is_err();
+    assert_eq!(refused, lines.iter().any(|line| layout.read(line) == Child::Stranger));
     !listed.is_empty()
 }
 
@@ -58,6 +85,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::layout::NodeName;
     use crate::version;
 
     fn attempt(id: u128) -> AttemptId {
@@ -90,7 +118,27 @@ mod tests {
         ) {
             for mode in [Mode::Exclusive, Mode::Shared, Mode::Permits { count: 1, limit, granted }] {
                 let name = NodeName { attempt: attempt(id), mode, origin, sequence };
-                prop_assert_eq!(name.to_string().parse(), Ok(name));
+                prop_assert_eq!(Layout::Own.entry(&Layout::Own.text(&name)), Some(name));
+            }
+        }
+
+        /// Any UUID, one that another client has made or a count of ours.
+        #[test]
+        fn names_of_other_clients_read_back(id: u128, sequence: i32, again: i32, shared: bool) {
+            for layout in LAYOUTS.into_iter().filter(|layout| *layout != Layout::Own) {
+                let shared = shared && matches!(layout, Layout::Curator(Recipe::RwLock) | Layout::Kazoo(Recipe::RwLock));
+                let mode = if shared { Mode::Shared } else { Mode::Exclusive };
+                let created = layout.to_create(attempt(id), mode).unwrap();
+                let (first, second) = (format!("{created}{sequence:010}"), format!("{created}{again:010}"));
+                let Child::Entry(entry) = layout.read(&first) else { panic!("{first} in {layout:?}") };
+                prop_assert_eq!((entry.mode, entry.sequence), (mode, sequence));
+                prop_assert_eq!(layout.text(&entry), first);
+                let later = layout.entry(&second).unwrap();
+                if id >> 63 & 1 == 0 {
+                    prop_assert_eq!((entry.attempt, later.attempt), (attempt(id), attempt(id)), "it may be ours");
+                } else if id >> 62 & 1 == 0 {
+                    prop_assert_eq!(entry.attempt == later.attempt, sequence == again);
+                }
             }
         }
 
@@ -119,8 +167,8 @@ mod tests {
             let mut kept: Vec<_> = kept.map(|(child, _)| *child).collect();
             let expected: Vec<_> = kept.iter().map(|(name, _)| name.attempt).collect();
             kept.sort_by_key(|(name, _)| name.attempt.session_nonce().wrapping_mul(shuffle | 1));
-            let names: Vec<_> = kept.iter().map(|(name, _)| name.to_string()).collect();
-            prop_assert_eq!(order_of(Children::new(&names, 900), &kept), expected);
+            let names: Vec<_> = kept.iter().map(|(name, _)| Layout::Own.text(name)).collect();
+            prop_assert_eq!(order_of(Children::new(Layout::Own, &names, 900), &kept), expected);
         }
 
         #[test]

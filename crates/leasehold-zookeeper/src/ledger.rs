@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use leasehold_core::{AttemptId, BackendError, BackendErrorKind};
 
-use crate::node_name::NodeName;
+use crate::layout::{Directory, NodeName};
 
 /// How many withdrawals are remembered. It bounds the memory, and is far more than there can be enqueues under way
 /// whose attempts were withdrawn meanwhile.
@@ -45,7 +45,7 @@ pub(crate) type Turn = Arc<tokio::sync::Mutex<()>>;
 
 #[derive(Debug)]
 struct Record {
-    directory: Arc<str>,
+    directory: Directory,
     turn: Turn,
     trace: Option<Trace>,
 }
@@ -83,7 +83,7 @@ impl Ledger {
     }
 
     /// Opens the record of an attempt.
-    pub(crate) fn turn(&self, attempt: AttemptId, directory: &Arc<str>) -> Result<Turn, BackendError> {
+    pub(crate) fn turn(&self, attempt: AttemptId, directory: &Directory) -> Result<Turn, BackendError> {
         let mut books = self.books();
         books.admit(attempt)?;
         let record = books.records.entry(attempt).or_insert_with(|| Record {
@@ -95,7 +95,7 @@ impl Ledger {
     }
 
     /// Notes that an earlier incarnation of the session may have made an entry of the attempt, which is to be looked for.
-    pub(crate) fn inherit(&self, attempt: AttemptId, directory: Arc<str>) {
+    pub(crate) fn inherit(&self, attempt: AttemptId, directory: Directory) {
         let record = Record { directory, turn: Turn::default(), trace: Some(Trace::InDoubt) };
         self.books().records.insert(attempt, record);
     }
@@ -169,7 +169,7 @@ impl Ledger {
     }
 
     /// Bars all attempts, and answers those that may have an entry, each with its queue's directory.
-    pub(crate) fn close(&self) -> Vec<(Arc<str>, AttemptId, Trace)> {
+    pub(crate) fn close(&self) -> Vec<(Directory, AttemptId, Trace)> {
         let mut books = self.books();
         books.closed = true;
         let records = std::mem::take(&mut books.records);
@@ -181,13 +181,18 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layout::Layout;
     use leasehold_core::{AttemptIds, Mode};
+
+    fn directory() -> Directory {
+        Directory { path: "/q".into(), layout: Layout::Own }
+    }
 
     #[test]
     fn doubt_is_noted_before_the_request_is_sent() {
         let ledger = Ledger::default();
         let attempt = AttemptIds::new().unwrap().next();
-        ledger.turn(attempt, &"/q".into()).unwrap();
+        ledger.turn(attempt, &directory()).unwrap();
         assert_eq!(ledger.trace(attempt), None);
         ledger.send(attempt, || ()).unwrap();
         assert_eq!(ledger.trace(attempt), Some(Trace::InDoubt));
@@ -202,7 +207,7 @@ mod tests {
     fn a_withdrawn_attempt_stays_withdrawn() {
         let ledger = Ledger::default();
         let attempt = AttemptIds::new().unwrap().next();
-        ledger.turn(attempt, &"/q".into()).unwrap();
+        ledger.turn(attempt, &directory()).unwrap();
         ledger.send(attempt, || ()).unwrap();
         ledger.withdraw(attempt);
         let mut sent = false;
@@ -212,7 +217,7 @@ mod tests {
         assert_eq!(ledger.placed(name, 1).unwrap_err().kind(), BackendErrorKind::Withdrawn);
         assert_eq!(ledger.trace(attempt), Some(Trace::InDoubt), "until the withdrawal is through");
         ledger.forget(attempt);
-        assert_eq!(ledger.turn(attempt, &"/q".into()).unwrap_err().kind(), BackendErrorKind::Withdrawn);
+        assert_eq!(ledger.turn(attempt, &directory()).unwrap_err().kind(), BackendErrorKind::Withdrawn);
     }
 
     #[test]

@@ -15,9 +15,35 @@
 //! | whose a session is | `/<namespace>/!sessions/<id>`, ephemeral; its data is what resumes the session, and changes of it count the resumptions |
 //! | beside it | `/<namespace>/!sessions/<id>!zxid`, ephemeral |
 //!
-//! Above these stand persistent nodes. Other children of a queue are ignored. With a digest user every node is open to that
+//! Above these stand persistent nodes. Other children of such a queue are ignored. With a digest user every node is open to that
 //! user alone, otherwise to everybody; then everybody who reaches the servers can also resume sessions. Over a
 //! [client of the application's](ZooKeeperBackend::from_client) there is nothing below `!sessions`.
+//!
+//! # Locks shared with Curator and kazoo
+//!
+//! By [`Coordinator::at`](leasehold_core::Coordinator::at) a lock lies where programs with another client have it, in its layout:
+//!
+//! | profile | recipe | the other client's | node |
+//! |---|---|---|---|
+//! | Curator | mutex | `InterProcessMutex` | `<path>/_c_<uuid>-lock-<sequence>` |
+//! | Curator | read/write lock | `InterProcessReadWriteLock` | the same with `__READ__` or `__WRIT__` for `lock-` |
+//! | Curator | election | `LeaderLatch` | the same with `latch-` |
+//! | kazoo | mutex | `Lock` | `<path>/<uuid>__lock__<sequence>` |
+//! | kazoo | read/write lock | `ReadLock`, `WriteLock` | the same, with `__rlock__` for readers |
+//! | kazoo | election | `Election` | as the mutex |
+//!
+//! Kazoo's directories are persistent, as kazoo makes them. Everything said here of tokens, order and liveness holds of our side; each
+//! program believes as long as its own client does. Refused, with what was asked or found in the error, are:
+//!
+//! * a directory in which the clients would not exclude each other: with nodes of another client or recipe, or any other in Curator's, to which
+//!   every child is a contender. It is looked at before and after the creation of an entry and at every look that may grant; what comes
+//!   while the lock is held is for the directory's keeper to prevent. Kazoo's `extra_lock_patterns` are no way out: Curator puts kazoo's
+//!   nodes where it likes;
+//! * a directory whose sequence has run out, for then the other clients' order, which is that of the text, is not that of the creations.
+//!   Nodes of theirs that have such numbers are waited for;
+//! * downgrading, which would need a name that the other client does not make;
+//! * proclaiming anew in Curator's election: its latch stops listening to the participant ahead when that one's data changes;
+//! * semaphores. Those of both clients take a permit in two steps, under a lock of their own.
 //!
 //! # What is promised
 //!
@@ -74,11 +100,11 @@ mod fenced;
 pub mod fuzzing;
 mod handshake;
 mod incarnation;
+mod layout;
 mod ledger;
 mod link;
 mod listing;
 mod mirror;
-mod node_name;
 mod publishing;
 mod queue;
 mod register;

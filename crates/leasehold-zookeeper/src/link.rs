@@ -28,6 +28,7 @@ use crate::ending::{self, Closer};
 use crate::failure::{self, Effect};
 use crate::fenced::Fenced;
 use crate::incarnation::Incarnation;
+use crate::layout::Directory;
 use crate::ledger::Ledger;
 use crate::watches::Watches;
 
@@ -282,9 +283,9 @@ impl Request<'_> {
         failure::failed(self.what, Effect::Writes, error)
     }
 
-    /// Creates the directory of a queue: a container, which the server removes some time after it has become empty.
-    pub(crate) async fn create_queue_directory(&self, directory: &str) -> Result<(), BackendError> {
-        self.create_directory(directory, CreateMode::Container).await
+    /// Creates the directory of a queue.
+    pub(crate) async fn create_queue_directory(&self, directory: &Directory) -> Result<(), BackendError> {
+        self.create_directory(&directory.path, directory.layout.directory_mode()).await
     }
 
     /// Creates what is missing above a node.

@@ -15,25 +15,35 @@
 
 use std::collections::HashMap;
 
-use leasehold_core::{AttemptId, Contender, Contenders};
+use leasehold_core::{AttemptId, BackendError, BackendErrorKind, Contender, Contenders};
 
-use crate::node_name::NodeName;
+use crate::layout::{Child, Directory, Layout, NodeName};
 
-/// The children of a queue's directory that are entries; whatever else is there is not ours.
+/// The children of a queue's directory, as its layout reads them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Children {
+    /// The entries.
     pub(crate) names: Vec<NodeName>,
+    stranger: Option<String>,
     pzxid: i64,
 }
 
 impl Children {
-    pub(crate) fn new(children: &[String], pzxid: i64) -> Self {
-        Self { names: children.iter().filter_map(|child| child.parse().ok()).collect(), pzxid }
+    pub(crate) fn new(layout: Layout, children: &[String], pzxid: i64) -> Self {
+        let mut read = Self { names: Vec::with_capacity(children.len()), stranger: None, pzxid };
+        for child in children {
+            match layout.read(child) {
+                Child::Entry(name) => read.names.push(name),
+                Child::Ignored => {}
+                Child::Stranger => read.stranger = Some(child.clone()),
+            }
+        }
+        read
     }
 
     /// Whether sequences do not tell the order.
     pub(crate) fn is_saturated(&self) -> bool {
-        self.names.iter().any(|name| name.sequence == i32::MAX || name.sequence < 0)
+        self.names.iter().any(NodeName::is_past_the_end)
     }
 
     /// The revision of the queue. Only for children that are not saturated.
@@ -46,7 +56,7 @@ impl Children {
         let revision = self.revision();
         // Not saturated, so no sequence is negative.
         let placed = self.names.into_iter().map(|name| (name, u64::from(name.sequence.unsigned_abs())));
-        Listing::new(placed, revision, HashMap::new())
+        Listing { stranger: self.stranger, ..Listing::new(placed, revision, HashMap::new()) }
     }
 
     /// The queue in the order of the creations. An entry whose creation is not known is one that has gone meanwhile.
@@ -59,7 +69,7 @@ impl Children {
             .into_iter()
             .filter_map(|name| created.get(&name).map(|&zxid| (name, order(&name, zxid))))
             .collect();
-        Listing::new(placed, revision, created)
+        Listing { stranger: self.stranger, ..Listing::new(placed, revision, created) }
     }
 }
 
@@ -85,6 +95,8 @@ pub(crate) struct Listing {
     pub(crate) contenders: Contenders,
     names: HashMap<AttemptId, NodeName>,
     created: HashMap<NodeName, i64>,
+    /// A child by which the directory is not safe to lock in.
+    stranger: Option<String>,
 }
 
 impl Listing {
@@ -115,6 +127,17 @@ impl Listing {
         let revision = self.revision();
         self.contenders.set_revision(revision | 1);
         revision.is_multiple_of(2)
+    }
+
+    /// Nothing, if everybody who uses the directory takes the same nodes for contenders.
+    ///
+    /// # Errors
+    /// `Corrupt`, with the child that is none of the layout's.
+    pub(crate) fn check(&self, directory: &Directory) -> Result<(), BackendError> {
+        let Some(stranger) = &self.stranger else { return Ok(()) };
+        let Directory { path, layout } = directory;
+        let message = format!("{path} holds {stranger:?}, which {} has no place for", layout.title());
+        Err(BackendError::new(BackendErrorKind::Corrupt, message))
     }
 
     /// The node of an attempt.
@@ -148,10 +171,10 @@ mod tests {
     use leasehold_core::{AttemptIds, Mode};
 
     fn children(names: &[NodeName], pzxid: i64) -> Children {
-        let mut texts: Vec<_> = names.iter().map(ToString::to_string).collect();
+        let mut texts: Vec<_> = names.iter().map(|name| Layout::Own.text(name)).collect();
         texts.push("foreign-0000000000".into());
         texts.sort();
-        Children::new(&texts, pzxid)
+        Children::new(Layout::Own, &texts, pzxid)
     }
 
     fn name(attempt: AttemptId, sequence: i32) -> NodeName {

@@ -6,7 +6,7 @@
 //! known to have gone since. It is behind the server by design, and safe to decide by: entries come in behind
 //! those that are there, so what it shows too much is ahead of nobody it does not show, and whoever waits for an
 //! entry that has gone unnoticed is told so at once. What must show without asking is what this session was told
-//! itself, and that is *noted*:
+//! itself, and that is *noted* (in a layout that [lets entries in ahead](crate::layout::Layout::lets_in_ahead) only in the second way):
 //!
 //! * a departure, by taking the entry out, unless another one was taken out of the same listing;
 //! * anything else, by distrusting every listing that was sent before.
@@ -122,16 +122,17 @@ impl Mirror {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layout::{Layout, NodeName};
     use crate::listing::Children;
-    use crate::node_name::NodeName;
     use leasehold_core::{AttemptIds, Mode};
 
     fn listing(attempts: &[AttemptId]) -> Listing {
         let name = |(sequence, attempt): (i32, &AttemptId)| {
-            NodeName { attempt: *attempt, mode: Mode::Exclusive, origin: None, sequence }.to_string()
+            let name = NodeName { attempt: *attempt, mode: Mode::Exclusive, origin: None, sequence };
+            Layout::Own.text(&name)
         };
         let names: Vec<_> = (0..).zip(attempts).map(name).collect();
-        Children::new(&names, 1).by_sequence()
+        Children::new(Layout::Own, &names, 1).by_sequence()
     }
 
     fn seen(mirror: &Mirror) -> Option<Vec<AttemptId>> {

@@ -8,9 +8,9 @@
 use leasehold_core::{BackendError, BackendErrorKind, Publish, Published};
 use zookeeper_client::{CreateMode, Error, MultiWriteResult, Stat};
 
+use crate::layout::{Layout, NodeName};
 use crate::link::Request;
 use crate::listing::as_unsigned;
-use crate::node_name::NodeName;
 use crate::queue::ZooKeeperQueue;
 
 pub(crate) async fn publish(
@@ -18,12 +18,22 @@ pub(crate) async fn publish(
     request: &Request<'_>,
     change: &Publish,
 ) -> Result<Published, BackendError> {
+    let layout = queue.directory.layout;
+    if !layout.bears_changes() {
+        let message =
+            format!("in {} an entry keeps its value: who waits for it would not see its end", layout.title());
+        return Err(BackendError::new(BackendErrorKind::Unsupported, message));
+    }
     let mut found = queue.locate(request, change.attempt).await?;
     loop {
         let Some(name) = found else {
             let message = format!("the attempt {} has no entry", change.attempt);
             return Err(BackendError::new(BackendErrorKind::NoEntry, message));
         };
+        if name.mode != change.mode && layout != Layout::Own {
+            let message = format!("in {} an entry keeps its mode", layout.title());
+            return Err(BackendError::new(BackendErrorKind::Unsupported, message));
+        }
         let stat = if change.if_version.is_some() || name.mode != change.mode {
             request.read(request.client().check_stat(&queue.path_of(&name))).await?
         } else {

@@ -19,10 +19,10 @@ use zookeeper_client::{CreateMode, Error};
 
 use crate::changes;
 use crate::cleanup;
+use crate::layout::{Directory, Layout, NodeName};
 use crate::ledger::Trace;
 use crate::link::{Link, Request};
 use crate::listing::{Listing, as_unsigned, order};
-use crate::node_name::NodeName;
 use crate::publishing;
 use crate::register::check_size;
 use crate::session::PIPELINED;
@@ -30,13 +30,13 @@ use crate::view::View;
 
 pub(crate) struct ZooKeeperQueue {
     pub(crate) link: Arc<Link>,
-    pub(crate) directory: Arc<str>,
+    pub(crate) directory: Directory,
     pub(crate) view: Arc<View>,
 }
 
 impl ZooKeeperQueue {
     pub(crate) fn new(link: Arc<Link>, path: &KeyPath) -> Self {
-        let directory: Arc<str> = format!("/{path}").into();
+        let directory = Directory::of(path);
         Self { view: Arc::new(View::new(link.clone(), directory.clone())), link, directory }
     }
 
@@ -77,36 +77,61 @@ impl ZooKeeperQueue {
             Some(place) => place,
             None => {
                 request.doubt(false);
-                if entry.only_if_free {
-                    let listing = self.list(request).await?;
-                    if !entry.mode.is_admitted_behind(&listing.contenders) {
+                if entry.only_if_free || self.is_shared() {
+                    // A look that is a little older does to keep out of a stranger's directory; who comes later shows behind the creation.
+                    let known = self.view.mirror.fresh().filter(|_| !entry.only_if_free);
+                    let listing = match known {
+                        Some(listing) => listing,
+                        None => self.list(request).await?,
+                    };
+                    listing.check(&self.directory)?;
+                    if entry.only_if_free && !entry.mode.is_admitted_behind(&listing.contenders) {
                         return Ok(Enqueued::Busy { contenders: Some(listing.contenders.clone()) });
                     }
                 }
                 self.create(request, entry).await?
             }
         };
-        if !entry.only_if_free {
-            return Ok(Enqueued::Placed {
-                order,
-                contenders: listing.map(|listing| listing.contenders.clone()),
-            });
-        }
         let listing = match listing {
             Some(listing) => listing,
-            None => self.list(request).await?,
+            None if entry.only_if_free || self.is_shared() => self.list(request).await?,
+            None => return Ok(Enqueued::Placed { order, contenders: None }),
         };
-        let admitted = entry.mode.is_admitted_behind(&listing.ahead_of(entry.attempt));
-        if !admitted {
-            let removed = cleanup::delete(request.fenced(), &self.directory, &name).await;
-            removed.map_err(|error| request.unwritten(error))?;
-            ledger.settle(entry.attempt);
-            self.view.mirror.departed(entry.attempt);
+        if let Err(objection) = self.check_place(&name, &listing) {
+            self.take_back(request, &name).await?;
+            return Err(objection);
         }
-        Ok(match admitted {
-            true => Enqueued::Placed { order, contenders: Some(listing.contenders.clone()) },
-            false => Enqueued::Busy { contenders: Some(listing.ahead_of(entry.attempt)) },
-        })
+        if entry.only_if_free && !entry.mode.is_admitted_behind(&listing.ahead_of(entry.attempt)) {
+            self.take_back(request, &name).await?;
+            return Ok(Enqueued::Busy { contenders: Some(listing.ahead_of(entry.attempt)) });
+        }
+        Ok(Enqueued::Placed { order, contenders: Some(listing.contenders.clone()) })
+    }
+
+    /// Whether other clients use the directory.
+    fn is_shared(&self) -> bool {
+        self.directory.layout != Layout::Own
+    }
+
+    /// Nothing, if everybody who uses the directory takes this node for a contender and places it alike.
+    fn check_place(&self, name: &NodeName, listing: &Listing) -> Result<(), BackendError> {
+        if self.is_shared() && name.is_past_the_end() {
+            let message = format!(
+                "{}: its sequence has run out, and other clients are in no order behind it",
+                self.directory.path
+            );
+            return Err(BackendError::new(BackendErrorKind::Unsupported, message));
+        }
+        listing.check(&self.directory)
+    }
+
+    /// Removes an entry that is not to be.
+    async fn take_back(&self, request: &Request<'_>, name: &NodeName) -> Result<(), BackendError> {
+        let removed = request.write(cleanup::delete(request.fenced(), &self.directory, name)).await;
+        removed.map_err(|error| request.unwritten(error))?;
+        self.link.ledger.settle(name.attempt);
+        self.view.departed(name.attempt);
+        Ok(())
     }
 
     /// What an earlier enqueue of the attempt has left: an entry, or nothing for certain.
@@ -118,7 +143,7 @@ impl ZooKeeperQueue {
     ) -> Result<Option<Place>, BackendError> {
         let client = request.client();
         if trace == Trace::InDoubt {
-            request.read(client.sync(&self.directory)).await?;
+            request.read(client.sync(&self.directory.path)).await?;
         }
         let listing = self.list(request).await?;
         let Some(name) = listing.name_of(attempt) else {
@@ -149,13 +174,17 @@ impl ZooKeeperQueue {
     /// Creates the entry and lists the queue, in one round trip where the transport lets both requests go at once.
     async fn create(&self, request: &Request<'_>, entry: &NewEntry) -> Result<Place, BackendError> {
         let (client, ledger) = (request.client(), &self.link.ledger);
-        let prefix = format!("{}/{}", self.directory, NodeName::to_create(entry.attempt, entry.mode));
+        let layout = self.directory.layout;
+        let prefix = format!("{}/{}", self.directory.path, layout.to_create(entry.attempt, entry.mode)?);
         let options = self.link.options(CreateMode::EphemeralSequential);
         loop {
             // Both are handed to the client here, not when they are polled.
             let (created, listed) = ledger.send(entry.attempt, || {
                 request.doubt(true);
-                (request.fenced().create_entry(&prefix, &entry.value, &options), self.view.list(client))
+                (
+                    request.fenced().create_entry(layout, &prefix, &entry.value, &options),
+                    self.view.list(client),
+                )
             })?;
             match join!(created, listed) {
                 // It stays in doubt until the place is answered: who gives up before has to look for it.
@@ -220,7 +249,7 @@ impl ZooKeeperQueue {
         };
         let removed = request.write(removal).await.map_err(|error| request.unwritten(error))?;
         self.link.ledger.forget(attempt);
-        self.view.mirror.departed(attempt);
+        self.view.departed(attempt);
         Ok(removed)
     }
 
@@ -306,6 +335,7 @@ impl Queue for ZooKeeperQueue {
             Some(listing) => listing,
             None => request.run(request.read(self.view.look())).await?,
         };
+        listing.check(&self.directory)?;
         look(&listing.contenders);
         Ok(())
     }

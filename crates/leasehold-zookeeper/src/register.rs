@@ -10,9 +10,9 @@ use leasehold_core::{
 use zookeeper_client::{CreateMode, Error, MultiWriteResult};
 
 use crate::backend::MAX_VALUE_BYTES;
+use crate::layout::Directory;
 use crate::ledger::Trace;
 use crate::link::{Link, Request};
-use crate::node_name::NodeName;
 use crate::version;
 use crate::waiting;
 use crate::watches::{Fired, Seen, Subject};
@@ -153,7 +153,7 @@ impl Writing<'_> {
         refuted: Option<&String>,
     ) -> Result<Option<String>, BackendError> {
         match (self.link.ledger.trace(attempt), refuted) {
-            (Some(Trace::Placed { name, .. }), None) => Ok(Some(format!("/{queue}/{name}"))),
+            (Some(Trace::Placed { name, .. }), None) => Ok(Some(Directory::of(queue).path_of(&name))),
             _ => Ok(self.listed_entry(queue, attempt).await?.filter(|path| refuted != Some(path))),
         }
     }
@@ -163,12 +163,13 @@ impl Writing<'_> {
         queue: &KeyPath,
         attempt: AttemptId,
     ) -> Result<Option<String>, BackendError> {
-        let children = match self.request.client().list_children(&format!("/{queue}")).await {
+        let directory = Directory::of(queue);
+        let children = match self.request.client().list_children(&directory.path).await {
             Err(Error::NoNode) => return Ok(None),
             children => children.map_err(|error| self.request.unread(error))?,
         };
-        let mut names = children.iter().filter_map(|child| child.parse::<NodeName>().ok());
-        Ok(names.find(|name| name.attempt == attempt).map(|name| format!("/{queue}/{name}")))
+        let mut names = children.iter().filter_map(|child| directory.layout.entry(child));
+        Ok(names.find(|name| name.attempt == attempt).map(|name| directory.path_of(&name)))
     }
 
     async fn attempt(&self, form: Form, holder: Option<&str>) -> Result<Decision, BackendError> {

@@ -12,6 +12,7 @@ use leasehold_core::{
 };
 use zookeeper_client::Error;
 
+use crate::layout::Directory;
 use crate::link::{Link, Request};
 use crate::listing::Children;
 use crate::queue::ZooKeeperQueue;
@@ -104,14 +105,14 @@ impl Session for ZooKeeperSession {
 
 /// The path, if its queue has contenders.
 async fn occupied(request: &Request<'_>, path: KeyPath) -> Result<Option<KeyPath>, BackendError> {
-    let directory = format!("/{path}");
+    let Directory { path: directory, layout } = Directory::of(&path);
     let children = match request.client().check_stat(&directory).await {
         Ok(Some(stat)) if stat.num_children > 0 => request.client().list_children(&directory).await,
         Ok(_) => return Ok(None),
         Err(error) => Err(error),
     };
     match children {
-        Ok(children) => Ok((!Children::new(&children, 0).names.is_empty()).then_some(path)),
+        Ok(children) => Ok((!Children::new(layout, &children, 0).names.is_empty()).then_some(path)),
         Err(Error::NoNode) => Ok(None),
         Err(error) => Err(request.unread(error)),
     }

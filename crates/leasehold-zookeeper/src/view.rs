@@ -12,13 +12,14 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::{StreamExt, TryStreamExt, stream};
+use leasehold_core::AttemptId;
 use tokio::sync::oneshot;
 use zookeeper_client::{Client, Error};
 
+use crate::layout::{Directory, NodeName};
 use crate::link::Link;
 use crate::listing::{Children, Listing};
 use crate::mirror::Mirror;
-use crate::node_name::NodeName;
 use crate::session::PIPELINED;
 
 type Answer = Result<Arc<Listing>, Error>;
@@ -26,7 +27,7 @@ type Answer = Result<Arc<Listing>, Error>;
 /// What the users of one queue share.
 pub(crate) struct View {
     link: Arc<Link>,
-    directory: Arc<str>,
+    directory: Directory,
     pub(crate) mirror: Mirror,
     looks: Mutex<Looks>,
 }
@@ -40,27 +41,36 @@ struct Looks {
 }
 
 impl View {
-    pub(crate) fn new(link: Arc<Link>, directory: Arc<str>) -> Self {
+    pub(crate) fn new(link: Arc<Link>, directory: Directory) -> Self {
         Self { link, directory, mirror: Mirror::default(), looks: Mutex::default() }
     }
 
-    pub(crate) fn directory(&self) -> &str {
+    pub(crate) fn directory(&self) -> &Directory {
         &self.directory
     }
 
     pub(crate) fn path_of(&self, name: &NodeName) -> String {
-        format!("{}/{name}", self.directory)
+        self.directory.path_of(name)
+    }
+
+    /// Notes that the entry of an attempt is gone, for good.
+    pub(crate) fn departed(&self, attempt: AttemptId) {
+        if self.directory.layout.lets_in_ahead() {
+            self.mirror.distrust();
+        } else {
+            self.mirror.departed(attempt);
+        }
     }
 
     /// Lists the queue. The request is handed to the client when this is called.
     pub(crate) fn list<'a>(&'a self, client: &'a Client) -> impl Future<Output = Answer> + Send + 'a {
-        let (sent, reply) = self.mirror.send(|| client.get_children(&self.directory));
+        let (sent, reply) = self.mirror.send(|| client.get_children(&self.directory.path));
         async move {
             let (children, stat) = match reply.await {
                 Err(Error::NoNode) => return Ok(self.mirror.keep(sent, Listing::default())),
                 reply => reply?,
             };
-            let children = Children::new(&children, stat.pzxid);
+            let children = Children::new(self.directory.layout, &children, stat.pzxid);
             Ok(self.mirror.keep(sent, self.in_order(client, children).await?))
         }
     }

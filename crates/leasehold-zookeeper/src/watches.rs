@@ -21,6 +21,7 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
 use zookeeper_client::{Client, Error, EventType, OneshotWatcher, StateWatcher};
 
+use crate::layout::Layout;
 use crate::listing::{Children, as_unsigned};
 use crate::version;
 
@@ -29,8 +30,8 @@ use crate::version;
 pub(crate) enum Subject {
     /// The data of a node that exists; nothing is left behind if it does not.
     Data,
-    /// The children of a node that exists; nothing is left behind if it does not.
-    Children,
+    /// The children of a node that exists, by a layout; nothing is left behind if it does not.
+    Children(Layout),
     /// A node that does not exist yet.
     Creation,
 }
@@ -164,9 +165,10 @@ async fn arm(client: Arc<Client>, subject: Subject, path: String) -> Result<Arme
             Err(Error::NoNode) => armed(Seen::Absent, None),
             Err(error) => Err(error),
         },
-        Subject::Children => match client.get_and_watch_children(&path).await {
+        Subject::Children(layout) => match client.get_and_watch_children(&path).await {
             Ok((children, stat, watcher)) => {
-                armed(Seen::Children(Arc::new(Children::new(&children, stat.pzxid))), Some(watcher))
+                let children = Children::new(layout, &children, stat.pzxid);
+                armed(Seen::Children(Arc::new(children)), Some(watcher))
             }
             Err(Error::NoNode) => armed(Seen::Absent, None),
             Err(error) => Err(error),

@@ -47,9 +47,10 @@ pub use leasehold_core::{
     LeadershipTicket, LossReason, MAX_NAME_BYTES, Member, MemberEvents, MemberHeld, MemberId, MemberLost,
     MemberStream, Membership, Mode, MultiHeld, MultiLock, MultiLockGuard, MultiReleaseError, Mutex,
     MutexGuard, NameError, Namespace, OwnedItem, ParseEntryIdError, ParseModeError, ParseTicketError,
-    ParseTokenError, Partition, QuorumGuard, QuorumHeld, QuorumLock, QuorumLost, QuorumMember,
-    QuorumReleaseError, Recipe, ReleaseError, Released, RwLock, RwLockReadGuard, RwLockWriteGuard, Semaphore,
-    SemaphorePermit, SharedGuard, ShutdownError, Standing, State, Stats, Status, Staying,
+    ParseTokenError, ParseWireProfileError, Partition, QuorumGuard, QuorumHeld, QuorumLock, QuorumLost,
+    QuorumMember, QuorumReleaseError, Recipe, ReleaseError, Released, RwLock, RwLockReadGuard,
+    RwLockWriteGuard, Semaphore, SemaphorePermit, SharedGuard, ShutdownError, Standing, State, Stats, Status,
+    Staying, WirePath, WireProfile,
 };
 pub use leasehold_core::{Barrier, Completion, CountDownLatch, Counter, Once, Register, Updated, Versioned};
 

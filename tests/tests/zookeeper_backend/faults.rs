@@ -22,30 +22,35 @@ async fn lost(proxy: &Proxy) {
 #[tokio::test]
 async fn a_creation_whose_reply_is_lost_is_adopted() {
     let (server, ns, ids) = (server().await, namespace(), AttemptIds::new().unwrap());
-    let proxy = Proxy::start(&server.endpoint()).await;
-    let a = open(&proxy.endpoint(), &ns).await;
     let b = open(&server.endpoint(), &ns).await;
-    let (qa, qb) = (a.queue(&lock(&ns, "a")), b.queue(&lock(&ns, "a")));
-    // So that the directory exists and the next creation is one request.
-    let warm = ids.next();
-    enter(&*qa, warm).await;
-    leave(&*qa, warm).await;
-    let x = ids.next();
-    proxy.drop_replies();
-    let revision = look(&*qb).await.1;
-    let (outcome, _) = futures::join!(qa.enqueue(entry(x, Mode::Exclusive)), async {
-        soon(qb.changed(Interest::Queue { revision })).await.unwrap();
-        lost(&proxy).await;
-        proxy.heal();
-    });
-    assert_eq!(kind(outcome), BackendErrorKind::Indeterminate);
-    let y = ids.next();
-    let behind = enter(&*qb, y).await;
-    let order = enter(&*qa, x).await;
-    assert!(order < behind, "the place was kept");
-    assert_eq!(attempts(&*qb).await, [x, y]);
-    assert_eq!(qb.entries().await.unwrap()[0].order, order);
-    assert_eq!(qa.withdraw(x, Certainty::Placed).await.unwrap(), Withdrawn::Removed);
+    for path in lock_in_each_layout(&ns, "a") {
+        let proxy = Proxy::start(&server.endpoint()).await;
+        let a = open(&proxy.endpoint(), &ns).await;
+        let (qa, qb) = (a.queue(&path), b.queue(&path));
+        // So that the directory exists.
+        let warm = ids.next();
+        enter(&*qa, warm).await;
+        leave(&*qa, warm).await;
+        let x = ids.next();
+        let revision = look(&*qb).await.1;
+        // So that it is known who is there, and the next creation is one request.
+        look(&*qa).await;
+        proxy.drop_replies();
+        let (outcome, _) = futures::join!(qa.enqueue(entry(x, Mode::Exclusive)), async {
+            soon(qb.changed(Interest::Queue { revision })).await.unwrap();
+            lost(&proxy).await;
+            proxy.heal();
+        });
+        assert_eq!(kind(outcome), BackendErrorKind::Indeterminate);
+        let y = ids.next();
+        let behind = enter(&*qb, y).await;
+        let order = enter(&*qa, x).await;
+        assert!(order < behind, "the place was kept");
+        assert_eq!(attempts(&*qb).await, [x, y]);
+        assert_eq!(qb.entries().await.unwrap()[0].order, order);
+        assert_eq!(qa.withdraw(x, Certainty::Placed).await.unwrap(), Withdrawn::Removed);
+        leave(&*qb, y).await;
+    }
 }
 
 /// The creation is still on its way when the attempt is withdrawn: it can never land.
@@ -141,10 +146,11 @@ async fn a_write_whose_reply_is_lost_is_not_repeated() {
 async fn dropped_at_every_poll() {
     let (server, ns, ids) = (server().await, namespace(), AttemptIds::new().unwrap());
     let session = open(&server.endpoint(), &ns).await;
-    for only_if_free in [false, true] {
+    for (only_if_free, layout) in [false, true].into_iter().flat_map(|free| [(free, 0), (free, 1), (free, 2)])
+    {
         for polls in 0.. {
-            let path = lock(&ns, &format!("{only_if_free} {polls}"));
-            let (queue, x) = (session.queue(&path), ids.next());
+            let path = &lock_in_each_layout(&ns, &format!("{only_if_free} {polls}"))[layout];
+            let (queue, x) = (session.queue(path), ids.next());
             let new = leasehold_core::NewEntry { only_if_free, ..entry(x, Mode::Exclusive) };
             let outcome =
                 leasehold_testkit::polls::poll_times(queue.enqueue(new), polls, Duration::from_millis(20))

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use leasehold_core::{
     AttemptId, AttemptIds, BackendErrorKind, Certainty, Clock, Contender, Enqueued, KeyPath, Kind,
-    LockBackend, Mode, Namespace, NewEntry, OpenSession, Queue, Session,
+    LockBackend, Mode, Namespace, NewEntry, OpenSession, Queue, Session, WireLayout, WireProfile,
 };
 use leasehold_testkit::servers::{ServerOptions, ZooKeeperServer};
 use leasehold_zookeeper::{ZooKeeperBackend, ZooKeeperConfig};
@@ -48,6 +48,15 @@ pub(crate) fn namespace() -> Namespace {
 
 pub(crate) fn lock(namespace: &Namespace, name: &str) -> KeyPath {
     KeyPath::new(namespace, Kind::Lock, name).unwrap()
+}
+
+/// The paths of one mutex in each layout that a directory can have.
+pub(crate) fn lock_in_each_layout(namespace: &Namespace, name: &str) -> [KeyPath; 3] {
+    let verbatim = |profile| {
+        let path = format!("/app-{}/{profile}/{name}", namespace.as_str());
+        KeyPath::verbatim(namespace, WireLayout::new(profile, Kind::Lock), &path).unwrap()
+    };
+    [lock(namespace, name), verbatim(WireProfile::Curator), verbatim(WireProfile::Kazoo)]
 }
 
 /// A client that looks at the server from outside.

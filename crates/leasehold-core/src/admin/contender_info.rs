@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::standing::Standing;
 use crate::attempt::AttemptId;
 use crate::backend::Entry;
-use crate::entry_value::EntryValue;
+use crate::entry_value::ValueForm;
 use crate::holder::HolderInfo;
 use crate::mode::Mode;
 use crate::token::FencingToken;
@@ -85,8 +85,14 @@ pub struct EntryDetails {
 
 impl ContenderInfo {
     /// `now` is the time by this host's wall clock, `epoch` that of its tokens.
-    pub(super) fn new(entry: Entry, standing: Standing, epoch: u32, now: SystemTime) -> Self {
-        let value = EntryValue::decode(&entry.value);
+    pub(super) fn new(
+        form: ValueForm,
+        entry: Entry,
+        standing: Standing,
+        epoch: u32,
+        now: SystemTime,
+    ) -> Self {
+        let value = form.decode(&entry.value);
         let turn = value.as_ref().map_or(0, |value| value.turn);
         let details = value.map(|value| EntryDetails {
             age: now.duration_since(value.since).unwrap_or_default(),
@@ -152,6 +158,7 @@ impl fmt::Display for Plainly {
 mod tests {
     use super::*;
     use crate::attempt::AttemptIds;
+    use crate::entry_value::EntryValue;
 
     #[test]
     fn a_line_says_who_and_cannot_be_broken_by_what_others_wrote() {
@@ -164,7 +171,7 @@ mod tests {
         let entry = Entry { attempt, order: 5, mode: Mode::Exclusive, value: value.encode(), version: 9 };
         let info = |entry: &Entry, now: u64| {
             let now = SystemTime::UNIX_EPOCH + Duration::from_secs(now);
-            ContenderInfo::new(entry.clone(), Standing::Holds, 1, now)
+            ContenderInfo::new(ValueForm::Ours, entry.clone(), Standing::Holds, 1, now)
         };
         let found = info(&entry, 103);
         assert_eq!(
@@ -178,9 +185,15 @@ mod tests {
         assert_eq!("x".parse::<EntryId>(), Err(ParseEntryIdError));
         let details = info(&entry, 50).details.unwrap();
         assert_eq!((details.age, &details.payload[..]), (Duration::ZERO, &b"payload"[..]));
-        let foreign = Entry { value: Bytes::from_static(b"\xff\n"), ..entry };
+        let foreign = Entry { value: Bytes::from_static(b"\xff\n"), ..entry.clone() };
         let found = info(&foreign, 103);
         assert_eq!((found.details.is_none(), &found.raw_value[..]), (true, &b"\xff\n"[..]));
         assert!(found.to_string().ends_with("with a value of 2 bytes that is not of our making"));
+        let elsewhere = ContenderInfo::new(ValueForm::Bare, entry.clone(), Standing::Holds, 1, since);
+        assert_eq!(
+            (elsewhere.details, elsewhere.raw_value),
+            (None, entry.value),
+            "nobody says that it is ours"
+        );
     }
 }

@@ -16,6 +16,7 @@ pub use standing::Standing;
 use crate::coordinator::Coordinator;
 use crate::error::{Error, ErrorKind};
 use crate::named::Named;
+use crate::wire::WireProfile;
 
 /// How long a holder has to give up by itself where nothing else was asked for.
 pub(crate) const DEFAULT_GRACE: Duration = Duration::from_secs(1);
@@ -47,17 +48,28 @@ pub(crate) const DEFAULT_GRACE: Duration = Duration::from_secs(1);
 pub struct Admin {
     coordinator: Coordinator,
     grace: Duration,
+    profile: Option<WireProfile>,
 }
 
 impl Admin {
     pub(crate) fn new(coordinator: Coordinator) -> Self {
-        Self { coordinator, grace: DEFAULT_GRACE }
+        Self { coordinator, grace: DEFAULT_GRACE, profile: None }
     }
 
     /// The same, but a holder that is released by force has this long to give up by itself; 1 s if not set.
     #[must_use]
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
+        self
+    }
+
+    /// The same for queues in the layout of another client, as [`Coordinator::at`] shares them: every name is a verbatim path then.
+    ///
+    /// There is no list of such [names](Admin::names), and the limit of a semaphore, which decides who holds, is not to be seen there: both
+    /// are [`ErrorKind::Unsupported`], and so is asking to release, for which these entries have no room.
+    #[must_use]
+    pub fn of_profile(mut self, profile: WireProfile) -> Self {
+        self.profile = Some(profile);
         self
     }
 
@@ -77,7 +89,7 @@ impl Admin {
         recipe: Recipe,
         name: impl AsRef<str>,
     ) -> Result<Vec<ContenderInfo>, Error> {
-        self.named(recipe, name).contenders(recipe).await
+        self.named(recipe, name)?.contenders(recipe).await
     }
 
     /// The names of one recipe that begin with `prefix` and have contenders, sorted. A prefix is text: `cache` is one of
@@ -92,9 +104,12 @@ impl Admin {
         let prefix = prefix.as_ref();
         // The name is that of the errors; none is looked up by it.
         let kind = recipe.kind();
-        let paths = Named::new(self.coordinator.clone(), kind, prefix)
-            .ask("list", move |live| async move { live.session.queues(kind).await })
-            .await?;
+        let named = Named::new(self.coordinator.clone(), kind, prefix);
+        if let Some(profile) = self.profile {
+            let detail = format!("nobody knows all paths of the {profile} profile");
+            return Err(named.error(ErrorKind::Unsupported, "list", &detail));
+        }
+        let paths = named.ask("list", move |live| async move { live.session.queues(kind).await }).await?;
         let mut names: Vec<_> = paths.iter().map(|path| path.name()).collect();
         names.retain(|name| name.starts_with(prefix));
         names.sort_unstable();
@@ -122,7 +137,7 @@ impl Admin {
         name: impl AsRef<str>,
         who: impl AsRef<str>,
     ) -> Result<usize, Error> {
-        self.named(recipe, name).ask_holders(recipe, who.as_ref()).await
+        self.named(recipe, name)?.ask_holders(recipe, who.as_ref()).await
     }
 
     /// Asks the owner of one entry to give up, and answers whether there was such an entry. A waiter hears it once it holds.
@@ -139,7 +154,7 @@ impl Admin {
         entry: EntryId,
         who: impl AsRef<str>,
     ) -> Result<bool, Error> {
-        self.named(recipe, name).ask_entry(entry, who.as_ref()).await
+        self.named(recipe, name)?.ask_entry(entry, who.as_ref()).await
     }
 
     /// Takes the lock from its present holders.
@@ -165,7 +180,7 @@ impl Admin {
         name: impl AsRef<str>,
         who: impl AsRef<str>,
     ) -> Result<Released, Error> {
-        self.named(recipe, name).break_holders(recipe, who.as_ref(), self.grace).await
+        self.named(recipe, name)?.break_holders(recipe, who.as_ref(), self.grace).await
     }
 
     /// Takes away one entry, of a holder as in [`Admin::force_release`]. One that waits is removed at once, by force: its owner, if it
@@ -183,17 +198,29 @@ impl Admin {
         entry: EntryId,
         who: impl AsRef<str>,
     ) -> Result<Released, Error> {
-        self.named(recipe, name).break_entry(recipe, entry, who.as_ref(), self.grace).await
+        self.named(recipe, name)?.break_entry(recipe, entry, who.as_ref(), self.grace).await
     }
 
-    fn named(&self, recipe: Recipe, name: impl AsRef<str>) -> Named {
-        Named::new(self.coordinator.clone(), recipe.kind(), name.as_ref())
+    fn named(&self, recipe: Recipe, name: impl AsRef<str>) -> Result<Named, Error> {
+        let named = || Named::new(self.coordinator.clone(), recipe.kind(), name.as_ref());
+        match self.profile {
+            None => Ok(named()),
+            Some(profile) if recipe == Recipe::Semaphore => {
+                let detail = format!("a semaphore of the {profile} profile does not show its limit");
+                Err(named().error(ErrorKind::Unsupported, "admin", &detail))
+            }
+            Some(profile) => self.coordinator.at(profile, name).named(recipe, None),
+        }
     }
 }
 
 impl fmt::Debug for Admin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Admin").field("coordinator", &self.coordinator).field("grace", &self.grace).finish()
+        f.debug_struct("Admin")
+            .field("coordinator", &self.coordinator)
+            .field("grace", &self.grace)
+            .field("profile", &self.profile)
+            .finish()
     }
 }
 

@@ -36,7 +36,7 @@ use crate::attempt::AttemptId;
 use crate::backend::{Certainty, Entry, Interest, Publish, Published, Queue, Withdrawn};
 use crate::backend_error::{BackendError, BackendErrorKind};
 use crate::engine::Engine;
-use crate::entry_value::EntryValue;
+use crate::entry_value::{EntryValue, ValueForm};
 use crate::error::{Error, ErrorKind};
 use crate::name::KeyPath;
 use crate::named::Named;
@@ -70,7 +70,7 @@ enum Marked {
     Written,
     /// The entry is gone.
     Gone,
-    /// The value is not of our making.
+    /// The value is not of our making, or has no room for it.
     Foreign,
 }
 
@@ -100,6 +100,7 @@ impl Named {
     /// Who is in the queue, in its order.
     pub(crate) async fn contenders(&self, recipe: Recipe) -> Result<Vec<ContenderInfo>, Error> {
         let path = self.path("contenders")?;
+        let form = ValueForm::of(&path);
         let entries = self
             .ask("contenders", move |live| {
                 let queue = live.session.queue(&path);
@@ -110,7 +111,7 @@ impl Named {
         let (epoch, now) = (engine.epoch, engine.options.clock.wall_time());
         let standings = standings(recipe, &entries);
         let infos = entries.into_iter().zip(standings);
-        Ok(infos.map(|(entry, standing)| ContenderInfo::new(entry, standing, epoch, now)).collect())
+        Ok(infos.map(|(entry, standing)| ContenderInfo::new(form, entry, standing, epoch, now)).collect())
     }
 
     /// Asks whoever holds to give up; how many were asked.
@@ -182,6 +183,10 @@ impl Named {
 
     fn count_asked(&self, marked: &[Marked]) -> Result<usize, Error> {
         if marked.contains(&Marked::Foreign) {
+            if self.path(ASK)?.wire().is_some() {
+                let detail = "an entry in another client's layout has no room for it, so nobody would hear";
+                return Err(self.error(ErrorKind::Unsupported, ASK, detail));
+            }
             let detail = "the entry's value is not of our making, so nobody would hear";
             return Err(self.error(ErrorKind::Corrupt, ASK, detail));
         }
@@ -221,9 +226,10 @@ impl Target {
 
     async fn mark(&self, attempt: AttemptId, mark: Mark) -> Result<Marked, Failed> {
         let deadline = Instant::now().checked_add(self.engine.request_timeout);
+        let form = ValueForm::of(&self.path);
         self.ask(|queue| {
             let mark = mark.clone();
-            async move { write_mark(&*queue, attempt, &mark, deadline).await }
+            async move { write_mark(&*queue, form, attempt, &mark, deadline).await }
         })
         .await
     }
@@ -299,18 +305,19 @@ impl Target {
 /// Merges the mark into the entry's value.
 async fn write_mark(
     queue: &dyn Queue,
+    form: ValueForm,
     attempt: AttemptId,
     mark: &Mark,
     deadline: Option<Instant>,
 ) -> Result<Marked, BackendError> {
     loop {
         let Some(entry) = queue.entry(attempt).await? else { return Ok(Marked::Gone) };
-        let Some(mut value) = EntryValue::decode(&entry.value) else { return Ok(Marked::Foreign) };
+        let Some(mut value) = form.decode(&entry.value) else { return Ok(Marked::Foreign) };
         if !mark.add_to(&mut value) {
             return Ok(Marked::Written);
         }
         let (mode, if_version) = (entry.mode, Some(entry.version));
-        match queue.publish(Publish { attempt, mode, value: value.encode(), if_version }).await {
+        match queue.publish(Publish { attempt, mode, value: form.encode(&value), if_version }).await {
             Ok(Published::Done { .. }) => return Ok(Marked::Written),
             Ok(Published::VersionDiffers) if deadline.is_none_or(|deadline| Instant::now() < deadline) => {}
             Ok(Published::VersionDiffers) => {

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::resumption::refusal;
 use super::ticket::LeadershipTicket;
 use crate::error::{Error, ErrorKind, ReleaseError};
 use crate::guard::{HeldGuard, guard_methods};
@@ -63,7 +64,8 @@ impl Leadership {
     ///
     /// # Errors
     /// [`ErrorKind::Lost`] if the leadership is over; [`ErrorKind::Unsupported`] if the backend
-    /// [cannot](crate::Capabilities::resumable_sessions) resume sessions.
+    /// [cannot](crate::Capabilities::resumable_sessions) resume sessions, and at a path in [another client's
+    /// layout](crate::Coordinator::at).
     pub fn ticket(&self) -> Result<LeadershipTicket, Error> {
         const OPERATION: &str = "ticket";
         let state = self.inner.held().state();
@@ -76,6 +78,9 @@ impl Leadership {
             return Err(state.error(OPERATION, state.ended().unwrap_or(LossReason::SessionEnded)));
         };
         let (path, attempt) = state.entry();
+        if let Some(refusal) = refusal(path) {
+            return Err(state.named(Error::new(ErrorKind::Unsupported, OPERATION, refusal)));
+        }
         match live.session.credentials() {
             Some(credentials) => Ok(LeadershipTicket::new(credentials, attempt, path.as_str())),
             None => Err(state.named(Error::new(

@@ -72,7 +72,11 @@ pub struct Election {
 
 impl Election {
     pub(crate) fn new(coordinator: Coordinator, name: &str) -> Self {
-        Self { named: Named::new(coordinator, Kind::Election, name), value: Bytes::new() }
+        Self::of(Named::new(coordinator, Kind::Election, name))
+    }
+
+    pub(crate) fn of(named: Named) -> Self {
+        Self { named, value: Bytes::new() }
     }
 
     /// The name, as it was given.

@@ -20,7 +20,7 @@ use futures_util::Stream;
 use super::Election;
 use crate::backend::Entry;
 use crate::coordinator::Coordinator;
-use crate::entry_value::EntryValue;
+use crate::entry_value::{EntryValue, ValueForm};
 use crate::error::Error;
 #[cfg(doc)]
 use crate::error::ErrorKind;
@@ -41,8 +41,8 @@ pub struct Candidate {
 pub type Leader = Candidate;
 
 impl Candidate {
-    fn new(epoch: u32, entry: &Entry) -> Self {
-        let value = EntryValue::decode(&entry.value).unwrap_or_else(|| {
+    fn new(form: ValueForm, epoch: u32, entry: &Entry) -> Self {
+        let value = form.decode(&entry.value).unwrap_or_else(|| {
             // Another program's: all that is known of it is what it wrote.
             let nobody = HolderInfo { host: String::new(), pid: 0, purpose: String::new() };
             EntryValue::new(nobody, UNIX_EPOCH, entry.value.clone())
@@ -61,7 +61,7 @@ impl Candidate {
         self.token
     }
 
-    /// What process it is; without host and process id if the entry was written by another program.
+    /// What process it is; without host and process id if the entry was written by another program, or for one.
     pub fn holder(&self) -> &HolderInfo {
         &self.holder
     }
@@ -86,6 +86,7 @@ impl Election {
     pub async fn leader(&self) -> Result<Option<Leader>, Error> {
         const OPERATION: &str = "leader";
         let path = self.named.path(OPERATION)?;
+        let form = ValueForm::of(&path);
         let first = self.named.ask(OPERATION, move |live| {
             let queue = live.session.queue(&path);
             async move {
@@ -100,7 +101,7 @@ impl Election {
             }
         });
         let epoch = self.named.coordinator().engine().epoch;
-        Ok(first.await?.map(|entry| Leader::new(epoch, &entry)))
+        Ok(first.await?.map(|entry| Leader::new(form, epoch, &entry)))
     }
 
     /// Everybody who stands for election, in order: the first leads.
@@ -115,12 +116,13 @@ impl Election {
     pub async fn candidates(&self) -> Result<Vec<Candidate>, Error> {
         const OPERATION: &str = "candidates";
         let path = self.named.path(OPERATION)?;
+        let form = ValueForm::of(&path);
         let entries = self.named.ask(OPERATION, move |live| {
             let queue = live.session.queue(&path);
             async move { queue.entries().await }
         });
         let epoch = self.named.coordinator().engine().epoch;
-        Ok(entries.await?.iter().map(|entry| Candidate::new(epoch, entry)).collect())
+        Ok(entries.await?.iter().map(|entry| Candidate::new(form, epoch, entry)).collect())
     }
 
     /// Follows who leads and with which value: the state of now first, then every change; `None` while nobody leads, so that an
@@ -135,10 +137,11 @@ impl Election {
     /// [`ErrorKind::InvalidName`].
     pub fn observe(&self) -> Result<LeaderStream, Error> {
         let path = self.named.path("observe")?;
+        let form = ValueForm::of(&path);
         let coordinator = self.named.coordinator().clone();
         let states = observe(coordinator.engine(), path, Focus::First);
         let name = self.named.name().clone();
-        Ok(LeaderStream { name, coordinator, states, last: None })
+        Ok(LeaderStream { name, form, coordinator, states, last: None })
     }
 }
 
@@ -146,6 +149,7 @@ impl Election {
 #[must_use = "a stream does nothing unless it is polled"]
 pub struct LeaderStream {
     name: Arc<str>,
+    form: ValueForm,
     coordinator: Coordinator,
     states: States,
     /// What was delivered last.
@@ -175,7 +179,7 @@ impl Stream for LeaderStream {
         loop {
             let Some(entries) = ready!(this.states.poll_next(context)) else { return Poll::Ready(None) };
             let epoch = this.coordinator.engine().epoch;
-            let leader = entries.first().map(|entry| Leader::new(epoch, entry));
+            let leader = entries.first().map(|entry| Leader::new(this.form, epoch, entry));
             if this.last.as_ref() != Some(&leader) {
                 this.last = Some(leader.clone());
                 return Poll::Ready(Some(leader));

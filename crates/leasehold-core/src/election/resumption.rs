@@ -39,6 +39,7 @@ use crate::hold::{Grant, Holding};
 use crate::liveness::{Liveness, LossReason};
 use crate::mode::Mode;
 use crate::mutex::FirstInLine;
+use crate::name::KeyPath;
 use crate::named::Acquire;
 use crate::own_entry::{OwnEntry, transient_backoff};
 use crate::rule::Verdict;
@@ -79,7 +80,8 @@ impl Election {
     /// # Errors
     /// [`ErrorKind::Lost`] if the leadership is over: it was resigned or removed, or the session is gone and the coordinator is in
     /// another one. [`ErrorKind::InvalidArgument`] if the ticket is another election's, or if this coordinator has the leadership or
-    /// had it already. [`ErrorKind::Unsupported`] if the backend [cannot](crate::Capabilities::resumable_sessions) resume.
+    /// had it already. [`ErrorKind::Unsupported`] if the backend [cannot](crate::Capabilities::resumable_sessions) resume, and at a path
+    /// in [another client's layout](crate::Coordinator::at).
     /// [`ErrorKind::InvalidName`], [`ErrorKind::Closed`], and refusals of the service. While it cannot be reached it waits on, as long as the session may
     /// live.
     ///
@@ -93,6 +95,9 @@ impl Election {
         if !coordinator.capabilities().resumable_sessions {
             let error = |kind, detail| self.named.error(kind, OPERATION, detail);
             return Err(error(ErrorKind::Unsupported, "the backend cannot resume sessions"));
+        }
+        if let Some(refusal) = refusal(&request.path) {
+            return Err(self.named.error(ErrorKind::Unsupported, OPERATION, refusal));
         }
         if ticket.path() != request.path.as_str() {
             return Err(self.named.error(
@@ -110,6 +115,11 @@ impl Election {
         })?;
         Ok(Leadership::new(HeldGuard::new(grant, coordinator.clone())))
     }
+}
+
+/// Why nobody can take over an entry at that path, if so: there is no room in it for the turn.
+pub(super) fn refusal(path: &KeyPath) -> Option<&'static str> {
+    path.wire().map(|_| "a leadership in another client's layout cannot be resumed")
 }
 
 struct Resumption {

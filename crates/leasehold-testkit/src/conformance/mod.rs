@@ -45,6 +45,7 @@
 #![doc = include_str!("behaviours.md")]
 
 mod case;
+pub(crate) mod lines;
 mod plan;
 mod record;
 mod seed;

@@ -1,15 +1,10 @@
 //! What ran where, and how it went: one line a case run, kept in files.
-//!
-//! # Implementation
-//!
-//! Every process appends to a file of its own, one `write` a line, so that neither processes nor threads tear each other's lines.
 
 use std::fmt;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
-use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::lines;
 
 /// The environment variable with the directory of the record.
 pub const RECORD: &str = "LEASEHOLD_RECORD";
@@ -52,7 +47,7 @@ impl fmt::Display for Run {
         };
         let fields =
             [&self.backend, &self.adapter, &self.case, &behaviours.join(","), &self.clauses, outcome];
-        f.write_str(&fields.map(|field| field.replace(['\t', '\n'], " ")).join("\t"))
+        f.write_str(&lines::join(&fields))
     }
 }
 
@@ -81,24 +76,8 @@ impl Run {
     /// # Panics
     /// If it cannot be written: a record with holes would be none.
     pub fn write(&self) {
-        let dir = directory();
-        let file = dir.join(file_name());
-        let written = fs::create_dir_all(&dir)
-            .and_then(|()| OpenOptions::new().append(true).create(true).open(&file))
-            .and_then(|mut file| file.write_all(format!("{self}\n").as_bytes()));
-        if let Err(error) = written {
-            panic!("cannot record into {}: {error}", file.display());
-        }
+        lines::append(&directory(), &self.to_string());
     }
-}
-
-/// That of this process: the names of files are in the order in which their processes began.
-fn file_name() -> &'static str {
-    static NAME: OnceLock<String> = OnceLock::new();
-    NAME.get_or_init(|| {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        format!("{:020}-{}.tsv", since.as_millis(), std::process::id())
-    })
 }
 
 /// Where the record is: [`RECORD`], or `conformance` in cargo's target directory.
@@ -117,18 +96,7 @@ pub fn directory() -> PathBuf {
 /// # Errors
 /// If a file cannot be read, or holds a line that is none of ours.
 pub fn read(dir: &Path) -> io::Result<Vec<Run>> {
-    let mut files: Vec<PathBuf> =
-        fs::read_dir(dir)?.map(|file| Ok(file?.path())).collect::<io::Result<_>>()?;
-    files.retain(|file| file.extension().is_some_and(|extension| extension == "tsv"));
-    files.sort();
-    let mut runs = Vec::new();
-    for file in files {
-        for line in fs::read_to_string(&file)?.lines() {
-            let run = Run::parse(line);
-            runs.push(run.ok_or_else(|| io::Error::other(format!("{}: {line:?}", file.display())))?);
-        }
-    }
-    Ok(runs)
+    lines::read(dir, Run::parse)
 }
 
 /// The behaviours that a test outside the suites proves over a backend: `let _cited = cites("etcd", &[66, 69]);` at its head. The record
