@@ -7,25 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 readonly client_crates='^(etcd-client|zookeeper-client|redis|tonic|prost|rustls|ring)([ -]|$)'
 readonly most_quickstart_crates=35
 
-current=
-step() {
-    current=$1
-    shift
-    printf '\n==> %s\n' "$current"
-    local start=$SECONDS
-    "$@"
-    printf -- '--- %s: %d s\n' "$current" $((SECONDS - start))
-    steps=$((steps + 1))
-}
-steps=0
-
-finish() {
-    local status=$?
-    if [ "$status" -ne 0 ]; then
-        printf '\nFAILED in "%s" after %d s\n' "$current" "$SECONDS" >&2
-    fi
-}
-trap finish EXIT
+. ci/steps.sh
 
 # crates CARGO-TREE-ARGUMENT...: the crates that a build of the package takes, a line each.
 crates() {
@@ -131,4 +113,4 @@ step 'examples' ci/examples.sh
 step 'model' ci/model.sh
 step 'simulation' ci/simulation.sh
 
-printf '\nOK: %d steps in %d s\n' "$steps" "$SECONDS"
+all_done
