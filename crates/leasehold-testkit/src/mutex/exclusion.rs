@@ -244,8 +244,8 @@ pub(super) async fn a_release_wakes_one_waiter(world: Arena) {
         let next = soon("the next is granted", grants.recv()).await.expect("a grant");
         next.release().await.expect("released");
     }
-    // Nobody waits any more, so nothing is woken later, and what was woken at any time has been counted: a herd of so
-    // many is more than a thousand.
+    // Nobody waits any more, so nothing is woken later, and all that was woken has been counted. In a herd some sleep
+    // through several releases; but not all through all of them.
     assert_eq!(counts.wake_ups() - before.0, WAITERS, "one wake-up a release");
     assert_eq!(counts.looks() - before.1, WAITERS, "one look a wake-up");
     scene.nothing_is_left().await;
