@@ -41,7 +41,7 @@ tests() {
     local round
     for ((round = 1; round <= rounds; round++)); do
         printf 'round %d of %d\n' "$round" "$rounds"
-        cargo test --locked --workspace --all-features --no-fail-fast
+        cargo test --locked --workspace --all-features --no-fail-fast 2>&1 | tee "$tests_log"
     done
 }
 

@@ -4,6 +4,9 @@
 current=
 steps=0
 
+# Where a step of this name keeps what its many tests say.
+readonly tests_log="$PWD/target/tests.log"
+
 # step NAME COMMAND...: runs the command, and says how long it took.
 step() {
     current=$1
@@ -23,6 +26,10 @@ all_done() {
 finish() {
     local status=$?
     if [ "$status" -ne 0 ]; then
+        if [ "$current" = tests ] && [ -f "$tests_log" ]; then
+            # Once more what failed, where a reader of the end finds it.
+            grep -E '^test .*FAILED|^test panicked|panicked at|^error: .* failed' -A 2 "$tests_log" >&2 || true
+        fi
         printf '\nFAILED in "%s" after %d s\n' "$current" "$SECONDS" >&2
     fi
 }

@@ -80,20 +80,20 @@ shell_scripts() {
 }
 
 # Tests with live servers mostly wait, for time-outs and expiries: more of them than cores at once keep the cores busy.
-# The few that keep a core busy by themselves take turns of their own accord. The suites over PostgreSQL are run by themselves
-# (`cargo test -p leasehold-postgres`), and so is `ci/mutants.sh`: neither has been seen through since the latest cases came.
+# The few that keep a core busy by themselves take turns of their own accord.
 tests() {
     local threads
     threads=$(($(nproc) * 3))
     rm -rf "$LEASEHOLD_RECORD"
-    cargo test --locked --workspace --exclude leasehold-postgres --all-features --no-fail-fast -- \
-        --test-threads="$((threads > 12 ? 12 : threads))"
+    mkdir -p "$(dirname "$tests_log")"
+    cargo test --locked --workspace --all-features --no-fail-fast -- \
+        --test-threads="$((threads > 12 ? 12 : threads))" 2>&1 | tee "$tests_log"
 }
 
 # Every behaviour ran over every backend, or there is a reason.
 what_ran_where() {
     cargo run --quiet --locked --package leasehold-testkit --bin leasehold-conformance-table -- \
-        "$LEASEHOLD_RECORD" memory etcd zookeeper redis
+        "$LEASEHOLD_RECORD" memory etcd zookeeper redis postgres
 }
 
 export LEASEHOLD_RECORD="$PWD/target/conformance"
@@ -110,6 +110,7 @@ step 'documentation' env RUSTDOCFLAGS='--deny warnings' cargo doc --locked --wor
 step 'tests' tests
 step 'what ran where' what_ran_where
 step 'examples' ci/examples.sh
+step 'mutants' ci/mutants.sh
 step 'model' ci/model.sh
 step 'simulation' ci/simulation.sh
 

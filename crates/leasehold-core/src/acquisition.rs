@@ -318,7 +318,7 @@ impl Acquisition {
                     return Ok(contenders);
                 }
                 Ok(Enqueued::Busy { contenders }) => {
-                    self.busy(own, contenders, caller).await;
+                    self.busy(own, contenders.as_ref(), caller);
                     return Err(Ended::Done);
                 }
                 Err(error) => {
@@ -334,36 +334,15 @@ impl Acquisition {
         }
     }
 
-    /// Answers a try that met others: why they cannot agree, if the rule objects, as far as that shows in time.
-    async fn busy(&self, own: &OwnEntry, met: Option<Contenders>, caller: &mut Caller) {
-        if caller.is_answered() || !self.request.rule.may_object() {
-            return caller.answer(Ok(None));
+    /// Answers a try that met others: why they cannot agree, if the rule objects.
+    fn busy(&self, own: &OwnEntry, met: Option<&Contenders>, caller: &mut Caller) {
+        if caller.is_answered() {
+            return;
         }
-        let mut objection = None;
-        let mut look = |queue: &Contenders| objection = self.request.rule.objection(queue, own.mode);
-        let look = async {
-            match &met {
-                Some(met) => {
-                    look(met);
-                    Ok(())
-                }
-                None => own.queue.contenders(&mut look).await,
-            }
-        };
-        let looked = tokio::select! {
-            biased;
-            looked = look => looked,
-            stop = caller.stopped(&self.engine) => return match stop {
-                Stop::OutOfTime => caller.answer(Ok(None)),
-                stop => self.stop(caller, stop),
-            },
-        };
-        caller.answer(match (looked, objection) {
-            (Err(error), _) if !error.is_transient() && error.kind() != BackendErrorKind::SessionLost => {
-                Err(self.backend_error(Arc::new(error)))
-            }
-            (_, Some(objection)) => Err(self.error(ErrorKind::Mismatch, &objection)),
-            (_, None) => Ok(None),
+        let objection = met.and_then(|met| self.request.rule.objection(met, own.mode));
+        caller.answer(match objection {
+            Some(objection) => Err(self.error(ErrorKind::Mismatch, &objection)),
+            None => Ok(None),
         });
     }
 

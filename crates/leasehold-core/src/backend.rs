@@ -224,6 +224,7 @@ pub enum RegisterWritten {
 ///    every entry of the queue, whatever happened to earlier ones, also those of the same attempt.
 /// 2. `enqueue` with `only_if_free` answers [`Enqueued::Busy`] and leaves nothing unless the mode
 ///    [is admitted](Mode::is_admitted_behind) behind everybody who is there. Where the service can decide it in a transaction, a busy queue is not written to.
+///    To a mode of permits that answer comes with the contenders that were met: they show whether all agree on the limit.
 /// 3. `contenders` shows a state at least as new as every `enqueue`, `withdraw` and `publish` of this session that has
 ///    returned and every `changed` that has resolved. It costs no request where a [mirror](crate::mirror) of the queue is kept.
 /// 4. `changed` never misses a change (it registers, then checks), may resolve early, survives disconnections,
@@ -294,7 +295,7 @@ pub enum Enqueued {
     },
     /// Somebody is there, nothing was left.
     Busy {
-        /// The contenders that were met, where they came with the answer.
+        /// The contenders that were met, where they came with the answer; it does for permits.
         contenders: Option<Contenders>,
     },
 }

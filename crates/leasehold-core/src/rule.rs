@@ -16,11 +16,6 @@ pub(crate) trait Rule: Send + Sync + 'static {
     fn objection(&self, _queue: &Contenders, _mode: Mode) -> Option<String> {
         None
     }
-
-    /// Whether [`Rule::objection`] ever objects: asking costs a look at the queue, where the answer of the enqueue did not show it.
-    fn may_object(&self) -> bool {
-        false
-    }
 }
 
 /// What a rule says.

@@ -352,10 +352,6 @@ impl Rule for FirstThatFit {
             Mode::Exclusive | Mode::Shared => None,
         }
     }
-
-    fn may_object(&self) -> bool {
-        true
-    }
 }
 
 /// Why a contender that believes in `limit` must not stand behind these.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use leasehold_core::{
     AttemptId, BackendError, BackendErrorKind, Certainty, Contender, Contenders, Enqueued, Entry, KeyPath,
-    NewEntry, Publish, Published, Withdrawn,
+    Mode, NewEntry, Publish, Published, Withdrawn,
 };
 
 use crate::backend::MAX_VALUE_BYTES;
@@ -78,8 +78,9 @@ impl State {
                 return Ok(Enqueued::Placed { order, contenders: None });
             }
             if new.only_if_free && !new.mode.is_admitted_behind(&queue.contenders) {
-                // A look costs no request here, and a copy of a long queue costs more.
-                return Ok(Enqueued::Busy { contenders: None });
+                // A long queue is not copied for who does not ask.
+                let contenders = matches!(new.mode, Mode::Permits { .. }).then(|| queue.contenders.clone());
+                return Ok(Enqueued::Busy { contenders });
             }
         }
         let order = self.tick();

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use leasehold_core::{
-    AttemptId, BackendError, BackendErrorKind, Certainty, Enqueued, Entry, Interest, Look, NewEntry, Publish,
-    Published, Queue, Withdrawn,
+    AttemptId, BackendError, BackendErrorKind, Certainty, Contenders, Enqueued, Entry, Interest, Look,
+    NewEntry, Publish, Published, Queue, Withdrawn,
 };
 use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::Row;
@@ -66,6 +66,12 @@ impl PostgresQueue {
     }
 }
 
+/// The contenders, where they come with the answer to an enqueue.
+fn who_is_there(row: &Row, what: &str) -> Result<Option<Contenders>, BackendError> {
+    let lines: Option<Vec<String>> = column(row, 3, what)?;
+    lines.map(|lines| Ok(records::contenders(&lines, number(row, 2, what)?))).transpose()
+}
+
 #[async_trait]
 impl Queue for PostgresQueue {
     async fn enqueue(&self, entry: NewEntry) -> Result<Enqueued, BackendError> {
@@ -75,14 +81,11 @@ impl Queue for PostgresQueue {
         let row = self.place(WHAT, &entry).await?;
         match column(&row, 0, WHAT)? {
             "placed" => {
-                let revision = number(&row, 2, WHAT)?;
                 let order = number(&row, 1, WHAT)?;
                 self.mirror.replica().at_least(order);
-                let lines: Option<Vec<String>> = column(&row, 3, WHAT)?;
-                let contenders = lines.map(|lines| records::contenders(&lines, revision));
-                Ok(Enqueued::Placed { order, contenders })
+                Ok(Enqueued::Placed { order, contenders: who_is_there(&row, WHAT)? })
             }
-            "busy" => Ok(Enqueued::Busy { contenders: None }),
+            "busy" => Ok(Enqueued::Busy { contenders: who_is_there(&row, WHAT)? }),
             "withdrawn" => {
                 let message = format!("{WHAT}: attempt {} was withdrawn", entry.attempt);
                 Err(BackendError::new(BackendErrorKind::Withdrawn, message))

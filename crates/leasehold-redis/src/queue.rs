@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use leasehold_core::{
-    AttemptId, BackendError, BackendErrorKind, Certainty, Enqueued, Entry, Interest, Look, NewEntry, Publish,
-    Published, Queue, Withdrawn,
+    AttemptId, BackendError, BackendErrorKind, Certainty, Contenders, Enqueued, Entry, Interest, Look,
+    NewEntry, Publish, Published, Queue, Withdrawn,
 };
 use redis::Script;
 use tokio::time::timeout;
@@ -56,6 +56,17 @@ fn number(reply: &Reply, at: usize, what: &str) -> Result<u64, BackendError> {
     reply.get(at).and_then(|number| records::number(number)).ok_or_else(|| corrupt(what))
 }
 
+/// The contenders, where they come from this place of an answer on.
+fn who_is_there(reply: &Reply, at: usize, what: &str) -> Result<Option<Contenders>, BackendError> {
+    match reply.get(at..) {
+        Some([_all, rows @ ..]) => {
+            let rows = records::rows(rows).ok_or_else(|| corrupt(what))?;
+            Ok(Some(records::contenders(&rows)))
+        }
+        _ => Ok(None),
+    }
+}
+
 #[async_trait]
 impl Queue for RedisQueue {
     async fn enqueue(&self, entry: NewEntry) -> Result<Enqueued, BackendError> {
@@ -69,15 +80,9 @@ impl Queue for RedisQueue {
             Some(b"placed") => {
                 let order = number(&reply, 1, WHAT)?;
                 self.mirror.replica().at_least(number(&reply, 2, WHAT)?);
-                let contenders = match reply.get(3..) {
-                    Some([_all, rows @ ..]) => {
-                        Some(records::contenders(&records::rows(rows).ok_or_else(|| corrupt(WHAT))?))
-                    }
-                    _ => None,
-                };
-                Ok(Enqueued::Placed { order, contenders })
+                Ok(Enqueued::Placed { order, contenders: who_is_there(&reply, 3, WHAT)? })
             }
-            Some(b"busy") => Ok(Enqueued::Busy { contenders: None }),
+            Some(b"busy") => Ok(Enqueued::Busy { contenders: who_is_there(&reply, 1, WHAT)? }),
             Some(b"withdrawn") => {
                 let message = format!("{WHAT}: attempt {attempt} was withdrawn");
                 Err(BackendError::new(BackendErrorKind::Withdrawn, message))

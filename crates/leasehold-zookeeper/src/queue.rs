@@ -69,22 +69,22 @@ impl ZooKeeperQueue {
         let ledger = &self.link.ledger;
         let turn = ledger.turn(entry.attempt, &self.directory)?;
         let _turn = turn.lock().await;
-        let mut place = match ledger.trace(entry.attempt) {
+        let there = match ledger.trace(entry.attempt) {
             None => None,
             Some(trace) => self.find_again(request, entry.attempt, trace).await?,
         };
-        if place.is_none() {
-            request.doubt(false);
-            if entry.only_if_free {
-                let listing = self.list(request).await?;
-                if !entry.mode.is_admitted_behind(&listing.contenders) {
-                    return Ok(Enqueued::Busy { contenders: Some(listing.contenders.clone()) });
+        let Place { name, order, listing } = match there {
+            Some(place) => place,
+            None => {
+                request.doubt(false);
+                if entry.only_if_free {
+                    let listing = self.list(request).await?;
+                    if !entry.mode.is_admitted_behind(&listing.contenders) {
+                        return Ok(Enqueued::Busy { contenders: Some(listing.contenders.clone()) });
+                    }
                 }
+                self.create(request, entry).await?
             }
-            place = Some(self.create(request, entry).await?);
-        }
-        let Some(Place { name, order, listing }) = place else {
-            return Ok(Enqueued::Busy { contenders: None });
         };
         if !entry.only_if_free {
             return Ok(Enqueued::Placed {

@@ -12,24 +12,26 @@ end
 redis.call('HEXISTS', values, attempt)
 sweep()
 
-local function placed(entry, others)
-    local answer = { 'placed', entry.order, entry.version }
-    if others then
-        answer[4] = 'all'
-        for _, other in ipairs(others) do
-            answer[#answer + 1] = other.attempt
-            answer[#answer + 1] = other.order
-            answer[#answer + 1] = other.version
-            answer[#answer + 1] = other.mode
-        end
+-- The answer, and after it the contenders.
+local function with(answer, contenders)
+    answer[#answer + 1] = 'all'
+    for _, contender in ipairs(contenders) do
+        answer[#answer + 1] = contender.attempt
+        answer[#answer + 1] = contender.order
+        answer[#answer + 1] = contender.version
+        answer[#answer + 1] = contender.mode
     end
     return answer
 end
 
--- Both of them, if a queue has no more than two: it costs nothing and saves the only contender a look.
+local function placed(entry)
+    return { 'placed', entry.order, entry.version }
+end
+
+-- Who is alone learns so at once: it costs nothing and saves a look.
 local function alone(entry)
     local two = list(queue, 2)
-    return placed(entry, #two == 1 and two or nil)
+    return #two == 1 and with(placed(entry), two) or placed(entry)
 end
 
 local there = read(attempt)
@@ -60,7 +62,7 @@ if only_if_free then
             end
         end
         if limit and taken > tonumber(limit) then
-            return { 'busy' }
+            return with({ 'busy' }, others)
         end
     end
 end
@@ -73,6 +75,6 @@ redis.call('ZADD', index, 0, queue .. '/' .. order .. '/' .. attempt, 0, '!' .. 
 redis.call('PUBLISH', start .. ':queue:' .. queue, '+ ' .. order .. ' ' .. attempt .. ' ' .. order .. ' ' .. mode)
 if others then
     others[#others + 1] = entry
-    return placed(entry, others)
+    return with(placed(entry), others)
 end
 return alone(entry)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::future::join_all;
-use leasehold_core::{AttemptId, Certainty, Enqueued, Mode, NewEntry, Publish};
+use leasehold_core::{AttemptId, Certainty, Enqueued, Mode, NewEntry, Publish, Withdrawn};
 
 use super::World;
 use super::stage::*;
@@ -118,6 +118,28 @@ pub(super) async fn who_is_admitted_gets_in(world: Arc<dyn World>) {
         let modes: Vec<_> = seat.look().await.iter().map(|entry| entry.mode).collect();
         assert_eq!(modes.len(), there.len() + usize::from(admitted), "{mode} behind {there:?}");
         assert_eq!(modes[..there.len()], there);
+    }
+}
+
+pub(super) async fn who_wants_permits_is_shown_who_was_met(world: Arc<dyn World>) {
+    let stage = Stage::new(world);
+    let [there, trying] = [stage.seat().await, stage.seat().await];
+    let permits = |limit| Mode::Permits { count: limit, limit, granted: false };
+    for limit in 1..=20 {
+        // What this session knows of the queue by itself is older than what it is going to meet.
+        trying.look().await;
+        let met = stage.attempt();
+        there.enter(met, permits(limit)).await;
+        let new = NewEntry { only_if_free: true, ..entry(stage.attempt(), permits(limit + 1)) };
+        match trying.try_enqueue(new).await.expect("an enqueue succeeds") {
+            Enqueued::Busy { contenders } => {
+                let contenders = contenders.expect("the contenders that were met");
+                let seen: Vec<_> = contenders.iter().map(|entry| (entry.attempt, entry.mode)).collect();
+                assert_eq!(seen, [(met, permits(limit))]);
+            }
+            Enqueued::Placed { .. } => panic!("placed beside one who has all"),
+        }
+        assert_eq!(there.withdraw(met).await, Withdrawn::Removed);
     }
 }
 

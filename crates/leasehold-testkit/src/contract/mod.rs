@@ -48,6 +48,7 @@ table! {
     enqueueing::orders_grow_whatever_happened "Queue 1"
     enqueueing::a_busy_queue_is_left_alone "Queue 2"
     enqueueing::who_is_admitted_gets_in "Queue 2"
+    enqueueing::who_wants_permits_is_shown_who_was_met "Queue 2"
     enqueueing::of_many_that_try_at_most_one_gets_in "Queue 2"
     enqueueing::a_session_reads_its_own_writes "Queue 3"
     enqueueing::entries_carry_modes_and_values "Queue 1, Queue 7"

@@ -213,6 +213,10 @@ BEGIN
             IF NOT free THEN
                 outcome := CASE WHEN EXISTS (SELECT FROM leasehold.entries JOIN leasehold.sessions ON id = session
                     WHERE queue = path AND expires_at <= clock_timestamp()) THEN 'stale' ELSE 'busy' END;
+                IF most IS NOT NULL THEN
+                    SELECT last_value INTO revision FROM leasehold.revision;
+                    contenders := leasehold.rows(path, NULL);
+                END IF;
                 RETURN;
             END IF;
         END IF;

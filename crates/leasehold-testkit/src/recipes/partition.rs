@@ -19,6 +19,7 @@ use leasehold_core::{Coordinator, Error, ErrorKind, FencingToken, Kind, OwnedIte
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
 use super::table;
 use crate::contract::World;
@@ -44,6 +45,8 @@ struct Ledger(Arc<watch::Sender<Owners>>);
 struct Owners {
     now: BTreeMap<String, &'static str>,
     tokens: BTreeMap<String, FencingToken>,
+    /// What tells the owners that they should give up.
+    stops: BTreeMap<String, CancellationToken>,
     /// How often an item was taken.
     taken: usize,
     /// Why the history is wrong: a panic in a work would only end that one.
@@ -67,6 +70,7 @@ impl Ledger {
             if owners.tokens.insert(name.clone(), token).is_some_and(|last| last >= token) {
                 owners.wrong.push(format!("the token of {name} does not rise"));
             }
+            owners.stops.insert(name.clone(), item.cancellation_token());
             owners.taken += 1;
         });
         Tenure(self.clone(), name)
@@ -74,18 +78,27 @@ impl Ledger {
 
     /// Waits until the owners are such.
     async fn until(&self, what: &str, such: impl Fn(&BTreeMap<String, &'static str>) -> bool) {
+        self.until_they_are(what, |owners| such(&owners.now)).await;
+    }
+
+    async fn until_they_are(&self, what: &str, such: impl Fn(&Owners) -> bool) {
         let mut owners = self.0.subscribe();
-        let happens = owners.wait_for(|owners| !owners.wrong.is_empty() || such(&owners.now));
+        let happens = owners.wait_for(|owners| !owners.wrong.is_empty() || such(owners));
         let wrong = soon(what, happens).await.expect("the ledger has the sender").wrong.clone();
         assert!(wrong.is_empty(), "{wrong:?}");
     }
 
-    /// Waits until each of so many items has an owner among these, and each of these has an item.
+    /// Waits until each of so many items has an owner among these, each of these has an item, and none is about to give one up.
+    ///
+    /// If one had all of them and another came, nothing moves any more then: the newcomer has an item because the first knows of it,
+    /// and that one has told the works on all that it is going to give up before it gave up anything.
     async fn divided(&self, items: usize, among: &[&'static str]) {
-        self.until(&format!("{items} items are divided among {among:?}"), |now| {
+        self.until_they_are(&format!("{items} items are divided among {among:?}"), |owners| {
+            let now = &owners.now;
             now.len() == items
                 && now.values().all(|owner| among.contains(owner))
                 && among.iter().all(|member| now.values().any(|owner| owner == member))
+                && owners.stops.values().all(|stop| !stop.is_cancelled())
         })
         .await;
     }
@@ -119,6 +132,7 @@ impl Drop for Tenure {
     fn drop(&mut self) {
         self.0.0.send_modify(|owners| {
             owners.now.remove(&self.1);
+            owners.stops.remove(&self.1);
         });
     }
 }
@@ -217,24 +231,19 @@ async fn only_the_share_of_the_newcomer_moves(world: Arc<dyn World>) {
     let nodes = [scene.node().await, scene.node().await, scene.node().await];
     let ledger = Ledger::new();
     let _a = run(&nodes[0], "a", ITEMS, &ledger);
+    ledger.divided(ITEMS, &["a"]).await;
     let _b = run(&nodes[1], "b", ITEMS, &ledger);
     ledger.divided(ITEMS, &["a", "b"]).await;
     let (before, taken) = (ledger.now(), ledger.taken());
     let c = run(&nodes[2], "c", ITEMS, &ledger);
+    // Once c has something of each of the others, each of them has heard of it. That one has nothing for c has a chance of
+    // (2/3)^30, if it has its half.
+    let gave = |now: &BTreeMap<_, _>, one| {
+        before.iter().any(|(item, owner)| *owner == one && now.get(item) == Some(&"c"))
+    };
+    ledger.until("c has a share of both", |now| gave(now, "a") && gave(now, "b")).await;
     ledger.divided(ITEMS, &["a", "b", "c"]).await;
-    let mut settled = ledger.now();
-    // All that c gets it gets in one step of everybody's view; the last item is waited for here.
-    soon("c has its share", async {
-        loop {
-            sleep(world.ttl() / 8).await;
-            let now = ledger.now();
-            if now.len() == ITEMS && now == settled {
-                return;
-            }
-            settled = now;
-        }
-    })
-    .await;
+    let settled = ledger.now();
     let moved: Vec<_> = before.iter().filter(|(item, owner)| settled[*item] != **owner).collect();
     assert!(moved.iter().all(|(item, _)| settled[*item] == "c"), "between a and b nothing moves");
     assert_eq!(ledger.taken() - taken, moved.len(), "what stays is not even let go");
