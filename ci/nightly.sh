@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# What ci/verify.sh checks with small numbers, with large ones: for a night, on the same code. It edits nothing but the
-# target directory; each number can be set in the environment.
+# What ci/verify.sh checks with small numbers, with large ones: for a night, on the same code. Each number can be set
+# in the environment. It edits nothing but the target directory, with one exception: of a property that fails, proptest writes
+# the case into `proptest-regressions` beside the sources, to be committed with the repair; the gate repeats it from then on.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
