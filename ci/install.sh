@@ -18,6 +18,8 @@ need etcd-server command -v "${LEASEHOLD_ETCD_BIN:-etcd}"
 need redis-server command -v "${LEASEHOLD_REDIS_BIN:-redis-server}"
 need etcd-client command -v etcdctl
 need ca-certificates test -e /etc/ssl/certs/ca-certificates.crt
+need gcc command -v cc
+need libc6-dev test -e /usr/include/stdlib.h
 need patch command -v patch
 need shellcheck command -v shellcheck
 need sqlite3 command -v sqlite3

@@ -7,29 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 readonly client_crates='^(etcd-client|zookeeper-client|redis|tonic|prost|rustls|ring)([ -]|$)'
 readonly most_quickstart_crates=35
 
-current=
-step() {
-    current=$1
-    shift
-    printf '\n==> %s\n' "$current"
-    local start=$SECONDS
-    "$@"
-    printf -- '--- %s: %d s\n' "$current" $((SECONDS - start))
-    steps=$((steps + 1))
-}
-steps=0
-
-finish() {
-    local status=$?
-    if [ "$status" -ne 0 ]; then
-        if [ "$current" = tests ] && [ -f "$tests_log" ]; then
-            # Once more what failed, where a reader of the end finds it.
-            grep -E '^test .*FAILED|^test panicked|panicked at|^error: .* failed' -A 2 "$tests_log" >&2 || true
-        fi
-        printf '\nFAILED in "%s" after %d s\n' "$current" "$SECONDS" >&2
-    fi
-}
-trap finish EXIT
+. ci/steps.sh
 
 # crates CARGO-TREE-ARGUMENT...: the crates that a build of the package takes, a line each.
 crates() {
@@ -119,7 +97,6 @@ what_ran_where() {
 }
 
 export LEASEHOLD_RECORD="$PWD/target/conformance"
-readonly tests_log="$PWD/target/tests.log"
 
 step 'install' ci/install.sh
 step 'shell scripts' shell_scripts
@@ -137,4 +114,4 @@ step 'mutants' ci/mutants.sh
 step 'model' ci/model.sh
 step 'simulation' ci/simulation.sh
 
-printf '\nOK: %d steps in %d s\n' "$steps" "$SECONDS"
+all_done

@@ -15,7 +15,8 @@ CREATE TABLE leasehold.sessions (
     secret      bytea       NOT NULL,              -- sha256 of it
     incarnation text        COLLATE "C" NOT NULL,
     ttl         interval    NOT NULL,
-    expires_at  timestamptz NOT NULL
+    -- A session that never ends would hold up its queues for ever, and nobody could say when to look for its end.
+    expires_at  timestamptz NOT NULL CONSTRAINT sessions_end CHECK (isfinite(expires_at))
 );
 CREATE INDEX sessions_by_expiry ON leasehold.sessions (expires_at);
 

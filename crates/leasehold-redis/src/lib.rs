@@ -10,7 +10,7 @@
 //! | what happens | what it breaks | what to do |
 //! |---|---|---|
 //! | **A failover.** Replication is asynchronous: a replica that is promoted may not know the newest entries, sessions and numbers. The same goes for a crash of a server that does not sync its append-only file at every write. | two holders; in the worst case tokens that do not rise | one server with `appendonly yes` and `appendfsync always` loses nothing in a crash; with replicas, `min-replicas-to-write` narrows the gap and does not close it |
-//! | **A clock jump.** Redis expires keys by the server's wall clock. If it is set forward by a TTL, every session is over at once, up to a TTL before its holder's own deadline. | two holders | let the server's clock be slewed, never stepped (`makestep` of chrony, `-x` of ntpd) |
+//! | **A clock jump.** Redis expires keys by the server's wall clock. If it is set forward by a TTL, every session is over at once, up to a TTL before its holder's own deadline ([more](#a-clock-that-is-set)). | two holders | let the server's clock be slewed, never stepped (`makestep` of chrony, `-x` of ntpd) |
 //! | **An eviction policy.** A server that is short of memory and may evict keys evicts those of sessions first, since they expire. | two holders | `maxmemory-policy noeviction`; anything else together with `maxmemory` is refused unless [`RedisConfig::accept_eviction`] says so |
 //!
 //! So a lock here is a good way to *save work*, and no way to protect data by itself. **Fence at the resource**: hand
@@ -22,6 +22,22 @@
 //!
 //! [`RedisBackend::inspect`] asks a server what it promises; the [`RedisReport`] is for health checks and for logs. What
 //! is refused is refused when a session is opened, so see to it that replicas are set up as their primary is.
+//!
+//! # A clock that is set
+//!
+//! What a jump of the server's wall clock does, to a session with a TTL of its own:
+//!
+//! * **Forward, by what is left of the TTL or more.** The session is over at that moment, and the next who asks has its
+//!   locks. Its holder is told by that grant, or at its next renewal, a third of the TTL later at most; one that cannot
+//!   reach the server believes in its lock until its local deadline, which is within a TTL of its last renewal. So long
+//!   there are two holders, and the fencing token of the second is the greater one. Sessions that wait are over as well: each
+//!   learns it at its next renewal, and waits on behind whoever asks meanwhile, with another session.
+//! * **Forward, by less.** A live session is as before from its next renewal on, unless that comes too late for what is left.
+//! * **Back.** Nothing is given away early, and live sessions go on: a renewal sets the expiry by the clock as it is now.
+//!   What a *dead* holder left is free as much later as the clock was set back, beyond its TTL; an administrator can release
+//!   it by force. Handing over is by messages and takes no longer than ever.
+//!
+//! Tokens rise over all of it: a number is never below the shard's newest, whichever way the clock goes.
 //!
 //! # Failovers
 //!

@@ -38,7 +38,7 @@
 //! # What is here
 //!
 //! Every recipe but one, under its own name, with its guards: [`Mutex`], [`RwLock`], [`Semaphore`], [`MultiLock`], [`QuorumLock`], [`Election`], [`Group`],
-//! [`Register`], [`Counter`], [`Barrier`], [`DoubleBarrier`], [`CountDownLatch`] and [`Once`]; and [`Admin`]. Streams are iterators with a
+//! [`Register`], [`Counter`], [`Barrier`], [`DoubleBarrier`], [`CountDownLatch`] and [`Once`]; and [`Admin`]. With the feature `redis` so is the lock that is one key of Redis, from `SharedKeys`. Streams are iterators with a
 //! `next_for` beside `next`. Values, events and errors are the same types in both worlds, and so is [`fencing`](crate::fencing), which waits for nothing.
 //!
 //! # What is not here
@@ -88,6 +88,8 @@ mod quorum_lock;
 mod register;
 mod rw_lock;
 mod semaphore;
+#[cfg(feature = "redis")]
+mod shared_key;
 mod twin;
 mod wait;
 
@@ -106,4 +108,6 @@ pub use quorum_lock::{QuorumGuard, QuorumLock};
 pub use register::Register;
 pub use rw_lock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use semaphore::{Semaphore, SemaphorePermit};
+#[cfg(feature = "redis")]
+pub use shared_key::{SharedKeyGuard, SharedKeyLock, SharedKeys};
 pub use wait::{wait, wait_for};

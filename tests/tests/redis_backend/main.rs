@@ -3,6 +3,7 @@
 #![cfg(target_os = "linux")]
 
 mod access;
+mod clock_jumps;
 mod cluster;
 mod costs;
 mod fairness;
@@ -12,3 +13,4 @@ mod leftovers;
 mod oddities;
 mod sentinel;
 mod tls;
+mod wall_clock;

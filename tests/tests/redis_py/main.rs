@@ -2,6 +2,7 @@
 
 #![cfg(target_os = "linux")]
 
+mod blocking;
 mod deaths;
 mod faults;
 mod fixture;

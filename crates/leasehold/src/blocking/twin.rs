@@ -1,24 +1,27 @@
 //! What the types of this module have in common. A recipe's file is its handle and its guards by these macros, and a line for each of
 //! its methods.
 
-/// A handle: the blocking twin of the type of the same name.
+/// A handle: the blocking twin of the type of the same name, or of that type.
 macro_rules! handle {
     ($(#[$attribute:meta])* $name:ident) => {
+        $crate::blocking::twin::handle! { $(#[$attribute])* $name of leasehold_core::$name }
+    };
+    ($(#[$attribute:meta])* $name:ident of $twin:ty) => {
         $(#[$attribute])*
         #[derive(Debug, Clone)]
         pub struct $name {
-            inner: leasehold_core::$name,
+            inner: $twin,
         }
 
         impl $name {
             /// The asynchronous twin.
-            pub fn as_async(&self) -> &leasehold_core::$name {
+            pub fn as_async(&self) -> &$twin {
                 &self.inner
             }
         }
 
-        impl From<leasehold_core::$name> for $name {
-            fn from(inner: leasehold_core::$name) -> Self {
+        impl From<$twin> for $name {
+            fn from(inner: $twin) -> Self {
                 Self { inner }
             }
         }
