@@ -34,18 +34,14 @@ struct Inside {
 
 #[derive(Default)]
 struct Lock {
-    entries: BTreeMap<String, Entry>,
+    /// The orders of the entries that there are, and the sessions of all that there ever were.
+    entries: BTreeMap<String, u64>,
+    orders: BTreeMap<u64, String>,
     beliefs: Vec<Belief>,
     /// The orders of entries that were taken from their owners, who cannot know it before they are told.
     forced: BTreeSet<u64>,
     highest: Option<FencingToken>,
     highest_exclusive: Option<FencingToken>,
-}
-
-#[derive(Clone)]
-struct Entry {
-    order: u64,
-    session: String,
 }
 
 #[derive(Clone)]
@@ -79,14 +75,15 @@ impl Beliefs {
         let attempt = change.attempt.to_string();
         match change.what {
             Changed::Created { order, session, .. } => {
-                lock.entries.insert(attempt, Entry { order, session: session.to_string() });
+                lock.orders.insert(order, session.to_string());
+                lock.entries.insert(attempt, order);
             }
             Changed::Removed(why) => {
-                let Some(entry) = lock.entries.remove(&attempt) else { return };
-                let believer = lock.believer(entry.order, self.clock.now());
+                let Some(order) = lock.entries.remove(&attempt) else { return };
+                let believer = lock.believer(order, self.clock.now());
                 match why {
                     Removal::Forced => {
-                        lock.forced.insert(entry.order);
+                        lock.forced.insert(order);
                     }
                     Removal::SessionEnded => log.count("entry_expired"),
                     _ => {}
@@ -99,7 +96,7 @@ impl Beliefs {
                     _ => true,
                 };
                 if excused {
-                    lock.forced.insert(entry.order);
+                    lock.forced.insert(order);
                     log.count("removed_while_believed");
                 } else {
                     let process = belief.process;
@@ -119,9 +116,7 @@ impl Beliefs {
         let now = self.clock.now();
         let lies = inside.service_lies;
         let order = held.fencing_token().order();
-        let session = inside.locks.get(path).and_then(|lock| {
-            lock.entries.values().find(|entry| entry.order == order).map(|entry| entry.session.clone())
-        });
+        let session = inside.locks.get(path).and_then(|lock| lock.orders.get(&order).cloned());
         let cell = session.and_then(|session| inside.cells.get(&session).cloned());
         let lock = inside.locks.entry(path.to_owned()).or_default();
         let token = held.fencing_token();
@@ -163,6 +158,22 @@ impl Beliefs {
             log.count("two_believers_by_force");
         }
         lock.beliefs.push(Belief { held: held.clone(), mode, process: Arc::clone(process), cell });
+    }
+
+    /// The session that an entry is in.
+    pub(crate) fn session_of(&self, path: &str, order: u64) -> Option<String> {
+        let inside = self.lock();
+        let entries = &inside.locks.get(path)?.orders;
+        entries.get(&order).cloned()
+    }
+
+    /// A hold was taken over with its entry; whoever had it hears of it by its own deadline.
+    pub(crate) fn superseded(&self, path: &str, held: &Held) {
+        let mut inside = self.lock();
+        if let Some(lock) = inside.locks.get_mut(path) {
+            let order = held.fencing_token().order();
+            lock.beliefs.retain(|belief| belief.held.fencing_token().order() != order);
+        }
     }
 
     /// A hold goes on as a shared one.

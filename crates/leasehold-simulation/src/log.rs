@@ -30,7 +30,7 @@ pub type Counts = BTreeMap<&'static str, u64>;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
     /// Which, by its name in the guarantees.
-    pub promise: &'static str,
+    pub promise: String,
     /// What happened instead.
     pub what: String,
 }
@@ -69,7 +69,7 @@ impl Log {
     pub(crate) fn violated(&self, promise: &'static str, what: fmt::Arguments<'_>) {
         let mut inside = self.lock();
         inside.say(&self.clock, format_args!("VIOLATED {promise}: {what}"));
-        inside.violations.push(Violation { promise, what: what.to_string() });
+        inside.violations.push(Violation { promise: promise.to_owned(), what: what.to_string() });
     }
 
     /// Ends it.

@@ -121,7 +121,7 @@ impl Total {
         }
         if seed.is_multiple_of(TWICE) && run(&plan, false).hash != outcome.hash {
             let what = "a second run went another way".to_owned();
-            outcome.violations.push(Violation { promise: REPEATABLE, what });
+            outcome.violations.push(Violation { promise: REPEATABLE.to_owned(), what });
         }
         for (what, count) in outcome.counts {
             *self.counts.entry(what).or_default() += count;
