@@ -67,12 +67,14 @@ pub fn run(plan: &Plan, keep_lines: bool) -> Outcome {
     }
     let logged = world.log.take();
     let history = world.recorder.events();
-    let mut violations = logged.violations;
-    violations.extend(judgement::violations(&world.plan, history.clone()));
+    let judgement = judgement::judge(&world.plan, &history);
+    let (mut violations, mut counts) = (logged.violations, logged.counts);
+    violations.extend(judgement.violations);
+    counts.extend(judgement.counts);
     Outcome {
         hash: logged.hash,
         lines: logged.lines,
-        counts: logged.counts,
+        counts,
         violations,
         history,
         faulty_calls: world.calls.faulty(),

@@ -158,7 +158,8 @@ impl Actor {
                 self.hold((op, guard), &place, hold).await;
             }
             Err(error) => {
-                self.recorder().fail(change, format!("{:?}", error.kind()));
+                // Readers may have been let in before it was lost.
+                self.recorder().info(change, format!("{:?}", error.kind()));
                 self.judge(&error, &[ErrorKind::Lost]);
             }
         }
