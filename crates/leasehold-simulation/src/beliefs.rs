@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use leasehold_core::{Clock, FencingToken, Held, Liveness, LivenessCell, Mode, Timestamp};
 use leasehold_memory::{Change, Changed, Removal};
@@ -21,6 +22,7 @@ pub(crate) struct Beliefs {
     clock: Clock,
     /// Whether processes break each other's locks, also those of their own other workers.
     breaks: bool,
+    ttl: Duration,
     inside: Mutex<Inside>,
 }
 
@@ -28,6 +30,10 @@ pub(crate) struct Beliefs {
 struct Inside {
     locks: BTreeMap<String, Lock>,
     cells: BTreeMap<String, Arc<LivenessCell>>,
+    /// When each session tried to renew itself last.
+    renewals: BTreeMap<String, Timestamp>,
+    /// When the service had a new leader.
+    leader_since: Option<Timestamp>,
     /// Whether the service has ever said that it renewed a session and did not.
     service_lies: bool,
 }
@@ -53,8 +59,8 @@ struct Belief {
 }
 
 impl Beliefs {
-    pub(crate) fn new(clock: Clock, breaks: bool) -> Self {
-        Self { clock, breaks, inside: Mutex::default() }
+    pub(crate) fn new(clock: Clock, breaks: bool, ttl: Duration) -> Self {
+        Self { clock, breaks, ttl, inside: Mutex::default() }
     }
 
     /// A session was opened.
@@ -71,7 +77,15 @@ impl Beliefs {
     pub(crate) fn changed(&self, change: &Change, log: &Log) {
         let mut inside = self.lock();
         let lies = inside.service_lies;
-        let lock = inside.locks.entry(change.path.to_string()).or_default();
+        let Inside { locks, renewals, leader_since, .. } = &mut *inside;
+        let now = self.clock.now();
+        // Nothing but the new leader can have kept it so long.
+        let outlived = |session: Option<&String>| {
+            let renewed = session.and_then(|session| renewals.get(session));
+            std::iter::zip(renewed, *leader_since)
+                .any(|(renewed, leader)| *renewed < leader && now.saturating_since(*renewed) > self.ttl)
+        };
+        let lock = locks.entry(change.path.to_string()).or_default();
         let attempt = change.attempt.to_string();
         match change.what {
             Changed::Created { order, session, .. } => {
@@ -85,7 +99,12 @@ impl Beliefs {
                     Removal::Forced => {
                         lock.forced.insert(order);
                     }
-                    Removal::SessionEnded => log.count("entry_expired"),
+                    Removal::SessionEnded => {
+                        log.count("entry_expired");
+                        if outlived(lock.orders.get(&order)) {
+                            log.count("entry_outlived_ttl");
+                        }
+                    }
                     _ => {}
                 }
                 let Some(belief) = believer else { return };
@@ -98,6 +117,9 @@ impl Beliefs {
                 if excused {
                     lock.forced.insert(order);
                     log.count("removed_while_believed");
+                    if why == Removal::SessionEnded {
+                        log.count("expired_while_believed");
+                    }
                 } else {
                     let process = belief.process;
                     log.violated(
@@ -108,6 +130,18 @@ impl Beliefs {
             }
             _ => {}
         }
+    }
+
+    /// A session tries to renew itself.
+    pub(crate) fn renews(&self, session: &str) {
+        let now = self.clock.now();
+        self.lock().renewals.insert(session.to_owned(), now);
+    }
+
+    /// The service has a new leader, which gives all sessions more time.
+    pub(crate) fn leader_changed(&self) {
+        let now = self.clock.now();
+        self.lock().leader_since = Some(now);
     }
 
     /// A process was given a hold that it believes in.
@@ -188,7 +222,7 @@ impl Beliefs {
     }
 
     /// By how much the deadline of a hold has passed that nobody has told its holder of.
-    pub(crate) fn overdue(&self, path: &str, held: &Held) -> Option<std::time::Duration> {
+    pub(crate) fn overdue(&self, path: &str, held: &Held) -> Option<Duration> {
         let inside = self.lock();
         let token = held.fencing_token();
         let belief =

@@ -1,6 +1,6 @@
 //! What the history checker says of a run.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use leasehold_testkit::history::{self, Call, Checker, Event, History, Kind, OpId, Outcome, Removal, What};
@@ -23,19 +23,27 @@ pub(crate) struct Judgement {
 /// somebody was told of what an administrator did, and not when he could have been while calls fail. So those whose entry was removed by force
 /// are excused here, and nobody else.
 pub(crate) fn judge(plan: &Plan, events: &[Event]) -> Judgement {
+    let mut events = events.to_vec();
+    if plan.breaks_locks() {
+        for removal in Holds::of(&events).broken_by_their_own() {
+            if let What::EntryRemoved { why, .. } = &mut events[removal].what {
+                *why = Removal::Forced;
+            }
+        }
+    }
     let settings = &plan.settings;
     let grace = Duration::from_millis(2000 + settings.request_timeout * 2);
     let checker = Checker::new().grace(grace).also_documented("try", "Lost");
     // Of a leadership that is not there to be resumed.
     let checker = checker.also_documented("acquire", "Lost");
-    let report = checker.check(&History::new(events.to_vec()));
+    let report = checker.check(&History::new(events.clone()));
     let lies = drama(plan, |what| matches!(what, Disturbance::Unrelayed { .. }));
     let forgets = drama(plan, |what| *what == Disturbance::LoseData);
-    let forced = ForcedHolds::of(events);
+    let holds = Holds::of(&events);
     let excuse = |violation: &history::Violation| match violation.kind {
         // Too many histories have become possible to look at them all.
         Kind::Undecided => Some("undecided"),
-        Kind::TwoBelievers if forced.are_in(violation) => Some("excused_by_force"),
+        Kind::TwoBelievers if holds.is_about_force(violation) => Some("excused_by_force"),
         // The service said that it had renewed what it had not.
         Kind::TwoBelievers | Kind::LossNotSignalled if lies => Some("excused_by_a_lie"),
         Kind::NotLinearizable if forgets => Some("excused_by_lost_data"),
@@ -63,43 +71,65 @@ fn drama(plan: &Plan, is: impl Fn(&Disturbance) -> bool) -> bool {
     plan.drama.iter().any(|drama| is(&drama.what))
 }
 
-/// The holds whose entries were removed by somebody else.
-struct ForcedHolds<'a>(BTreeSet<(&'a str, OpId)>);
+/// What became of the holds of a run, by what the service and their holders said.
+#[derive(Default)]
+struct Holds<'a> {
+    /// By process and operation, the queue and the order.
+    of: BTreeMap<(&'a str, OpId), (&'a str, u64)>,
+    /// The places of the grants and of what ended them, by queue and order.
+    granted: BTreeMap<(&'a str, u64), usize>,
+    told: BTreeMap<(&'a str, u64), usize>,
+    /// The removals of entries.
+    removed: BTreeMap<(&'a str, u64), (usize, Removal)>,
+}
 
-impl<'a> ForcedHolds<'a> {
+impl<'a> Holds<'a> {
     fn of(events: &'a [Event]) -> Self {
-        let (mut asked, mut holds) = (BTreeMap::new(), BTreeMap::new());
-        let (mut orders, mut forced) = (BTreeMap::new(), BTreeSet::new());
-        for event in events {
+        let (mut holds, mut asked, mut orders) = (Self::default(), BTreeMap::new(), BTreeMap::new());
+        for (index, event) in events.iter().enumerate() {
             let process = event.process.as_str();
             match &event.what {
                 What::Invoke { op, call: Call::Acquire { lock, .. } } => {
                     asked.insert((process, *op), lock.as_str());
                 }
                 What::Ok { op, outcome: Outcome::Granted { token, .. } } => {
-                    holds.insert((process, *op), token.order());
+                    let Some(lock) = asked.get(&(process, *op)) else { continue };
+                    holds.of.insert((process, *op), (lock, token.order()));
+                    holds.granted.entry((lock, token.order())).or_insert(index);
+                }
+                What::Invoke { call: Call::Release { hold }, .. } | What::Lost { hold, .. } => {
+                    let Some(hold) = holds.of.get(&(process, *hold)) else { continue };
+                    holds.told.entry(*hold).or_insert(index);
                 }
                 What::EntryCreated { lock, entry, order, .. } => {
                     orders.insert((lock.as_str(), entry.as_str()), *order);
                 }
-                What::EntryRemoved { lock, entry, why: Removal::Forced } => {
-                    let order = orders.get(&(lock.as_str(), entry.as_str()));
-                    forced.extend(order.map(|order| (lock.as_str(), *order)));
+                What::EntryRemoved { lock, entry, why } => {
+                    let Some(order) = orders.get(&(lock.as_str(), entry.as_str())) else { continue };
+                    holds.removed.insert((lock, *order), (index, *why));
                 }
                 _ => {}
             }
         }
-        let is_forced = |(hold, order): &((&str, OpId), u64)| {
-            asked.get(hold).is_some_and(|lock| forced.contains(&(*lock, *order)))
-        };
-        Self(holds.into_iter().filter(is_forced).map(|(hold, _)| hold).collect())
+        holds
     }
 
-    /// Whether one of them shows a violation.
-    fn are_in(&self, violation: &history::Violation) -> bool {
-        violation.events.iter().any(|(_, event)| match &event.what {
-            What::Ok { op, .. } => self.0.contains(&(event.process.as_str(), *op)),
-            _ => false,
+    /// The removals by which a process broke a lock of its own. To the service that is an owner who withdraws; but the library withdraws what it has
+    /// granted only after it has told the holder.
+    fn broken_by_their_own(&self) -> Vec<usize> {
+        let is_broken = |(entry, (index, why)): &(&(&str, u64), &(usize, Removal))| {
+            let told = self.told.get(*entry).is_some_and(|told| told < index);
+            *why == Removal::Withdrawn && self.granted.contains_key(*entry) && !told
+        };
+        self.removed.iter().filter(is_broken).map(|(_, (index, _))| *index).collect()
+    }
+
+    /// Whether a violation shows a hold whose entry was removed by force.
+    fn is_about_force(&self, violation: &history::Violation) -> bool {
+        violation.events.iter().any(|(_, event)| {
+            let What::Ok { op, .. } = &event.what else { return false };
+            let removed = self.of.get(&(&event.process, *op)).and_then(|entry| self.removed.get(entry));
+            matches!(removed, Some((_, Removal::Forced)))
         })
     }
 }

@@ -37,6 +37,8 @@ pub struct Outcome {
     pub lines: Vec<String>,
     /// How often what happened.
     pub counts: Counts,
+    /// How often what went wrong.
+    pub faults: Counts,
     /// The promises that were not kept.
     pub violations: Vec<Violation>,
     /// What the processes did and the service said.
@@ -71,10 +73,12 @@ pub fn run(plan: &Plan, keep_lines: bool) -> Outcome {
     let (mut violations, mut counts) = (logged.violations, logged.counts);
     violations.extend(judgement.violations);
     counts.extend(judgement.counts);
+    counts.extend(Some(("stale_look", world.service.stale_looks())).filter(|(_, looks)| *looks > 0));
     Outcome {
         hash: logged.hash,
         lines: logged.lines,
         counts,
+        faults: logged.faults,
         violations,
         history,
         faulty_calls: world.calls.faulty(),
@@ -150,7 +154,7 @@ async fn play(world: &Arc<World>, processes: &[Arc<Process>]) {
         sleep(Duration::from_millis(drama.at - now)).await;
         now = drama.at;
         world.log.say(format_args!("{:?}", drama.what));
-        world.log.count(drama.what.name());
+        world.log.fault(drama.what.name());
         begin(world, processes, drama.what);
     }
     sleep(Duration::from_millis(world.plan.settings.horizon.saturating_sub(now))).await;
@@ -189,7 +193,10 @@ fn begin(world: &Arc<World>, processes: &[Arc<Process>], what: Disturbance) {
             });
         }
         Disturbance::Restart => service.restart(),
-        Disturbance::LeaderChange { more } => service.change_leader(Duration::from_millis(more)),
+        Disturbance::LeaderChange { more } => {
+            world.beliefs.leader_changed();
+            service.change_leader(Duration::from_millis(more));
+        }
         Disturbance::Expire { process } => {
             let coordinator = processes[process].life().peek();
             let session = coordinator.and_then(|coordinator| coordinator.status().borrow().session.clone());
