@@ -107,7 +107,8 @@ impl Actor {
         self.world.log.count("grants");
         let session = self.world.beliefs.session_of(&place.path, token.order());
         self.recorder().ok(op, Outcome::Granted { token, session });
-        // Not behind the gate: what is written down is when it could be known, which is when the library told.
+        // What is written down is when it could be known, which is when the library told: so not behind the gate, which puts it off. Its task is woken by the
+        // end of the hold, before the withdrawal that lets the next one in, and the runtime polls in the order of the wakings.
         tokio::spawn({
             let (recorder, log, lost) = (self.recorder().clone(), Arc::clone(&self.world.log), held.lost());
             async move {

@@ -19,9 +19,8 @@ pub(crate) struct Judgement {
 
 /// Judges a run of this plan by its history alone.
 ///
-/// Two believers are looked at where it happens, too ([`Beliefs`](crate::beliefs::Beliefs)), with what each could know at the time: a history shows when
-/// somebody was told of what an administrator did, and not when he could have been while calls fail. So those whose entry was removed by force
-/// are excused here, and nobody else.
+/// Two believers are looked at where it happens, too ([`Beliefs`](crate::beliefs::Beliefs)), with what each could know at the time. Excused is what no
+/// library could keep: where the service breaks its own promise, or forgets.
 pub(crate) fn judge(plan: &Plan, events: &[Event]) -> Judgement {
     let mut events = events.to_vec();
     if plan.breaks_locks() {
@@ -39,11 +38,9 @@ pub(crate) fn judge(plan: &Plan, events: &[Event]) -> Judgement {
     let report = checker.check(&History::new(events.clone()));
     let lies = drama(plan, |what| matches!(what, Disturbance::Unrelayed { .. }));
     let forgets = drama(plan, |what| *what == Disturbance::LoseData);
-    let holds = Holds::of(&events);
     let excuse = |violation: &history::Violation| match violation.kind {
         // Too many histories have become possible to look at them all.
         Kind::Undecided => Some("undecided"),
-        Kind::TwoBelievers if holds.is_about_force(violation) => Some("excused_by_force"),
         // The service said that it had renewed what it had not.
         Kind::TwoBelievers | Kind::LossNotSignalled if lies => Some("excused_by_a_lie"),
         Kind::NotLinearizable if forgets => Some("excused_by_lost_data"),
@@ -122,14 +119,5 @@ impl<'a> Holds<'a> {
             *why == Removal::Withdrawn && self.granted.contains_key(*entry) && !told
         };
         self.removed.iter().filter(is_broken).map(|(_, (index, _))| *index).collect()
-    }
-
-    /// Whether a violation shows a hold whose entry was removed by force.
-    fn is_about_force(&self, violation: &history::Violation) -> bool {
-        violation.events.iter().any(|(_, event)| {
-            let What::Ok { op, .. } = &event.what else { return false };
-            let removed = self.of.get(&(&event.process, *op)).and_then(|entry| self.removed.get(entry));
-            matches!(removed, Some((_, Removal::Forced)))
-        })
     }
 }

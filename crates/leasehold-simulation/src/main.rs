@@ -51,12 +51,11 @@ fn main() -> ExitCode {
     println!("what happened: {}", listed(&total.counts));
     println!("faults: {}", listed(&total.faults));
     println!(
-        "history checker: {} events, {} operations, {} of them unanswered; excused: {} by force, {} by a service that lies, {} by lost data, \
+        "history checker: {} events, {} operations, {} of them unanswered; excused: {} by a service that lies, {} by lost data, \
          {} undecided",
         count("checked_events"),
         count("checked_operations"),
         count("checked_unanswered"),
-        count("excused_by_force"),
         count("excused_by_a_lie"),
         count("excused_by_lost_data"),
         count("undecided"),
