@@ -35,7 +35,7 @@ pub(crate) fn judge(plan: &Plan, events: &[Event]) -> Judgement {
     let checker = Checker::new().grace(grace).also_documented("try", "Lost");
     // Of a leadership that is not there to be resumed.
     let checker = checker.also_documented("acquire", "Lost");
-    let report = checker.check(&History::new(events.clone()));
+    let report = checker.check(&History::new(events));
     let lies = drama(plan, |what| matches!(what, Disturbance::Unrelayed { .. }));
     let forgets = drama(plan, |what| *what == Disturbance::LoseData);
     let excuse = |violation: &history::Violation| match violation.kind {
