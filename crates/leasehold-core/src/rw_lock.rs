@@ -326,8 +326,8 @@ impl RwLockWriteGuard {
     /// Readers behind a writer that waits go on waiting for that writer.
     ///
     /// # Errors
-    /// [`ErrorKind::Lost`] if the lock was lost before the change; [`ErrorKind::PermissionDenied`], … if the service
-    /// refuses it for good. In either case the lock is given up. While the service cannot be reached it waits on, until
+    /// [`ErrorKind::Lost`] if the lock was lost before the service had confirmed the change, which may have been made all the same;
+    /// [`ErrorKind::PermissionDenied`], … if the service refuses it for good. In either case the lock is given up. While the service cannot be reached it waits on, until
     /// the lock is lost.
     ///
     /// # Cancel safety

@@ -78,6 +78,12 @@ impl MemoryService {
         self.0.transact(|state, _| state.past = None);
     }
 
+    /// How many looks that were to be [stale](Fault::Stale) showed another state than the present one, since there is a hook for calls: where
+    /// nothing has changed, nothing can be old.
+    pub fn stale_looks(&self) -> u64 {
+        self.0.transact(|state, _| state.past.as_ref().map_or(0, |past| past.stale_looks))
+    }
+
     /// Tells `hook` of each change of a queue's entries from now on, in their order, before whoever made it hears that it was made.
     ///
     /// The hook is called without a lock, but must not change the service.

@@ -22,6 +22,8 @@ const REMEMBERED: usize = 256;
 #[derive(Debug, Default)]
 pub(crate) struct Past {
     changes: VecDeque<Undo>,
+    /// How many looks showed an older state than the present one.
+    pub(crate) stale_looks: u64,
     floors: HashMap<(u64, Arc<KeyPath>), u64>,
 }
 
@@ -78,6 +80,7 @@ impl State {
     /// The oldest state of a queue that a session may be shown, as far as it is remembered.
     pub(crate) fn oldest(&mut self, session: u64, path: &Arc<KeyPath>) -> Contenders {
         let mut queue = self.contenders(path, Contenders::clone);
+        let mut is_old = false;
         if let Some(past) = &self.past {
             let floor = past.floors.get(&(session, Arc::clone(path))).copied().unwrap_or(0);
             let changes = past.changes.iter().rev().filter(|change| change.path == *path);
@@ -87,7 +90,11 @@ impl State {
                     None => drop(queue.remove(change.attempt)),
                 }
                 queue.set_revision(change.before);
+                is_old = true;
             }
+        }
+        if let Some(past) = &mut self.past {
+            past.stale_looks += u64::from(is_old);
         }
         self.saw_as_of(session, path, queue.revision());
         queue

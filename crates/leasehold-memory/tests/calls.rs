@@ -46,6 +46,22 @@ async fn each_fault_does_what_it_says() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stale_look_shows_what_was_and_never_less_than_was_known() {
+    let service = MemoryService::with_tokio_time();
+    let (one, other) = (open(&service).await, open(&service).await);
+    let (mine, others) = (one.queue(&path("q")), other.queue(&path("q")));
+    let ([first], [second]) = (attempts(), attempts());
+    service.on_call(each(Operation::Contenders, Fault::Stale));
+    let entries = async || snapshot(&mine).await.iter().count();
+    enqueue(&mine, first).await.unwrap();
+    assert_eq!((entries().await, service.stale_looks()), (1, 0), "its own change is known");
+    enqueue(&others, second).await.unwrap();
+    assert_eq!((entries().await, service.stale_looks()), (1, 1), "another's is not");
+    service.on_call(|_| Fault::None);
+    assert_eq!((entries().await, service.stale_looks()), (2, 0), "a look that is not stale shows all");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_ghost_has_no_effect_after_an_ambiguous_withdrawal() {
     let service = MemoryService::with_tokio_time();
     let session = open(&service).await;

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use leasehold_core::{Clock, FencingToken, Held, Liveness, LivenessCell, Mode, Timestamp};
 use leasehold_memory::{Change, Changed, Removal};
@@ -21,6 +22,7 @@ pub(crate) struct Beliefs {
     clock: Clock,
     /// Whether processes break each other's locks, also those of their own other workers.
     breaks: bool,
+    ttl: Duration,
     inside: Mutex<Inside>,
 }
 
@@ -28,24 +30,24 @@ pub(crate) struct Beliefs {
 struct Inside {
     locks: BTreeMap<String, Lock>,
     cells: BTreeMap<String, Arc<LivenessCell>>,
+    /// When each session tried to renew itself last.
+    renewals: BTreeMap<String, Timestamp>,
+    /// When the service had a new leader.
+    leader_since: Option<Timestamp>,
     /// Whether the service has ever said that it renewed a session and did not.
     service_lies: bool,
 }
 
 #[derive(Default)]
 struct Lock {
-    entries: BTreeMap<String, Entry>,
+    /// The orders of the entries that there are, and the sessions of all that there ever were.
+    entries: BTreeMap<String, u64>,
+    orders: BTreeMap<u64, String>,
     beliefs: Vec<Belief>,
     /// The orders of entries that were taken from their owners, who cannot know it before they are told.
     forced: BTreeSet<u64>,
     highest: Option<FencingToken>,
     highest_exclusive: Option<FencingToken>,
-}
-
-#[derive(Clone)]
-struct Entry {
-    order: u64,
-    session: String,
 }
 
 #[derive(Clone)]
@@ -57,8 +59,8 @@ struct Belief {
 }
 
 impl Beliefs {
-    pub(crate) fn new(clock: Clock, breaks: bool) -> Self {
-        Self { clock, breaks, inside: Mutex::default() }
+    pub(crate) fn new(clock: Clock, breaks: bool, ttl: Duration) -> Self {
+        Self { clock, breaks, ttl, inside: Mutex::default() }
     }
 
     /// A session was opened.
@@ -75,20 +77,34 @@ impl Beliefs {
     pub(crate) fn changed(&self, change: &Change, log: &Log) {
         let mut inside = self.lock();
         let lies = inside.service_lies;
-        let lock = inside.locks.entry(change.path.to_string()).or_default();
+        let Inside { locks, renewals, leader_since, .. } = &mut *inside;
+        let now = self.clock.now();
+        // Nothing but the new leader can have kept it so long.
+        let outlived = |session: Option<&String>| {
+            let renewed = session.and_then(|session| renewals.get(session));
+            std::iter::zip(renewed, *leader_since)
+                .any(|(renewed, leader)| *renewed < leader && now.saturating_since(*renewed) > self.ttl)
+        };
+        let lock = locks.entry(change.path.to_string()).or_default();
         let attempt = change.attempt.to_string();
         match change.what {
             Changed::Created { order, session, .. } => {
-                lock.entries.insert(attempt, Entry { order, session: session.to_string() });
+                lock.orders.insert(order, session.to_string());
+                lock.entries.insert(attempt, order);
             }
             Changed::Removed(why) => {
-                let Some(entry) = lock.entries.remove(&attempt) else { return };
-                let believer = lock.believer(entry.order, self.clock.now());
+                let Some(order) = lock.entries.remove(&attempt) else { return };
+                let believer = lock.believer(order, self.clock.now());
                 match why {
                     Removal::Forced => {
-                        lock.forced.insert(entry.order);
+                        lock.forced.insert(order);
                     }
-                    Removal::SessionEnded => log.count("entry_expired"),
+                    Removal::SessionEnded => {
+                        log.count("entry_expired");
+                        if outlived(lock.orders.get(&order)) {
+                            log.count("entry_outlived_ttl");
+                        }
+                    }
                     _ => {}
                 }
                 let Some(belief) = believer else { return };
@@ -99,8 +115,11 @@ impl Beliefs {
                     _ => true,
                 };
                 if excused {
-                    lock.forced.insert(entry.order);
+                    lock.forced.insert(order);
                     log.count("removed_while_believed");
+                    if why == Removal::SessionEnded {
+                        log.count("expired_while_believed");
+                    }
                 } else {
                     let process = belief.process;
                     log.violated(
@@ -113,15 +132,25 @@ impl Beliefs {
         }
     }
 
+    /// A session tries to renew itself.
+    pub(crate) fn renews(&self, session: &str) {
+        let now = self.clock.now();
+        self.lock().renewals.insert(session.to_owned(), now);
+    }
+
+    /// The service has a new leader, which gives all sessions more time.
+    pub(crate) fn leader_changed(&self) {
+        let now = self.clock.now();
+        self.lock().leader_since = Some(now);
+    }
+
     /// A process was given a hold that it believes in.
     pub(crate) fn granted(&self, path: &str, held: &Held, mode: Mode, process: &Arc<str>, log: &Log) {
         let mut inside = self.lock();
         let now = self.clock.now();
         let lies = inside.service_lies;
         let order = held.fencing_token().order();
-        let session = inside.locks.get(path).and_then(|lock| {
-            lock.entries.values().find(|entry| entry.order == order).map(|entry| entry.session.clone())
-        });
+        let session = inside.locks.get(path).and_then(|lock| lock.orders.get(&order).cloned());
         let cell = session.and_then(|session| inside.cells.get(&session).cloned());
         let lock = inside.locks.entry(path.to_owned()).or_default();
         let token = held.fencing_token();
@@ -165,6 +194,22 @@ impl Beliefs {
         lock.beliefs.push(Belief { held: held.clone(), mode, process: Arc::clone(process), cell });
     }
 
+    /// The session that an entry is in.
+    pub(crate) fn session_of(&self, path: &str, order: u64) -> Option<String> {
+        let inside = self.lock();
+        let entries = &inside.locks.get(path)?.orders;
+        entries.get(&order).cloned()
+    }
+
+    /// A hold was taken over with its entry; whoever had it hears of it by its own deadline.
+    pub(crate) fn superseded(&self, path: &str, held: &Held) {
+        let mut inside = self.lock();
+        if let Some(lock) = inside.locks.get_mut(path) {
+            let order = held.fencing_token().order();
+            lock.beliefs.retain(|belief| belief.held.fencing_token().order() != order);
+        }
+    }
+
     /// A hold goes on as a shared one.
     pub(crate) fn downgraded(&self, path: &str, held: &Held) {
         let mut inside = self.lock();
@@ -177,7 +222,7 @@ impl Beliefs {
     }
 
     /// By how much the deadline of a hold has passed that nobody has told its holder of.
-    pub(crate) fn overdue(&self, path: &str, held: &Held) -> Option<std::time::Duration> {
+    pub(crate) fn overdue(&self, path: &str, held: &Held) -> Option<Duration> {
         let inside = self.lock();
         let token = held.fencing_token();
         let belief =

@@ -17,8 +17,9 @@ pub(crate) struct Drama {
 pub(crate) enum Disturbance {
     /// Nothing of a process runs for a while.
     Pause { process: usize, time: Millis },
-    /// Nothing of a process runs ever again; a new one takes its place.
-    Crash { process: usize, back_after: Millis },
+    /// Nothing of a process runs ever again, or not for a long time. A new one takes its place, and the leadership of which it kept a
+    /// ticket. The old one may wake after that, and shuts down.
+    Crash { process: usize, back_after: Millis, wakes_after: Option<Millis> },
     /// A process shuts its coordinator down and opens another one.
     ShutDown { process: usize, grace: Millis, back_after: Millis },
     /// A process is cut off.
@@ -55,7 +56,11 @@ impl Disturbance {
         let time = || dice.pick(&[ttl / 10, ttl / 2, ttl, ttl + ttl / 4, ttl * 3]);
         match kind {
             0 => Self::Pause { process, time: time() },
-            1 => Self::Crash { process, back_after: time() },
+            1 => Self::Crash {
+                process,
+                back_after: dice.pick(&[ttl / 20, ttl / 4, ttl, ttl * 3]),
+                wakes_after: dice.chance(400).then(time),
+            },
             2 => Self::ShutDown { process, grace: time(), back_after: dice.below(1000) },
             3 => Self::Cut { process, time: time() },
             4 => Self::CutReplies { process, time: time() },

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::ops::Deref;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use leasehold_core::{Error, ErrorKind, Guard, Held, LossReason, Mode, ReleaseError};
@@ -64,7 +65,11 @@ impl Actor {
             }
             Ok(None) => {
                 self.world.log.count("busy");
-                self.recorder().ok(op, Outcome::Busy);
+                if only_if_free {
+                    self.recorder().ok(op, Outcome::Busy);
+                } else {
+                    self.recorder().info(op, CANCELLED);
+                }
                 None
             }
             Err(error) => {
@@ -100,7 +105,20 @@ impl Actor {
             if believed { "held" } else { "lost by now" }
         ));
         self.world.log.count("grants");
-        self.recorder().ok(op, Outcome::Granted { token, session: None });
+        let session = self.world.beliefs.session_of(&place.path, token.order());
+        self.recorder().ok(op, Outcome::Granted { token, session });
+        // What is written down is when it could be known, which is when the library told: so not behind the gate, which puts it off. Its task is woken by the
+        // end of the hold, before the withdrawal that lets the next one in, and the runtime polls in the order of the wakings.
+        tokio::spawn({
+            let (recorder, log, lost) = (self.recorder().clone(), Arc::clone(&self.world.log), held.lost());
+            async move {
+                let reason = lost.await;
+                if reason != LossReason::Released {
+                    log.count(lost_by(reason));
+                    recorder.record(What::Lost { hold: op, reason: format!("{reason:?}") });
+                }
+            }
+        });
         if believed {
             self.world.beliefs.granted(&place.path, held, place.mode, &self.life.name, &self.world.log);
         } else {
@@ -124,7 +142,7 @@ impl Actor {
     {
         let held = Held::clone(&guard);
         if let End::UntilLost(time) = end {
-            self.until_lost(op, &held, place, time).await;
+            self.until_lost(&held, place, time).await;
         }
         let release = self.recorder().invoke(Call::Release { hold: op });
         match end {
@@ -135,8 +153,8 @@ impl Actor {
                     self.world.log.count("released_lost");
                 }
                 // Unknown, or something newer.
-                Err(error) => {
-                    self.recorder().info(release, error.to_string());
+                Err(_) => {
+                    self.recorder().info(release, "Unknown");
                     self.world.log.count("released_unknown");
                 }
             },
@@ -160,16 +178,13 @@ impl Actor {
     }
 
     /// Waits for the loss of a hold, for at most that time.
-    async fn until_lost(&self, op: OpId, held: &Held, place: &Place, time: Millis) {
+    async fn until_lost(&self, held: &Held, place: &Place, time: Millis) {
         let over = sleep(Duration::from_millis(time));
         tokio::pin!(over);
         loop {
             tokio::select! {
                 biased;
-                reason = held.lost() => {
-                    self.lost(op, place, reason);
-                    return;
-                }
+                _ = held.lost() => return,
                 () = &mut over => {}
                 () = sleep(Duration::from_millis(200)) => {}
             }
@@ -188,20 +203,6 @@ impl Actor {
                 return;
             }
         }
-    }
-
-    fn lost(&self, op: OpId, place: &Place, reason: LossReason) {
-        self.say(format_args!("lost {}: {reason}", place.path));
-        self.world.log.count(match reason {
-            LossReason::DeadlinePassed => "lost_deadline",
-            LossReason::SessionEnded => "lost_session",
-            LossReason::EntryRemoved => "lost_entry",
-            LossReason::ForceReleased => "lost_by_force",
-            LossReason::MaxHoldPassed => "lost_max_hold",
-            LossReason::ShutDown => "lost_shutdown",
-            _ => "lost_otherwise",
-        });
-        self.recorder().record(What::Lost { hold: op, reason: format!("{reason:?}") });
     }
 
     /// Reads and writes the resource behind a hold, as long as it is believed in; a write goes out some time after the look at the belief.
@@ -296,5 +297,19 @@ impl Actor {
 
     pub(crate) fn recorder(&self) -> &leasehold_testkit::history::Recorder {
         &self.life.recorder
+    }
+}
+
+/// What a loss is counted as.
+fn lost_by(reason: LossReason) -> &'static str {
+    match reason {
+        LossReason::DeadlinePassed => "lost_deadline",
+        LossReason::SessionEnded => "lost_session",
+        LossReason::EntryRemoved => "lost_entry",
+        LossReason::ForceReleased => "lost_by_force",
+        LossReason::MaxHoldPassed => "lost_max_hold",
+        LossReason::ShutDown => "lost_shutdown",
+        LossReason::Superseded => "lost_superseded",
+        _ => "lost_otherwise",
     }
 }

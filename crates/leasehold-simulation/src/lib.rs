@@ -14,6 +14,7 @@ mod dice;
 mod disturbance;
 mod gates;
 mod holder;
+mod judgement;
 mod log;
 mod minimise;
 mod plan;

@@ -20,6 +20,7 @@ struct Inside {
     /// All of them, where somebody wants to read them.
     lines: Option<Vec<String>>,
     counts: Counts,
+    faults: Counts,
     violations: Vec<Violation>,
 }
 
@@ -30,7 +31,7 @@ pub type Counts = BTreeMap<&'static str, u64>;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
     /// Which, by its name in the guarantees.
-    pub promise: &'static str,
+    pub promise: String,
     /// What happened instead.
     pub what: String,
 }
@@ -46,6 +47,7 @@ pub(crate) struct Logged {
     pub(crate) hash: u64,
     pub(crate) lines: Vec<String>,
     pub(crate) counts: Counts,
+    pub(crate) faults: Counts,
     pub(crate) violations: Vec<Violation>,
 }
 
@@ -65,11 +67,16 @@ impl Log {
         *self.lock().counts.entry(what).or_default() += 1;
     }
 
+    /// Counts something that went wrong.
+    pub(crate) fn fault(&self, kind: &'static str) {
+        *self.lock().faults.entry(kind).or_default() += 1;
+    }
+
     /// Writes down that a promise was not kept.
     pub(crate) fn violated(&self, promise: &'static str, what: fmt::Arguments<'_>) {
         let mut inside = self.lock();
         inside.say(&self.clock, format_args!("VIOLATED {promise}: {what}"));
-        inside.violations.push(Violation { promise, what: what.to_string() });
+        inside.violations.push(Violation { promise: promise.to_owned(), what: what.to_string() });
     }
 
     /// Ends it.
@@ -79,6 +86,7 @@ impl Log {
             hash: inside.hash.finish(),
             lines: inside.lines.unwrap_or_default(),
             counts: inside.counts,
+            faults: inside.faults,
             violations: inside.violations,
         }
     }

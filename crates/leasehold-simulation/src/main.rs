@@ -25,6 +25,7 @@ struct Options {
 #[derive(Default)]
 struct Total {
     counts: Counts,
+    faults: Counts,
     failed: Vec<(u64, Vec<Violation>)>,
 }
 
@@ -47,8 +48,18 @@ fn main() -> ExitCode {
         explain(*seed);
     }
     let count = |what| total.counts.get(what).copied().unwrap_or(0);
-    let counts: Vec<_> = total.counts.iter().map(|(what, count)| format!("{what} {count}")).collect();
-    println!("{}", counts.join(", "));
+    println!("what happened: {}", listed(&total.counts));
+    println!("faults: {}", listed(&total.faults));
+    println!(
+        "history checker: {} events, {} operations, {} of them unanswered; excused: {} by a service that lies, {} by lost data, \
+         {} undecided",
+        count("checked_events"),
+        count("checked_operations"),
+        count("checked_unanswered"),
+        count("excused_by_a_lie"),
+        count("excused_by_lost_data"),
+        count("undecided"),
+    );
     println!(
         "{} seeds in {:.1} s: {} steps, {} calls, {} grants, {} entries expired, {} stale accesses rejected, {} futures dropped, \
          {} promises broken",
@@ -63,6 +74,11 @@ fn main() -> ExitCode {
         total.failed.iter().map(|(_, violations)| violations.len()).sum::<usize>(),
     );
     if total.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn listed(counts: &Counts) -> String {
+    let counts: Vec<_> = counts.iter().map(|(what, count)| format!("{what} {count}")).collect();
+    counts.join(", ")
 }
 
 fn options() -> Result<Options, lexopt::Error> {
@@ -121,21 +137,25 @@ impl Total {
         }
         if seed.is_multiple_of(TWICE) && run(&plan, false).hash != outcome.hash {
             let what = "a second run went another way".to_owned();
-            outcome.violations.push(Violation { promise: REPEATABLE, what });
+            outcome.violations.push(Violation { promise: REPEATABLE.to_owned(), what });
         }
-        for (what, count) in outcome.counts {
-            *self.counts.entry(what).or_default() += count;
-        }
+        add(&mut self.counts, outcome.counts);
+        add(&mut self.faults, outcome.faults);
         if !outcome.violations.is_empty() {
             self.failed.push((seed, outcome.violations));
         }
     }
 
     fn add(&mut self, other: Self) {
-        for (what, count) in other.counts {
-            *self.counts.entry(what).or_default() += count;
-        }
+        add(&mut self.counts, other.counts);
+        add(&mut self.faults, other.faults);
         self.failed.extend(other.failed);
+    }
+}
+
+fn add(to: &mut Counts, more: Counts) {
+    for (what, count) in more {
+        *to.entry(what).or_default() += count;
     }
 }
 
@@ -143,6 +163,8 @@ impl Total {
 fn explain(seed: u64) {
     let minimised = minimise(&Plan::of(seed), MINIMISING_RUNS);
     eprintln!("\nseed {seed}, made smaller by {} runs:\n{}", minimised.runs, minimised.plan);
-    eprintln!("{}", minimised.outcome.lines.join("\n"));
+    minimised.outcome.violations.iter().for_each(|violation| eprintln!("{violation}"));
+    eprintln!("\nits log:\n{}\n\nits history:", minimised.outcome.lines.join("\n"));
+    minimised.outcome.history.iter().for_each(|event| eprint!("{}", event.to_line()));
     eprintln!("\nThe whole of it again: ci/simulation.sh --seed {seed} --verbose\n");
 }

@@ -26,7 +26,7 @@ pub struct Minimised {
 /// If the plan breaks none.
 pub fn minimise(plan: &Plan, budget: usize) -> Minimised {
     let outcome = run(plan, false);
-    let promise = outcome.violations.first().expect("a promise is broken").promise;
+    let promise = outcome.violations.first().expect("a promise is broken").promise.clone();
     let mut search = Search { plan: plan.clone(), outcome, promise, runs: 1, budget };
     search.leave_out_most();
     search.list_calls();
@@ -38,7 +38,7 @@ pub fn minimise(plan: &Plan, budget: usize) -> Minimised {
 struct Search {
     plan: Plan,
     outcome: Outcome,
-    promise: &'static str,
+    promise: String,
     runs: usize,
     budget: usize,
 }

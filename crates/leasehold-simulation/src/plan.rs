@@ -96,6 +96,12 @@ impl Plan {
         self
     }
 
+    /// Whether processes break each other's locks, also those of their own other workers.
+    pub(crate) fn breaks_locks(&self) -> bool {
+        let breaks = |step: &Step| matches!(step, Step::Admin { force: true, .. });
+        self.workers.iter().flat_map(|worker| &worker.steps).any(breaks)
+    }
+
     /// How many steps, disturbances and faults of calls it has at most.
     pub fn size(&self) -> [usize; 3] {
         let steps = self.workers.iter().map(|worker| worker.steps.len()).sum();

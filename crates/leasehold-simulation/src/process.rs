@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use leasehold_core::{
-    BackendError, Capabilities, Clock, Coordinator, HolderInfo, Liveness, LivenessCell, LockBackend,
-    OpenSession, Session, Timestamp,
+    BackendError, Capabilities, Clock, Coordinator, HolderInfo, LeadershipTicket, Liveness, LivenessCell,
+    LockBackend, OpenSession, Session, Timestamp,
 };
 use leasehold_memory::MemoryBackend;
 use leasehold_testkit::history::{Recorder, What};
@@ -58,6 +58,8 @@ pub(crate) struct Life {
     coordinator: watch::Sender<Option<Coordinator>>,
     /// How often a coordinator was shut down.
     pub(crate) shutdowns: AtomicUsize,
+    /// What it would write to a file, for its successor.
+    ticket: Mutex<Option<LeadershipTicket>>,
 }
 
 impl Process {
@@ -85,7 +87,7 @@ impl Process {
         Arc::clone(&self.life.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Begins another life after the death of the last one.
+    /// Begins another life in place of the last one.
     pub(crate) fn revive(&self, world: &Arc<World>) {
         let number = self.lives.fetch_add(1, Ordering::Relaxed) + 1;
         let life = Life::begin(world, self.number, number);
@@ -111,6 +113,7 @@ impl Life {
             running_since: Mutex::new(world.clock.now()),
             coordinator: watch::Sender::new(None),
             shutdowns: AtomicUsize::new(0),
+            ticket: Mutex::default(),
         });
         life.connect(world);
         life
@@ -157,7 +160,17 @@ impl Life {
         coordinator.clone().expect("there is one")
     }
 
-    /// Ends it for good.
+    /// Keeps a ticket for a successor.
+    pub(crate) fn keep(&self, ticket: Option<LeadershipTicket>) {
+        *self.ticket.lock().unwrap_or_else(PoisonError::into_inner) = ticket;
+    }
+
+    /// The ticket that it kept.
+    pub(crate) fn kept(&self) -> Option<LeadershipTicket> {
+        self.ticket.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Ends it: for good, or until its gate is opened, when another one has its place.
     pub(crate) fn die(&self) {
         self.dead.store(true, Ordering::Relaxed);
         self.gates.shut();

@@ -4,14 +4,14 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use leasehold_core::{Coordinator, Error, ErrorKind, Kind, Mode};
-use leasehold_testkit::history::{Call, Outcome};
+use leasehold_testkit::history::{CANCELLED, Call, Outcome};
 use leasehold_testkit::polls::poll_times;
 use tokio::time::{sleep, timeout};
 
 use crate::holder::Place;
 use crate::step::{BarrierStep, End, RegisterStep};
 use crate::worker::Actor;
-use crate::world::path;
+use crate::world::{World, path};
 
 /// What single requests may fail with.
 const REQUEST: [ErrorKind; 2] = [ErrorKind::Unavailable, ErrorKind::Indeterminate];
@@ -199,21 +199,23 @@ impl Actor {
         polls: Option<usize>,
     ) {
         let group = coordinator.group("g");
-        let place = Place {
-            path: path(Kind::Group, "g").to_string(),
-            mode: Mode::Permits { count: 1, limit: u32::MAX, granted: false },
-            guards: false,
-        };
-        let membership = match perhaps(polls, group.join("member")).await {
-            None => return self.world.log.count("dropped"),
-            Some(Ok(membership)) => membership,
-            Some(Err(error)) => return self.judge(&error, &[ErrorKind::Unavailable]),
-        };
+        let place = Place { path: path(Kind::Group, "g").to_string(), mode: Mode::Shared, guards: false };
         let op = self.recorder().invoke(Call::Acquire {
             lock: place.path.clone(),
             mode: place.mode,
             only_if_free: false,
         });
+        let membership = match perhaps(polls, group.join("member")).await {
+            None => {
+                self.world.log.count("dropped");
+                return self.recorder().info(op, CANCELLED);
+            }
+            Some(Ok(membership)) => membership,
+            Some(Err(error)) => {
+                self.recorder().fail(op, format!("{:?}", error.kind()));
+                return self.judge(&error, &[ErrorKind::Unavailable]);
+            }
+        };
         self.granted(op, &place, &membership);
         if let Err(error) = membership.set_value("changed").await {
             self.judge(&error, &[ErrorKind::Lost]);
@@ -229,6 +231,34 @@ impl Actor {
         }
         sleep(Duration::from_millis(stay)).await;
         self.end((op, membership), &place, end).await;
+    }
+
+    pub(crate) async fn stay_step(&self, coordinator: &Coordinator, time: u64, polls: Option<usize>) {
+        match perhaps(polls, coordinator.group("g").stay("member")).await {
+            None => self.world.log.count("dropped"),
+            Some(Err(error)) => self.judge(&error, &[ErrorKind::Unavailable]),
+            Some(Ok(staying)) => {
+                sleep(Duration::from_millis(time)).await;
+                if staying.leave().await.is_ok() {
+                    self.world.log.count("left_group");
+                }
+            }
+        }
+    }
+
+    /// Whether the counter has what was added to it.
+    pub(crate) async fn check_counter(world: &World, coordinator: &Coordinator) {
+        let value = match coordinator.counter("c").get().await {
+            Ok(value) => value,
+            Err(error) => {
+                return world.log.violated("L2", format_args!("the counter cannot be read: {error}"));
+            }
+        };
+        let tallies = world.tallies();
+        let (least, most) = (tallies.added, tallies.added + tallies.perhaps_added);
+        if !(least..=most).contains(&value) && !world.data_lost.load(Ordering::Relaxed) {
+            world.log.violated("Counter", format_args!("{value}, and between {least} and {most} was added"));
+        }
     }
 
     pub(crate) async fn pass_step(&self, coordinator: &Coordinator, patience: u64, polls: Option<usize>) {

@@ -20,6 +20,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::time::{sleep, timeout};
 
 use crate::disturbance::Disturbance;
+use crate::judgement;
 use crate::log::{Counts, Violation};
 use crate::plan::{Millis, Plan};
 use crate::process::{Life, Process};
@@ -36,6 +37,8 @@ pub struct Outcome {
     pub lines: Vec<String>,
     /// How often what happened.
     pub counts: Counts,
+    /// How often what went wrong.
+    pub faults: Counts,
     /// The promises that were not kept.
     pub violations: Vec<Violation>,
     /// What the processes did and the service said.
@@ -65,12 +68,19 @@ pub fn run(plan: &Plan, keep_lines: bool) -> Outcome {
         world.log.violated("E1", format_args!("panicked: {panic}"));
     }
     let logged = world.log.take();
+    let history = world.recorder.events();
+    let judgement = judgement::judge(&world.plan, &history);
+    let (mut violations, mut counts) = (logged.violations, logged.counts);
+    violations.extend(judgement.violations);
+    counts.extend(judgement.counts);
+    counts.extend(Some(("stale_look", world.service.stale_looks())).filter(|(_, looks)| *looks > 0));
     Outcome {
         hash: logged.hash,
         lines: logged.lines,
-        counts: logged.counts,
-        violations: logged.violations,
-        history: world.recorder.events(),
+        counts,
+        faults: logged.faults,
+        violations,
+        history,
         faulty_calls: world.calls.faulty(),
     }
 }
@@ -137,12 +147,14 @@ fn set_to_work(world: &Arc<World>, process: &Arc<Process>) {
 }
 
 async fn play(world: &Arc<World>, processes: &[Arc<Process>]) {
+    let (kind, target) = ("unruly".to_owned(), "all".to_owned());
+    world.recorder.record(What::Fault { id: 0, kind, target, lasting: true });
     let mut now = 0;
     for drama in &world.plan.drama {
         sleep(Duration::from_millis(drama.at - now)).await;
         now = drama.at;
         world.log.say(format_args!("{:?}", drama.what));
-        world.log.count(drama.what.name());
+        world.log.fault(drama.what.name());
         begin(world, processes, drama.what);
     }
     sleep(Duration::from_millis(world.plan.settings.horizon.saturating_sub(now))).await;
@@ -160,9 +172,11 @@ fn begin(world: &Arc<World>, processes: &[Arc<Process>], what: Disturbance) {
     };
     match what {
         Disturbance::Pause { process, time } => pause(world, &processes[process].life(), time),
-        Disturbance::Crash { process, back_after } => crash(world, &processes[process], back_after),
+        Disturbance::Crash { process, back_after, wakes_after } => {
+            crash(world, &processes[process], back_after, wakes_after);
+        }
         Disturbance::ShutDown { process, grace, back_after } => {
-            shut_down(world, &processes[process].life(), grace, back_after);
+            shut_down(world, &processes[process].life(), grace, Some(back_after));
         }
         Disturbance::Cut { process, time } => {
             lasting(process, time, |life| life.backend.cut(), |life| life.backend.heal());
@@ -179,7 +193,10 @@ fn begin(world: &Arc<World>, processes: &[Arc<Process>], what: Disturbance) {
             });
         }
         Disturbance::Restart => service.restart(),
-        Disturbance::LeaderChange { more } => service.change_leader(Duration::from_millis(more)),
+        Disturbance::LeaderChange { more } => {
+            world.beliefs.leader_changed();
+            service.change_leader(Duration::from_millis(more));
+        }
         Disturbance::Expire { process } => {
             let coordinator = processes[process].life().peek();
             let session = coordinator.and_then(|coordinator| coordinator.status().borrow().session.clone());
@@ -218,37 +235,67 @@ fn begin(world: &Arc<World>, processes: &[Arc<Process>], what: Disturbance) {
 }
 
 fn pause(world: &Arc<World>, life: &Arc<Life>, time: Millis) {
-    world.recorder.record(What::Paused { whom: life.name.to_string() });
+    if life.is_dead() {
+        return;
+    }
+    if life.gates.is_open() {
+        world.recorder.record(What::Paused { whom: life.name.to_string() });
+    }
     life.gates.shut();
     let (world, life) = (Arc::clone(world), Arc::clone(life));
     tokio::spawn(async move {
         sleep(Duration::from_millis(time)).await;
-        if !life.is_dead() {
-            world.log.say(format_args!("{} goes on", life.name));
-            world.recorder.record(What::Resumed { whom: life.name.to_string() });
-            life.resumed(world.clock.now());
-            life.gates.open();
-        }
+        wake(&world, &life);
     });
 }
 
-fn crash(world: &Arc<World>, process: &Arc<Process>, back_after: Millis) {
+/// Takes one reason away why a process does not run.
+fn wake(world: &World, life: &Life) {
+    life.resumed(world.clock.now());
+    life.gates.open();
+    if life.gates.is_open() {
+        world.log.say(format_args!("{} goes on", life.name));
+        world.recorder.record(What::Resumed { whom: life.name.to_string() });
+    }
+}
+
+fn crash(world: &Arc<World>, process: &Arc<Process>, back_after: Millis, wakes_after: Option<Millis>) {
     let life = process.life();
     if life.is_dead() {
         return;
     }
-    world.recorder.record(What::Killed { whom: life.name.to_string() });
+    let whom = life.name.to_string();
+    match wakes_after {
+        None => world.recorder.record(What::Killed { whom }),
+        Some(_) if life.gates.is_open() => world.recorder.record(What::Paused { whom }),
+        Some(_) => {}
+    }
     life.die();
     let (world, process) = (Arc::clone(world), Arc::clone(process));
     tokio::spawn(async move {
         sleep(Duration::from_millis(back_after)).await;
+        let ticket = life.kept();
         process.revive(&world);
-        world.log.say(format_args!("{} is back as {}", process.number, process.life().name));
+        let successor = process.life();
+        world.log.say(format_args!("{} is in the place of {}", successor.name, life.name));
         set_to_work(&world, &process);
+        if let Some(ticket) = ticket {
+            let (world, process) = (Arc::clone(&world), Arc::clone(&process));
+            let gate = successor.gates.gate();
+            let actor = Actor { world, process, life: successor, number: 0, index: 0 };
+            tokio::spawn(gate.pass(actor.resume(ticket)));
+        }
+        let Some(wakes_after) = wakes_after else { return };
+        sleep(Duration::from_millis(wakes_after)).await;
+        wake(&world, &life);
+        // It finds that it is not needed any more.
+        let grace = world.plan.settings.ttl;
+        shut_down(&world, &life, grace, None);
     });
 }
 
-fn shut_down(world: &Arc<World>, life: &Arc<Life>, grace: Millis, back_after: Millis) {
+/// Shuts a coordinator down, and opens another one some time later, if there is to be one.
+fn shut_down(world: &Arc<World>, life: &Arc<Life>, grace: Millis, back_after: Option<Millis>) {
     let Some(coordinator) = life.disconnect() else { return };
     life.shutdowns.fetch_add(1, Ordering::Relaxed);
     let (world, life) = (Arc::clone(world), Arc::clone(life));
@@ -258,8 +305,10 @@ fn shut_down(world: &Arc<World>, life: &Arc<Life>, grace: Millis, back_after: Mi
         world.log.say(format_args!("{} has shut down: {done:?}", life.name));
         world.log.count(if done.is_ok() { "shut_down_in_time" } else { "shut_down_late" });
         drop(coordinator);
-        sleep(Duration::from_millis(back_after)).await;
-        life.connect(&world);
+        if let Some(back_after) = back_after {
+            sleep(Duration::from_millis(back_after)).await;
+            life.connect(&world);
+        }
     }));
 }
 
@@ -285,12 +334,16 @@ async fn finish(world: &Arc<World>, processes: &[Arc<Process>]) {
     }
     // The last pauses and cuts end by themselves.
     sleep(bound(world)).await;
+    world.recorder.record(What::Healed { id: 0 });
     // What is left now would be there for as long as its session lives.
     for path in &queues() {
         let left: Vec<_> = world.service.entries(path).iter().map(|entry| entry.attempt).collect();
         if !left.is_empty() {
             world.log.violated("L1", format_args!("{path}: {left:?} are left, and nobody holds or waits"));
         }
+    }
+    if let Some(coordinator) = processes.first().and_then(|process| process.life().peek()) {
+        Actor::check_counter(world, &coordinator).await;
     }
     for process in processes {
         let life = process.life();

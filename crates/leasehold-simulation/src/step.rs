@@ -15,7 +15,7 @@ pub(crate) enum Step {
     /// Some permits of the semaphore.
     Permits { count: u32, ask: Ask, hold: Hold },
     /// To lead.
-    Campaign { ask: Ask, hold: Hold, proclaim: bool },
+    Campaign { ask: Ask, hold: Hold, proclaim: bool, keep_ticket: bool },
     /// Both mutexes.
     Multi { ask: Ask, hold: Hold },
     /// The register.
@@ -30,6 +30,8 @@ pub(crate) enum Step {
     Once { occurrence: u64, work: Millis, polls: Option<usize> },
     /// To be in the group.
     Join { stay: Millis, end: End, polls: Option<usize> },
+    /// To be in the group, whatever happens to the session.
+    Stay { time: Millis, polls: Option<usize> },
     /// To pass the double barrier of two.
     Pass { patience: Millis, polls: Option<usize> },
     /// To break a mutex, or to ask its holder.
@@ -108,7 +110,7 @@ pub(crate) enum BarrierStep {
 
 impl Step {
     /// How many kinds there are.
-    pub(crate) const KINDS: u64 = 18;
+    pub(crate) const KINDS: u64 = 19;
 
     /// One of the kind of that number; what is most used has several.
     pub(crate) fn draw(dice: &Dice, kind: u64, settings: &Settings) -> Self {
@@ -127,7 +129,12 @@ impl Step {
                 let count = u32::try_from(dice.between(1, 3)).expect("small");
                 Self::Permits { count, ask: ask(), hold: hold() }
             }
-            6 | 7 => Self::Campaign { ask: ask(), hold: hold(), proclaim: dice.chance(500) },
+            6 | 7 => Self::Campaign {
+                ask: ask(),
+                hold: hold(),
+                proclaim: dice.chance(500),
+                keep_ticket: dice.chance(700),
+            },
             8 => Self::Multi { ask: ask(), hold: hold() },
             9 => Self::Register(dice.pick(&[
                 RegisterStep::Read,
@@ -144,6 +151,7 @@ impl Step {
             13 => Self::Once { occurrence: dice.below(2), work: dice.below(settings.ttl), polls: polls() },
             14 => Self::Join { stay: wait(), end: End::draw(dice, settings), polls: polls() },
             15 => Self::Pass { patience: wait(), polls: polls() },
+            17 => Self::Stay { time: wait(), polls: polls() },
             16 => Self::Admin { name: dice.below(2), force: dice.chance(500) },
             _ => Self::Observe { time: wait() },
         }
@@ -160,7 +168,9 @@ impl Step {
             }
             // The work is done twice.
             Self::Write { ask, hold, .. } | Self::Multi { ask, hold } => ask.longest() + hold.longest() * 2,
-            Self::Barrier(BarrierStep::Wait(time)) | Self::Observe { time } => *time,
+            Self::Barrier(BarrierStep::Wait(time)) | Self::Observe { time } | Self::Stay { time, .. } => {
+                *time
+            }
             Self::Latch { wait, .. } => wait.unwrap_or(0),
             Self::Once { work, .. } => *work,
             Self::Join { stay, end, .. } => *stay + end.longest(),
@@ -184,6 +194,7 @@ impl Step {
             Self::Latch { .. } => "latch",
             Self::Once { .. } => "once",
             Self::Join { .. } => "group",
+            Self::Stay { .. } => "stay",
             Self::Pass { .. } => "double_barrier",
             Self::Admin { .. } => "admin",
             Self::Observe { .. } => "observe",

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use leasehold_core::{Coordinator, ErrorKind, Held, Kind, Mode, RwLockWriteGuard};
+use leasehold_core::{Coordinator, ErrorKind, Held, Kind, LeadershipTicket, Mode, RwLockWriteGuard};
 use leasehold_testkit::history::{CANCELLED, Call, Outcome};
 use tokio::time::{sleep, timeout};
 
 use crate::holder::{Acquire, Place};
 use crate::process::{Life, Process};
-use crate::step::{Ask, Hold, Step};
+use crate::step::{Ask, End, Hold, Step, Work};
 use crate::world::{World, path};
 
 /// The permits of the semaphore.
@@ -48,6 +48,10 @@ impl Actor {
         let plan = Arc::clone(&self.world.plan);
         let steps = &plan.workers[self.number].steps;
         loop {
+            if self.life.is_dead() {
+                // Woken after another one took its place.
+                return;
+            }
             let next = self.process.at(self.index).begun;
             let Some(step) = steps.get(next) else {
                 self.process.at(self.index).is_done = true;
@@ -98,13 +102,21 @@ impl Actor {
                     self.hold(held, &place, hold).await;
                 }
             }
-            Step::Campaign { ask, hold, proclaim } => {
-                let (election, place) =
-                    (coordinator.election("e"), place(Kind::Election, "e", Mode::Exclusive));
+            Step::Campaign { ask, hold, proclaim, keep_ticket } => {
+                // What is to be resumed has a session of its own.
+                let own = if *keep_ticket {
+                    coordinator.session().connect_lazy().expect("the options can work")
+                } else {
+                    coordinator.clone()
+                };
+                let (election, place) = (own.election("e"), place(Kind::Election, "e", Mode::Exclusive));
                 let acquire = acquiring!(election.campaign("candidate"), try_campaign, try_campaign_for);
                 if let Some((op, leadership)) = self.acquire(&place, *ask, acquire).await {
                     if *proclaim && let Err(error) = leadership.proclaim("leader").await {
                         self.judge(&error, &[ErrorKind::Lost]);
+                    }
+                    if *keep_ticket {
+                        self.life.keep(leadership.ticket().ok());
                     }
                     self.hold((op, leadership), &place, hold).await;
                 }
@@ -118,6 +130,7 @@ impl Actor {
                 self.once_step(coordinator, *occurrence, *work, *polls).await;
             }
             Step::Join { stay, end, polls } => self.join_step(coordinator, *stay, *end, *polls).await,
+            Step::Stay { time, polls } => self.stay_step(coordinator, *time, *polls).await,
             Step::Pass { patience, polls } => self.pass_step(coordinator, *patience, *polls).await,
             Step::Admin { name, force } => self.admin_step(coordinator, *name, *force).await,
             Step::Observe { time } => self.observe_step(coordinator, *time).await,
@@ -145,7 +158,31 @@ impl Actor {
                 self.hold((op, guard), &place, hold).await;
             }
             Err(error) => {
+                // Readers may have been let in before it was lost.
                 self.recorder().info(change, format!("{:?}", error.kind()));
+                self.judge(&error, &[ErrorKind::Lost]);
+            }
+        }
+    }
+
+    /// Goes on with the leadership of the process's last life, if that is there.
+    pub(crate) async fn resume(self, ticket: LeadershipTicket) {
+        let place = place(Kind::Election, "e", Mode::Exclusive);
+        let session = self.life.coordinator().await.session().resume(ticket.credentials().clone());
+        let coordinator = session.connect_lazy().expect("the options can work");
+        let (lock, mode) = (place.path.clone(), place.mode);
+        let op = self.recorder().invoke(Call::Acquire { lock, mode, only_if_free: false });
+        match coordinator.election("e").resume(&ticket).await {
+            Ok(leadership) => {
+                self.world.log.count("resumed");
+                self.world.beliefs.superseded(&place.path, &leadership);
+                self.granted(op, &place, &leadership);
+                let work = vec![Work::Read(3), Work::Rest(20), Work::Write(3)];
+                self.hold((op, leadership), &place, &Hold { work, end: End::Release }).await;
+            }
+            Err(error) => {
+                self.world.log.count("resumption_in_vain");
+                self.recorder().fail(op, format!("{:?}", error.kind()));
                 self.judge(&error, &[ErrorKind::Lost]);
             }
         }
@@ -155,11 +192,11 @@ impl Actor {
         let mutex = |name| coordinator.mutex(mutex_name(name));
         let multi = leasehold_core::MultiLock::new().member("it", mutex(1)).member("it", mutex(0));
         let places = [mutex_place(0), mutex_place(1)];
+        let only_if_free = matches!(ask, Ask::Try);
         let ops = places.each_ref().map(|place| {
             let (lock, mode) = (place.path.clone(), place.mode);
-            self.recorder().invoke(Call::Acquire { lock, mode, only_if_free: false })
+            self.recorder().invoke(Call::Acquire { lock, mode, only_if_free })
         });
-        let end = |outcome: Outcome| ops.iter().for_each(|op| self.recorder().ok(*op, outcome.clone()));
         let acquire = acquiring!(multi.lock(), try_lock, try_lock_for);
         let guard = match self.ask(ask, acquire).await {
             None => return ops.iter().for_each(|op| self.recorder().info(*op, CANCELLED)),
@@ -168,7 +205,12 @@ impl Actor {
                 // A try does not take back what it has lost.
                 return self.judge(&error, &[ErrorKind::Unavailable, ErrorKind::Lost]);
             }
-            Some(Ok(None)) => return end(Outcome::Busy),
+            Some(Ok(None)) => {
+                return ops.iter().for_each(|op| match ask {
+                    Ask::Try => self.recorder().ok(*op, Outcome::Busy),
+                    _ => self.recorder().info(*op, CANCELLED),
+                });
+            }
             Some(Ok(Some(guard))) => guard,
         };
         let members: Vec<Held> = guard.held().members().iter().map(|member| member.held()).collect();
@@ -190,7 +232,7 @@ impl Actor {
         for op in releases {
             match &released {
                 Ok(()) => self.recorder().ok(op, Outcome::Done),
-                Err(error) => self.recorder().info(op, error.to_string()),
+                Err(_) => self.recorder().info(op, "Unknown"),
             }
         }
     }

@@ -15,7 +15,6 @@ use crate::calls::{self, CallFault};
 use crate::log::Log;
 use crate::plan::Plan;
 use crate::resource::Resource;
-use crate::step::Step;
 
 /// What the workers of all processes meet at.
 pub(crate) struct World {
@@ -55,20 +54,26 @@ impl World {
         let clock = service.backend().clock();
         let log = Arc::new(Log::new(clock.clone(), keep_lines));
         let recorder = Recorder::in_memory("world", clock.clone());
-        let breaks = |step: &Step| matches!(step, Step::Admin { force: true, .. });
-        let breaks = plan.workers.iter().flat_map(|worker| &worker.steps).any(breaks);
-        let beliefs = Arc::new(Beliefs::new(clock.clone(), breaks));
+        let ttl = Duration::from_millis(plan.settings.ttl);
+        let beliefs = Arc::new(Beliefs::new(clock.clone(), plan.breaks_locks(), ttl));
         let calls = Arc::new(Calls::new(&plan, &log));
         let fenced = plan.settings.fenced;
         let resources =
             queues().into_iter().map(|path| (path.to_string(), Arc::new(Resource::new(fenced)))).collect();
         service.on_call({
-            let calls = Arc::clone(&calls);
-            move |call| calls.decide(call)
+            let (calls, beliefs) = (Arc::clone(&calls), Arc::clone(&beliefs));
+            move |call| {
+                if let (Operation::Renew, Some(session)) = (call.operation, &call.session) {
+                    beliefs.renews(session);
+                }
+                calls.decide(call)
+            }
         });
         service.on_change({
             let (log, beliefs, tap) = (Arc::clone(&log), Arc::clone(&beliefs), recorder.process("service"));
+            let calls = Arc::clone(&calls);
             move |change| {
+                calls.applied(change);
                 log.say(format_args!("{} {} {:?}", change.path, change.attempt, change.what));
                 beliefs.changed(change, &log);
                 tap.record(as_event(change));
@@ -182,6 +187,8 @@ pub(crate) struct Calls {
 struct CallsInside {
     /// The sessions whose next look is refused.
     compacted: BTreeSet<String>,
+    /// The attempts of enqueues whose reply is lost.
+    unanswered: BTreeSet<String>,
     /// The calls that something happened to.
     faulty: BTreeSet<u64>,
 }
@@ -200,6 +207,16 @@ impl Calls {
     /// The calls that something happened to.
     pub(crate) fn faulty(&self) -> BTreeSet<u64> {
         self.inside.lock().unwrap_or_else(PoisonError::into_inner).faulty.clone()
+    }
+
+    /// The service has done something.
+    fn applied(&self, change: &Change) {
+        let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
+        if matches!(change.what, Changed::Created { .. })
+            && inside.unanswered.remove(&change.attempt.to_string())
+        {
+            self.log.count("created_unanswered");
+        }
     }
 
     fn decide(&self, call: &leasehold_memory::Call) -> Fault {
@@ -225,6 +242,7 @@ impl Calls {
         if call.operation == Operation::Contenders
             && call.session.as_ref().is_some_and(|session| inside.compacted.remove(session))
         {
+            self.log.count("compacted_look");
             return Some((CallFault::Compacted, Fault::Refuse));
         }
         let plan = &self.plan;
@@ -233,7 +251,12 @@ impl Calls {
         if let (CallFault::Compacted, Some(session)) = (kind, &call.session) {
             inside.compacted.insert(session.clone());
         }
-        self.log.count(kind.name());
+        if let (CallFault::ReplyLost, Operation::Enqueue, Some(attempt)) =
+            (kind, call.operation, &call.attempt)
+        {
+            inside.unanswered.insert(attempt.to_string());
+        }
+        self.log.fault(kind.name());
         Some((kind, fault))
     }
 }

@@ -2,7 +2,7 @@
 //! found and made small.
 #![cfg(tokio_unstable)]
 
-use leasehold_simulation::{Counts, Plan, minimise, run};
+use leasehold_simulation::{Counts, Plan, Violation, minimise, run};
 
 #[test]
 fn a_seed_goes_the_same_way_each_time_and_another_one_another_way() {
@@ -40,6 +40,12 @@ const REACHED: &[&str] = &[
     "watch_cancelled",
     "compacted",
     "stale_read",
+    // That the worst of these bite, too.
+    "created_unanswered",
+    "stale_look",
+    "compacted_look",
+    "entry_outlived_ttl",
+    "expired_while_believed",
     "pause",
     "crash",
     "shutdown",
@@ -96,7 +102,7 @@ fn all_faults_and_states_come_about_and_no_promise_is_broken() {
     for seed in 0..600 {
         let outcome = run(&Plan::of(seed), false);
         assert_eq!(outcome.violations, [], "seed {seed}");
-        for (what, count) in outcome.counts {
+        for (what, count) in outcome.counts.into_iter().chain(outcome.faults) {
             *counts.entry(what).or_default() += count;
         }
     }
@@ -115,7 +121,10 @@ fn without_fences_an_update_is_lost_and_the_plan_of_that_is_made_small() {
     let small = minimise(&plan, 2000);
     let after = small.plan.size();
     assert_eq!(small.outcome.violations[0].promise, "S1");
-    assert!(after[0] < before[0] && after[0] <= 6, "{after:?} of {before:?}:\n{}", small.plan);
+    let by_the_checker = |violation: &Violation| violation.what.starts_with("S1 ");
+    assert!(small.outcome.violations.iter().any(by_the_checker), "{:?}", small.outcome.violations);
+    // Some steps are there only for the time that they take.
+    assert!(after[0] * 4 <= before[0], "{after:?} of {before:?}:\n{}", small.plan);
     assert!(after[1] <= before[1] && after[2] <= before[2], "{after:?} of {before:?}");
     let again = run(&small.plan, false);
     assert_eq!(again.hash, small.outcome.hash, "the small one goes the same way each time, too");

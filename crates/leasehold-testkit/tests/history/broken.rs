@@ -232,6 +232,21 @@ fn tokens() {
             s.release(a);
             s.grant(b, 1);
         }),
+        ("it was withdrawn, and is granted after the next one", &[Kind::TokenNotRising], |s| {
+            let b = s.ask("b", X);
+            s.entry(1, X).entry(2, X).gone(1, Removal::Withdrawn);
+            let a = s.lock("a", 2);
+            s.release(a);
+            s.grant(b, 1);
+        }),
+        ("it was removed by force only afterwards", &[Kind::Overtaken, Kind::TokenNotRising], |s| {
+            let b = s.ask("b", X);
+            s.entry(1, X).entry(2, X);
+            let a = s.lock("a", 2);
+            s.release(a);
+            let b = s.grant(b, 1);
+            s.gone(1, Removal::Forced).lost(b);
+        }),
         ("a token comes again", &[Kind::TokenReused], |s| {
             let a = s.lock("a", 1);
             s.release(a);
@@ -379,6 +394,11 @@ fn progress_and_errors() {
         ("an error that makes no sense there", &[Kind::UndocumentedError], |s| {
             let asked = s.ask("a", X);
             s.fail(asked, "Corrupt");
+        }),
+        ("a downgrade that may have been made told as a failure", &[Kind::UndocumentedError], |s| {
+            let a = s.lock("a", 1);
+            let downgrade = s.invoke("a", Call::Downgrade { hold: a.op });
+            s.fail(downgrade, "Lost");
         }),
         ("an uncertain outcome told as a failure", &[Kind::UndocumentedError], |s| {
             let asked = s.ask_register_write("a", "one", None);

@@ -91,6 +91,14 @@ fn overlaps_that_are_explained() {
             s.grant(b, 1);
             s.resume("b").release(a);
         }),
+        ("whose entry was removed by force hears of its grant after the next one's", |s| {
+            let b = s.ask("b", X);
+            s.entry(1, X).entry(2, X).gone(1, Removal::Forced);
+            let a = s.lock("a", 2);
+            s.release(a);
+            let b = s.grant(b, 1);
+            s.lost(b);
+        }),
         ("the deadline ends a belief", |s| {
             let a = s.lock_until("a", 1, 100);
             s.wait(120);
@@ -183,6 +191,14 @@ fn queues() {
             s.note("tap", What::EntryChanged { lock: "L".into(), entry: "1".into(), mode: S });
             s.lock_as("r", S, 2);
             s.ok(downgrade, Outcome::Done);
+        }),
+        ("a downgrade that nobody confirmed in time has let a reader in", |s| {
+            s.entry(1, X).entry(2, S);
+            let w = s.lock("w", 1);
+            let downgrade = s.invoke("w", Call::Downgrade { hold: w.op });
+            s.note("tap", What::EntryChanged { lock: "L".into(), entry: "1".into(), mode: S });
+            let r = s.lock_as("r", S, 2);
+            s.read(r, 0, 0).info(downgrade, "Lost").lost(w);
         }),
         ("local turns share an entry", |s| {
             let (a, b) = (s.ask("a", X), s.ask_try("a"));

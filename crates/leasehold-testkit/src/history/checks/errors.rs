@@ -14,7 +14,8 @@ const GENERAL: &[&str] =
 fn failures(call: &Call) -> &'static [&'static str] {
     match call {
         Call::Acquire { .. } => &["Mismatch"],
-        Call::Release { .. } | Call::Downgrade { .. } => &["Lost"],
+        Call::Release { .. } => &["Lost"],
+        Call::Downgrade { .. } => &[],
         Call::Read { .. } | Call::Write { .. } => &[STALE, "Lost"],
         Call::RegisterRead { .. } | Call::RegisterWrite { .. } => &["Lost"],
     }
@@ -25,6 +26,8 @@ fn uncertainties(call: &Call) -> &'static [&'static str] {
     match call {
         Call::Release { .. } => &["Unknown", CANCELLED],
         Call::Acquire { .. } => &[CANCELLED],
+        // Of a hold that was lost before the service's word came, others may have been let in by then.
+        Call::Downgrade { .. } => &["Lost", CANCELLED],
         _ => &["Indeterminate", CANCELLED],
     }
 }

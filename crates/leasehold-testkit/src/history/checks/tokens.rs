@@ -3,7 +3,8 @@
 //! # Implementation
 //!
 //! Which grant came first is known where one had returned before the other was asked for; and where the two exclude each other also from
-//! the order in which they returned, unless the later one's process was paused on its way. The tap adds the order in which entries were
+//! the order in which they returned, unless the later one's process was paused on its way, or the tap shows that somebody else had removed its
+//! entry by force before it returned: then the others did not wait for it. The tap adds the order in which entries were
 //! created. No two may have the same token in any case. O(n log n) in the grants.
 
 use std::collections::{BTreeMap, HashMap};
@@ -12,7 +13,9 @@ use leasehold_core::{FencingToken, Mode};
 
 use super::Case;
 use super::marks::Marks;
+use crate::history::event::Removal;
 use crate::history::holds::Hold;
+use crate::history::operations::Moment;
 use crate::history::violation::{Kind, Violation};
 
 pub(in crate::history) fn check(case: &Case<'_>) -> Vec<Violation> {
@@ -79,6 +82,7 @@ fn not_rising(case: &Case<'_>, name: &str, holds: &[&Hold]) -> Vec<Violation> {
         let (asked, granted) = (case.history.moment(hold.asked), case.history.moment(hold.granted));
         if let Some(earlier) = marks.shut_out(hold.token, shared)
             && !case.history.paused_between(&hold.process, asked, granted)
+            && !removed_on_its_way(case, hold, granted)
         {
             let token = highest_at(holds, earlier);
             found.entry(hold.granted).or_insert((earlier, token, hold.token));
@@ -92,6 +96,13 @@ fn not_rising(case: &Case<'_>, name: &str, holds: &[&Hold]) -> Vec<Violation> {
             Violation::new(case.history, Kind::TokenNotRising, why, [earlier, granted])
         })
         .collect()
+}
+
+/// Whether somebody else had removed the entry of a grant before that returned.
+fn removed_on_its_way(case: &Case<'_>, hold: &Hold, granted: Moment) -> bool {
+    let life = case.queues.get(hold.lock.as_str()).and_then(|queue| queue.of_order(hold.token.order()));
+    life.and_then(|life| life.removed)
+        .is_some_and(|(removed, why)| why == Removal::Forced && case.history.moment(removed) < granted)
 }
 
 fn highest_at(holds: &[&Hold], granted: usize) -> FencingToken {
