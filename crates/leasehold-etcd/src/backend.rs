@@ -91,17 +91,17 @@ impl LockBackend for EtcdBackend {
             let Some(credentials) = options.resume else {
                 let (lease, liveness) = Lease::grant(&link, options.ttl, limit, clock).await?;
                 let incarnation = Incarnation::begin(&link, namespace, lease.id, limit).await?;
-                return Ok((Core { link, lease, liveness, incarnation }, None));
+                return Ok((Core { link, lease, liveness, incarnation, namespace: namespace.clone() }, None));
             };
             let (incarnation, id) = Incarnation::take_over(&link, namespace, credentials, limit).await?;
             // Only now: what was sent before does not count.
             let (lease, liveness, stream) = Lease::adopt(&link, id, limit, clock).await?;
-            Ok((Core { link, lease, liveness, incarnation }, Some(stream)))
+            Ok((Core { link, lease, liveness, incarnation, namespace: namespace.clone() }, Some(stream)))
         });
         let (core, stream) = opened.await.unwrap_or_else(|_| {
             let message = format!("etcd at {} did not answer within {limit:?}", self.origin.endpoint());
             Err(BackendError::new(BackendErrorKind::Unavailable, message))
         })?;
-        Ok(Arc::new(EtcdSession::start(core, options.namespace, stream)))
+        Ok(Arc::new(EtcdSession::start(core, stream)))
     }
 }
