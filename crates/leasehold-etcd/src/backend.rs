@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use etcd_client::Client;
-use leasehold_core::{BackendError, BackendErrorKind, Capabilities, LockBackend, OpenSession, Session};
+use leasehold_core::{
+    BackendError, BackendErrorKind, Capabilities, Kind, LockBackend, OpenSession, Session, WireProfile,
+};
 use tokio::time::timeout;
 
 use crate::config::EtcdConfig;
@@ -79,7 +81,9 @@ impl LockBackend for EtcdBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::full(MIN_TTL, MAX_VALUE_BYTES)
+        let mut promised = Capabilities::full(MIN_TTL, MAX_VALUE_BYTES);
+        promised.wire = &[(WireProfile::EtcdV3, Kind::Lock), (WireProfile::EtcdV3, Kind::Election)];
+        promised
     }
 
     async fn open_session(&self, options: OpenSession) -> Result<Arc<dyn Session>, BackendError> {
