@@ -17,6 +17,7 @@ need libprotobuf-dev test -e /usr/include/google/protobuf/descriptor.proto
 need etcd-server command -v "${LEASEHOLD_ETCD_BIN:-etcd}"
 need redis-server command -v "${LEASEHOLD_REDIS_BIN:-redis-server}"
 need etcd-client command -v etcdctl
+need golang-go command -v "${LEASEHOLD_GO_BIN:-go}"
 need ca-certificates test -e /etc/ssl/certs/ca-certificates.crt
 need gcc command -v cc
 need libc6-dev test -e /usr/include/stdlib.h

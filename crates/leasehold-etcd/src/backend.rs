@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use etcd_client::Client;
-use leasehold_core::{BackendError, BackendErrorKind, Capabilities, LockBackend, OpenSession, Session};
+use leasehold_core::{
+    BackendError, BackendErrorKind, Capabilities, Kind, LockBackend, OpenSession, Session, WireProfile,
+};
 use tokio::time::timeout;
 
 use crate::config::EtcdConfig;
@@ -79,7 +81,9 @@ impl LockBackend for EtcdBackend {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::full(MIN_TTL, MAX_VALUE_BYTES)
+        let mut promised = Capabilities::full(MIN_TTL, MAX_VALUE_BYTES);
+        promised.wire = &[(WireProfile::EtcdV3, Kind::Lock), (WireProfile::EtcdV3, Kind::Election)];
+        promised
     }
 
     async fn open_session(&self, options: OpenSession) -> Result<Arc<dyn Session>, BackendError> {
@@ -91,17 +95,17 @@ impl LockBackend for EtcdBackend {
             let Some(credentials) = options.resume else {
                 let (lease, liveness) = Lease::grant(&link, options.ttl, limit, clock).await?;
                 let incarnation = Incarnation::begin(&link, namespace, lease.id, limit).await?;
-                return Ok((Core { link, lease, liveness, incarnation }, None));
+                return Ok((Core { link, lease, liveness, incarnation, namespace: namespace.clone() }, None));
             };
             let (incarnation, id) = Incarnation::take_over(&link, namespace, credentials, limit).await?;
             // Only now: what was sent before does not count.
             let (lease, liveness, stream) = Lease::adopt(&link, id, limit, clock).await?;
-            Ok((Core { link, lease, liveness, incarnation }, Some(stream)))
+            Ok((Core { link, lease, liveness, incarnation, namespace: namespace.clone() }, Some(stream)))
         });
         let (core, stream) = opened.await.unwrap_or_else(|_| {
             let message = format!("etcd at {} did not answer within {limit:?}", self.origin.endpoint());
             Err(BackendError::new(BackendErrorKind::Unavailable, message))
         })?;
-        Ok(Arc::new(EtcdSession::start(core, options.namespace, stream)))
+        Ok(Arc::new(EtcdSession::start(core, stream)))
     }
 }

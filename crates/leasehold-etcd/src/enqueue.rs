@@ -16,7 +16,7 @@ use leasehold_core::{
 use tokio::time::timeout;
 
 use crate::error::corrupt;
-use crate::keys::{self, StoredEntry};
+use crate::keys;
 use crate::listing;
 use crate::queue::EtcdQueue;
 use crate::session::check_alive;
@@ -63,27 +63,27 @@ pub(crate) async fn enqueue(queue: &EtcdQueue, entry: NewEntry) -> Result<Enqueu
 }
 
 async fn enqueue_if_free(queue: &EtcdQueue, entry: &NewEntry) -> Result<Enqueued, BackendError> {
-    let prefix = queue.mirror.source().prefix();
+    let layout = queue.layout();
     if entry.mode == Mode::Exclusive {
         match attempt(queue, entry, Condition::Empty).await? {
             Outcome::Placed(placed) => return Ok(placed),
             Outcome::NotMet(sample) => {
-                if sample.kvs().iter().any(|kv| StoredEntry::read(prefix, kv).is_some()) {
+                if sample.kvs().iter().any(|kv| layout.read(kv).is_some()) {
                     return Ok(Enqueued::Busy { contenders: None });
                 }
             }
         }
     }
     for _ in 0..ROUNDS {
-        let listing = listing::list(&queue.core.link, WHAT, prefix).await?;
+        let listing = listing::list(&queue.core.link, WHAT, layout.prefix()).await?;
         let contenders: Contenders = listing
             .kvs
             .iter()
-            .filter_map(|kv| StoredEntry::read(prefix, kv))
+            .filter_map(|kv| layout.read(kv))
             .filter(|other| other.attempt != entry.attempt)
             .map(|other| Contender { attempt: other.attempt, position: other.created, mode: other.mode })
             .collect();
-        let repeated = listing.kvs.iter().any(|kv| keys::attempt_of(prefix, kv.key()) == Some(entry.attempt));
+        let repeated = listing.kvs.iter().any(|kv| layout.attempt_of(kv) == Some(entry.attempt));
         if !repeated && !entry.mode.is_admitted_behind(&contenders) {
             return Ok(Enqueued::Busy { contenders: Some(contenders) });
         }
@@ -98,9 +98,10 @@ async fn enqueue_if_free(queue: &EtcdQueue, entry: &NewEntry) -> Result<Enqueued
 }
 
 async fn attempt(queue: &EtcdQueue, entry: &NewEntry, condition: Condition) -> Result<Outcome, BackendError> {
-    let prefix = queue.mirror.source().prefix();
-    let key = keys::entry(&queue.path, entry.attempt);
-    let tombstone = keys::tombstone(&queue.path, entry.attempt);
+    let layout = queue.layout();
+    let prefix = layout.prefix();
+    let key = queue.own_key(entry.attempt);
+    let tombstone = layout.tombstone(entry.attempt);
     let mut conditions = vec![
         Compare::create_revision(key.as_str(), CompareOp::Equal, 0),
         Compare::create_revision(tombstone.as_str(), CompareOp::Equal, 0),
@@ -119,7 +120,7 @@ async fn attempt(queue: &EtcdQueue, entry: &NewEntry, condition: Condition) -> R
     let lease = PutOptions::new().with_lease(queue.core.lease.id);
     let some = |limit| GetOptions::new().with_range(keys::end_of(prefix)).with_limit(limit);
     let then = vec![
-        TxnOp::put(key.as_str(), keys::encode(entry.mode, &entry.value), Some(lease)),
+        TxnOp::put(key.as_str(), layout.encode(entry.mode, &entry.value), Some(lease)),
         TxnOp::get(prefix, Some(some(1).with_keys_only())),
     ];
     let otherwise = vec![
@@ -156,7 +157,7 @@ async fn attempt(queue: &EtcdQueue, entry: &NewEntry, condition: Condition) -> R
     }
     match own.kvs().first() {
         Some(kv) => {
-            let stored = StoredEntry::read(prefix, kv).ok_or_else(|| corrupt(WHAT))?;
+            let stored = layout.read(kv).ok_or_else(|| corrupt(WHAT))?;
             queue.mirror.replica().at_least(stored.modified);
             let contenders = (sample.count() == 1).then(|| alone(entry.attempt, stored.created, stored.mode));
             Ok(Outcome::Placed(Enqueued::Placed { order: stored.created, contenders }))

@@ -45,6 +45,8 @@ pub(crate) struct KeyRange {
     pub(crate) from: String,
     /// Exclusive; one key if there is none.
     pub(crate) to: Option<String>,
+    /// Whether the events show what was before them, as far as etcd has that.
+    pub(crate) what_was: bool,
 }
 
 /// What a watch tells: changes, in the order of their revisions.
@@ -239,6 +241,9 @@ impl HubTask {
             let mut options = WatchOptions::new().with_watch_id(self.last_number);
             if let Some(to) = &watch.range.to {
                 options = options.with_range(to.as_str());
+            }
+            if watch.range.what_was {
+                options = options.with_prev_key();
             }
             return Some((watch.range.from.clone(), options));
         }

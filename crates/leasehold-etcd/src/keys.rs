@@ -1,6 +1,5 @@
 //! The layout of keys and values.
 
-use etcd_client::KeyValue;
 use leasehold_core::{AttemptId, BackendError, BackendErrorKind, KeyPath, Kind, Mode, Namespace};
 
 /// etcd's default limit for a request is 1.5 MiB; what else there is in one takes little.
@@ -20,13 +19,19 @@ pub(crate) fn entries(queue: &KeyPath) -> String {
     format!("{queue}/")
 }
 
-pub(crate) fn entry(queue: &KeyPath, attempt: AttemptId) -> String {
-    format!("{queue}/{attempt}")
+/// The entry of an attempt in a queue whose entries begin with `prefix`.
+pub(crate) fn entry(prefix: &str, attempt: AttemptId) -> String {
+    format!("{prefix}{attempt}")
 }
 
-/// `!` occurs in no [`KeyPath`], so no tombstone is another queue's key.
-pub(crate) fn tombstone(queue: &KeyPath, attempt: AttemptId) -> String {
-    format!("{queue}!{attempt}")
+/// What the tombstones of a queue begin with. `!` occurs in no [`KeyPath`] of ours, so none is another queue's key.
+pub(crate) fn tombstones(queue: &KeyPath) -> String {
+    format!("{queue}!")
+}
+
+/// What the tombstones of all queues in other clients' layouts begin with.
+pub(crate) fn withdrawn(namespace: &Namespace) -> String {
+    format!("{}/!withdrawn/", namespace.as_str())
 }
 
 /// What tells whose a session is. `!` keeps it apart from every [`KeyPath`].
@@ -36,7 +41,7 @@ pub(crate) fn session(namespace: &Namespace, lease: i64) -> String {
 
 /// The end of the range of keys that begin with `prefix`, which ends with a slash.
 pub(crate) fn end_of(prefix: &str) -> String {
-    let mut end = prefix.trim_end_matches('/').to_owned();
+    let mut end = prefix.strip_suffix('/').unwrap_or(prefix).to_owned();
     end.push('0'); // what comes after '/'
     end
 }
@@ -82,21 +87,6 @@ pub(crate) struct StoredEntry<'a> {
     pub(crate) value: &'a [u8],
 }
 
-impl<'a> StoredEntry<'a> {
-    /// `None` for keys that are not of our making.
-    pub(crate) fn read(prefix: &str, kv: &'a KeyValue) -> Option<Self> {
-        let attempt = attempt_of(prefix, kv.key())?;
-        let (mode, value) = decode(kv.value())?;
-        Some(Self {
-            attempt,
-            mode,
-            created: revision(kv.create_revision())?,
-            modified: revision(kv.mod_revision())?,
-            value,
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use leasehold_core::AttemptIds;
@@ -112,10 +102,10 @@ mod tests {
         let queue = path("a");
         let attempt = AttemptIds::new().unwrap().next();
         let prefix = entries(&queue);
-        assert_eq!(attempt_of(&prefix, entry(&queue, attempt).as_bytes()), Some(attempt));
+        assert_eq!(attempt_of(&prefix, entry(&prefix, attempt).as_bytes()), Some(attempt));
         for foreign in [
-            tombstone(&queue, attempt),
-            entry(&path("ab"), attempt),
+            format!("{}{attempt}", tombstones(&queue)),
+            entry(&entries(&path("ab")), attempt),
             prefix.clone(),
             format!("{prefix}x"),
             format!("{prefix}{attempt}/x"),
@@ -133,9 +123,13 @@ mod tests {
         let prefix = entries(&queue);
         let end = end_of(&prefix);
         let within = |key: &str| key >= prefix.as_str() && key < end.as_str();
-        assert!(within(&entry(&queue, attempt)));
-        assert!(!within(&tombstone(&queue, attempt)) && !within(queue.as_str()));
-        assert!(!within(&entry(&path("a0"), attempt)) && !within(&entry(&path("a-"), attempt)));
+        assert!(within(&entry(&prefix, attempt)));
+        assert!(!within(&tombstones(&queue)) && !within(queue.as_str()));
+        assert!(
+            !within(&entry(&entries(&path("a0")), attempt))
+                && !within(&entry(&entries(&path("a-")), attempt))
+        );
+        assert_eq!(end_of("a//"), "a/0", "of a path that ends with a slash itself");
     }
 
     #[test]

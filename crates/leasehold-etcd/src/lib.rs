@@ -14,6 +14,22 @@
 //!
 //! Other keys below a queue's path are ignored.
 //!
+//! # Locks that are shared with other clients
+//!
+//! Mutexes and elections can lie at a path of a program that uses etcd's client in Go (its package `concurrency`), `etcdctl lock` or `elect`,
+//! or the server's lock and election calls: [`Coordinator::at`](leasehold_core::Coordinator::at) with
+//! [`WireProfile::EtcdV3`](leasehold_core::WireProfile::EtcdV3). Such a path `<path>` has
+//!
+//! | key | value | lease | is |
+//! |---|---|---|---|
+//! | `<path>/<lease>-<attempt>` | empty; in an election what is proclaimed | the session's | an entry of ours |
+//! | `<path>/…` | any | any | an entry of another client, which makes `<path>/<lease>` |
+//! | `<namespace>/!withdrawn/<attempt>` | empty | the session's | a tombstone |
+//!
+//! Those clients count *every* key below the path, in the order of creation, and so does this one: what lies deeper, or was put there by hand,
+//! holds the lock. Nothing but entries is written there. The order of a fencing token is the `Rev` that the client in Go has of its own entries.
+//! Looking for the entry of another session by its id lists the queue.
+//!
 //! # What it costs
 //!
 //! An uncontended acquisition is one transaction, its release another. A queue that somebody waits in is mirrored:
@@ -48,6 +64,7 @@ pub mod fuzzing;
 mod hub;
 mod incarnation;
 mod keys;
+mod layout;
 mod lease;
 mod link;
 mod listing;

@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
-use etcd_client::{Event, GetOptions, WatchResponse};
+use etcd_client::{Event, EventType, GetOptions, WatchResponse};
 use futures_util::{Stream, StreamExt};
 use leasehold_core::mirror::{
     EntryChange, FeedEvent, Listed, Mirror, QueueReplica, QueueSnapshot, RegisterReplica, RegisterState,
     Source,
 };
-use leasehold_core::{BackendError, Contender, KeyPath};
+use leasehold_core::{BackendError, Contender};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Effect, corrupt};
 use crate::hub::{Hub, KeyRange};
 use crate::keys::{self, StoredEntry};
+use crate::layout::Layout;
 use crate::link::Link;
 use crate::listing;
 
@@ -30,8 +31,8 @@ pub(crate) struct Means {
 }
 
 impl Means {
-    pub(crate) fn queue(&self, path: &KeyPath) -> QueueMirror {
-        let entries = Entries { means: self.clone(), prefix: keys::entries(path) };
+    pub(crate) fn queue(&self, layout: Layout) -> QueueMirror {
+        let entries = Entries { means: self.clone(), layout };
         Mirror::new(entries, self.closing.clone())
     }
 
@@ -45,41 +46,65 @@ impl Means {
 /// The entries of one queue.
 pub(crate) struct Entries {
     means: Means,
-    prefix: String,
+    layout: Layout,
 }
 
 impl Entries {
-    /// What all keys of the queue begin with.
-    pub(crate) fn prefix(&self) -> &str {
-        &self.prefix
+    /// How the queue is laid out.
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
     }
 
-    fn change(&self, event: &Event) -> Option<EntryChange> {
-        let kv = event.kv()?;
-        match StoredEntry::read(&self.prefix, kv) {
-            Some(entry) => Some(EntryChange::Put(entry.into())),
-            // A removal, which shows the key alone, or an entry that is not of our making any more.
-            None => Some(EntryChange::Removed {
-                attempt: keys::attempt_of(&self.prefix, kv.key())?,
-                revision: keys::revision(kv.mod_revision())?,
-            }),
+    /// The changes of these events. Where a stranger's key was removed and nobody knows any more which one it was, because
+    /// the history was compacted meanwhile, they are as good as a gap, after which the queue is listed anew.
+    fn changes(&self, events: &[Event]) -> FeedEvent<Vec<EntryChange>> {
+        let mut changes = Vec::new();
+        for event in events {
+            match self.change(event) {
+                Ok(change) => changes.extend(change),
+                Err(Forgotten) => return FeedEvent::Opened,
+            }
         }
+        FeedEvent::Changed(changes)
+    }
+
+    /// `None` if it is none of an entry.
+    fn change(&self, event: &Event) -> Result<Option<EntryChange>, Forgotten> {
+        let Some(kv) = event.kv() else { return Ok(None) };
+        if event.event_type() == EventType::Put
+            && let Some(entry) = self.layout.read(kv)
+        {
+            return Ok(Some(EntryChange::Put(entry.into())));
+        }
+        // A removal, which shows the key alone, or an entry that is not of our making any more.
+        let gone = match event.prev_kv() {
+            Some(before) => before,
+            None if self.layout.is_wire() => return Err(Forgotten),
+            None => kv,
+        };
+        let removed = self.layout.attempt_of(gone).zip(keys::revision(kv.mod_revision()));
+        Ok(removed.map(|(attempt, revision)| EntryChange::Removed { attempt, revision }))
     }
 }
+
+/// A removal of which nothing is left but the key.
+struct Forgotten;
 
 impl Source for Entries {
     type Replica = QueueReplica;
 
     fn watch(&self) -> impl Stream<Item = FeedEvent<Vec<EntryChange>>> + Send {
-        let range = KeyRange { from: self.prefix.clone(), to: Some(keys::end_of(&self.prefix)) };
-        let changes =
-            |answer: WatchResponse| answer.events().iter().filter_map(|event| self.change(event)).collect();
-        self.means.hub.watch(range).map(move |event| event.map(changes))
+        let (prefix, what_was) = (self.layout.prefix(), self.layout.is_wire());
+        let range = KeyRange { from: prefix.to_owned(), to: Some(keys::end_of(prefix)), what_was };
+        self.means.hub.watch(range).map(move |event| match event {
+            FeedEvent::Changed(answer) => self.changes(answer.events()),
+            event => event.map(|_| Vec::new()),
+        })
     }
 
     async fn load(&self) -> Result<QueueSnapshot, BackendError> {
-        let listing = listing::list(&self.means.link, "listing of a queue", &self.prefix).await?;
-        let stored = listing.kvs.iter().filter_map(|kv| StoredEntry::read(&self.prefix, kv));
+        let listing = listing::list(&self.means.link, "listing of a queue", self.layout.prefix()).await?;
+        let stored = listing.kvs.iter().filter_map(|kv| self.layout.read(kv));
         let entries = stored.map(Listed::from).collect();
         Ok(QueueSnapshot { revision: keys::revision(listing.revision).unwrap_or_default(), entries })
     }
@@ -103,7 +128,7 @@ impl Source for Register {
 
     fn watch(&self) -> impl Stream<Item = FeedEvent<Vec<RegisterState>>> + Send {
         let changes = |answer: WatchResponse| answer.events().iter().filter_map(register_change).collect();
-        let range = KeyRange { from: self.key.clone(), to: None };
+        let range = KeyRange { from: self.key.clone(), to: None, what_was: false };
         self.means.hub.watch(range).map(move |event| event.map(changes))
     }
 

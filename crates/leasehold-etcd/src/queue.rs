@@ -4,56 +4,87 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use etcd_client::{Compare, CompareOp, GetOptions, PutOptions, TxnOp, TxnOpResponse};
+use etcd_client::{Compare, CompareOp, GetOptions, KeyValue, PutOptions, TxnOp, TxnOpResponse};
 use leasehold_core::{
-    AttemptId, BackendError, BackendErrorKind, Certainty, Enqueued, Entry, Interest, KeyPath, Look, NewEntry,
-    Publish, Published, Queue, Withdrawn,
+    AttemptId, BackendError, BackendErrorKind, Certainty, Enqueued, Entry, Interest, Look, NewEntry, Publish,
+    Published, Queue, Withdrawn,
 };
 
 use crate::enqueue;
 use crate::error::{Effect, corrupt};
 use crate::keys::{self, StoredEntry};
+use crate::layout::Layout;
 use crate::listing;
 use crate::mirror::QueueMirror;
 use crate::session::{Core, check_alive};
 
 pub(crate) struct EtcdQueue {
     pub(crate) core: Arc<Core>,
-    pub(crate) path: KeyPath,
     pub(crate) mirror: Arc<QueueMirror>,
 }
 
 impl EtcdQueue {
-    pub(crate) fn new(core: Arc<Core>, path: KeyPath, mirror: Arc<QueueMirror>) -> Self {
-        Self { core, path, mirror }
+    pub(crate) fn new(core: Arc<Core>, mirror: Arc<QueueMirror>) -> Self {
+        Self { core, mirror }
     }
 
-    /// Removes the entry. Its key is the attempt's alone.
+    pub(crate) fn layout(&self) -> &Layout {
+        self.mirror.source().layout()
+    }
+
+    /// The key of an attempt, given that this session made it, or that the layout does not tell sessions apart.
+    pub(crate) fn own_key(&self, attempt: AttemptId) -> String {
+        self.layout().entry(self.core.lease.id, attempt)
+    }
+
+    /// Removes the entry.
     async fn delete(&self, attempt: AttemptId) -> Result<(bool, Option<u64>), BackendError> {
-        self.remove(attempt, Vec::new()).await
+        // The key is the attempt's alone.
+        let own = self.remove(self.own_key(attempt), Vec::new(), Vec::new()).await?;
+        if own.0 {
+            return Ok(own);
+        }
+        let Some(other) = self.find(WITHDRAW, attempt).await? else { return Ok(own) };
+        // Clients in Go use one key again and again.
+        let same = Compare::create_revision(other.key(), CompareOp::Equal, other.create_revision());
+        self.remove(other.key(), vec![same], Vec::new()).await
     }
 
     /// Removes the entry and leaves a tombstone that the attempt's enqueue looks for. If the lease is gone, etcd refuses the
     /// transaction, and the enqueue too.
     async fn bury(&self, attempt: AttemptId) -> Result<(bool, Option<u64>), BackendError> {
         let lease = PutOptions::new().with_lease(self.core.lease.id);
-        let tombstone = TxnOp::put(keys::tombstone(&self.path, attempt), "", Some(lease));
-        self.remove(attempt, vec![tombstone]).await
+        let tombstone = TxnOp::put(self.layout().tombstone(attempt), "", Some(lease));
+        self.remove(self.own_key(attempt), Vec::new(), vec![tombstone]).await
     }
 
-    /// Whether the entry was there, and the revision of its removal.
+    /// Whether the entry was there, and was as it is to be, and the revision of its removal.
     async fn remove(
         &self,
-        attempt: AttemptId,
+        key: impl Into<Vec<u8>>,
+        conditions: Vec<Compare>,
         mut then: Vec<TxnOp>,
     ) -> Result<(bool, Option<u64>), BackendError> {
-        then.push(TxnOp::delete(keys::entry(&self.path, attempt), None));
-        let answer = self.core.txn(WITHDRAW, Vec::new(), then, Vec::new()).await?;
+        then.push(TxnOp::delete(key, None));
+        let answer = self.core.txn(WITHDRAW, conditions, then, Vec::new()).await?;
+        if !answer.succeeded() {
+            return Ok((false, None));
+        }
         let deleted = match answer.op_responses().last() {
             Some(TxnOpResponse::Delete(delete)) => delete.deleted() > 0,
             _ => return Err(corrupt(WITHDRAW)),
         };
         Ok((deleted, answer.header().and_then(|header| keys::revision(header.revision()))))
+    }
+
+    /// The entry of an attempt that this session did not make, where its key does not follow from the attempt.
+    async fn find(&self, what: &str, attempt: AttemptId) -> Result<Option<KeyValue>, BackendError> {
+        let layout = self.layout();
+        if !layout.is_wire() {
+            return Ok(None);
+        }
+        let listing = listing::list(&self.core.link, what, layout.prefix()).await?;
+        Ok(listing.kvs.into_iter().find(|kv| layout.attempt_of(kv) == Some(attempt)))
     }
 }
 
@@ -104,14 +135,14 @@ impl Queue for EtcdQueue {
         const WHAT: &str = "change of an entry";
         check_alive(&self.core, WHAT)?;
         keys::check_value(WHAT, &change.value)?;
-        let key = keys::entry(&self.path, change.attempt);
+        let key = self.own_key(change.attempt);
         let mut conditions = vec![Compare::create_revision(key.as_str(), CompareOp::Greater, 0)];
         if let Some(version) = change.if_version {
             // A version beyond etcd's numbers is no entry's.
             let version = i64::try_from(version).unwrap_or(-1);
             conditions.push(Compare::mod_revision(key.as_str(), CompareOp::Equal, version));
         }
-        let value = keys::encode(change.mode, &change.value);
+        let value = self.layout().encode(change.mode, &change.value);
         let then = vec![TxnOp::put(key.as_str(), value, Some(PutOptions::new().with_ignore_lease()))];
         let otherwise = vec![TxnOp::get(key.as_str(), Some(GetOptions::new().with_keys_only()))];
         let answer = self.core.txn(WHAT, conditions, then, otherwise).await?;
@@ -123,6 +154,10 @@ impl Queue for EtcdQueue {
         }
         match answer.op_responses().first() {
             Some(TxnOpResponse::Get(entry)) if entry.kvs().is_empty() => {
+                if self.find(WHAT, change.attempt).await?.is_some() {
+                    let message = format!("{WHAT}: in another client's layout only its maker changes it");
+                    return Err(BackendError::new(BackendErrorKind::Unsupported, message));
+                }
                 self.mirror.replica().is_gone(change.attempt);
                 Err(BackendError::new(BackendErrorKind::NoEntry, format!("{WHAT}: there is none")))
             }
@@ -132,17 +167,21 @@ impl Queue for EtcdQueue {
     }
 
     async fn entry(&self, attempt: AttemptId) -> Result<Option<Entry>, BackendError> {
-        let key = keys::entry(&self.path, attempt);
+        const WHAT: &str = "read of an entry";
+        let key = self.own_key(attempt);
         let answer = self
             .core
             .link
-            .call("read of an entry", Effect::Read, |clients| {
+            .call(WHAT, Effect::Read, |clients| {
                 let (mut kv, key) = (clients.kv.clone(), key.clone());
                 async move { kv.get(key, None).await }
             })
             .await?;
-        let prefix = self.mirror.source().prefix();
-        let entry = answer.kvs().first().and_then(|kv| StoredEntry::read(prefix, kv)).map(as_entry);
+        let found = match answer.kvs().first() {
+            Some(own) => Some(own.clone()),
+            None => self.find(WHAT, attempt).await?,
+        };
+        let entry = found.as_ref().and_then(|kv| self.layout().read(kv)).map(as_entry);
         match &entry {
             Some(entry) => self.mirror.replica().at_least(entry.version),
             None => self.mirror.replica().is_gone(attempt),
@@ -151,10 +190,10 @@ impl Queue for EtcdQueue {
     }
 
     async fn entries(&self) -> Result<Vec<Entry>, BackendError> {
-        let prefix = self.mirror.source().prefix();
-        let listing = listing::list(&self.core.link, "listing of entries", prefix).await?;
+        let layout = self.layout();
+        let listing = listing::list(&self.core.link, "listing of entries", layout.prefix()).await?;
         let mut entries: Vec<Entry> =
-            listing.kvs.iter().filter_map(|kv| StoredEntry::read(prefix, kv)).map(as_entry).collect();
+            listing.kvs.iter().filter_map(|kv| layout.read(kv)).map(as_entry).collect();
         entries.sort_by_key(|entry| (entry.order, entry.attempt));
         if let Some(newest) = entries.iter().map(|entry| entry.version).max() {
             self.mirror.replica().at_least(newest);

@@ -5,6 +5,7 @@ use leasehold_core::{BackendError, KeyPath, RegisterWrite, RegisterWritten, Vers
 
 use crate::error::{Effect, corrupt};
 use crate::keys;
+use crate::layout::Layout;
 use crate::link::Link;
 use crate::session::Core;
 
@@ -29,7 +30,8 @@ pub(crate) async fn write(
     const WHAT: &str = "write of a register";
     keys::check_value(WHAT, &write.value)?;
     let key = register.as_str();
-    let held = write.if_held.as_ref().map(|(queue, attempt)| keys::entry(queue, *attempt));
+    let entry = |queue, attempt| Layout::of(&core.namespace, queue).entry(core.lease.id, attempt);
+    let held = write.if_held.as_ref().map(|(queue, attempt)| entry(queue, *attempt));
     let mut conditions = Vec::new();
     match write.if_version {
         None => {}

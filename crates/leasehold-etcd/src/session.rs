@@ -27,7 +27,7 @@ use crate::error::{Effect, session_over};
 use crate::hub::Hub;
 use crate::incarnation::Incarnation;
 use crate::keys;
-use crate::keys::StoredEntry;
+use crate::layout::Layout;
 use crate::lease::{Lease, Stream};
 use crate::link::Link;
 use crate::listing;
@@ -41,6 +41,7 @@ pub(crate) struct Core {
     pub(crate) lease: Lease,
     pub(crate) liveness: Arc<LivenessCell>,
     pub(crate) incarnation: Incarnation,
+    pub(crate) namespace: Namespace,
 }
 
 impl Core {
@@ -89,7 +90,6 @@ impl Core {
 
 pub(crate) struct EtcdSession {
     core: Arc<Core>,
-    namespace: Namespace,
     means: Means,
     queues: ByPath<QueueMirror>,
     registers: ByPath<RegisterMirror>,
@@ -98,8 +98,8 @@ pub(crate) struct EtcdSession {
 
 impl EtcdSession {
     /// Starts the tasks of a session whose lease was granted, or taken over; then there may be a stream already.
-    pub(crate) fn start(core: Core, namespace: Namespace, stream: Option<Stream>) -> Self {
-        let Core { link, lease, liveness, incarnation } = &core;
+    pub(crate) fn start(core: Core, stream: Option<Stream>) -> Self {
+        let Core { link, lease, liveness, incarnation, .. } = &core;
         let (link, closing) = (link.clone(), CancellationToken::new());
         let (hub, task) = Hub::new(link.clone());
         let stop = closing.clone();
@@ -120,7 +120,6 @@ impl EtcdSession {
         });
         Self {
             core: Arc::new(core),
-            namespace,
             means,
             queues: ByPath::default(),
             registers: ByPath::default(),
@@ -158,18 +157,19 @@ impl Session for EtcdSession {
     }
 
     fn queue(&self, path: &KeyPath) -> Arc<dyn Queue> {
-        let mirror = self.queues.get(path, || self.means.queue(path));
-        Arc::new(EtcdQueue::new(self.core.clone(), path.clone(), mirror))
+        let mirror = self.queues.get(path, || self.means.queue(Layout::of(&self.core.namespace, path)));
+        Arc::new(EtcdQueue::new(self.core.clone(), mirror))
     }
 
     async fn queues(&self, kind: Kind) -> Result<Vec<KeyPath>, BackendError> {
-        let prefix = KeyPath::prefix(&self.namespace, kind);
+        let namespace = &self.core.namespace;
+        let prefix = KeyPath::prefix(namespace, kind);
         let listing = listing::list(&self.core.link, "listing of queues", &prefix).await?;
         let mut paths: Vec<KeyPath> = Vec::new();
         for kv in &listing.kvs {
-            if let Some(path) = keys::queue_of(&self.namespace, kind, kv.key())
+            if let Some(path) = keys::queue_of(namespace, kind, kv.key())
                 && paths.last() != Some(&path)
-                && StoredEntry::read(&keys::entries(&path), kv).is_some()
+                && Layout::of(namespace, &path).read(kv).is_some()
             {
                 paths.push(path);
             }

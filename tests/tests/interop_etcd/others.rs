@@ -1,0 +1,111 @@
+//! Elections with Go's client, `etcdctl`, and the server's own lock call.
+
+use std::time::Duration;
+
+use etcd_client::{Client, LockOptions};
+use leasehold_testkit::interop::meets;
+use leasehold_testkit::process::Worker;
+use tokio::time::timeout;
+
+use crate::fixture::*;
+
+const SOON: Duration = Duration::from_secs(20);
+
+#[tokio::test]
+async fn leaders_are_seen_by_both_sides() {
+    let mut met = meets("Go concurrency", go_version(), "election");
+    let server = server().await;
+    let (coordinator, mut go) = (coordinator(&server).await, go(&server).await);
+    let election = at(&coordinator).election().unwrap();
+    assert_eq!(told(&mut go, &format!("leader {PATH}")).await, "nobody");
+    let leadership = election.campaign("ours").await.unwrap();
+    let order = leadership.fencing_token().order();
+    assert_eq!(told(&mut go, &format!("leader {PATH}")).await, format!("leader ours {order}"));
+    leadership.proclaim("ours-2").await.unwrap();
+    go.ask(&format!("observe {PATH} ours-2"), "observed ").await;
+    // It waits behind us.
+    go.send(&format!("campaign {PATH} theirs")).await;
+    leadership.resign().await.unwrap();
+    let revision: u64 = go.expect("leading ").await.parse().unwrap();
+    let leader = election.leader().await.unwrap().expect("Go leads");
+    assert_eq!(leader.value(), b"theirs");
+    assert_eq!(leader.fencing_token().order(), revision);
+    assert_eq!(told(&mut go, &format!("proclaim {PATH} theirs-2")).await, "proclaimed");
+    let mut leaders = election.observe().unwrap();
+    let seen = timeout(SOON, async {
+        while let Some(leader) = leaders.next().await {
+            if leader.is_some_and(|leader| leader.value() == b"theirs-2") {
+                return true;
+            }
+        }
+        false
+    });
+    assert!(seen.await.unwrap());
+    let standing = tokio::spawn(async move { election.campaign("ours-3").await.unwrap() });
+    assert_eq!(told(&mut go, &format!("resign {PATH}")).await, "resigned");
+    let leadership = timeout(SOON, standing).await.unwrap().unwrap();
+    assert!(leadership.fencing_token().order() > revision);
+    met.acquired(3);
+}
+
+#[tokio::test]
+async fn etcdctl_waits_for_us_and_we_for_it() {
+    let mut met = meets("etcdctl", &etcdctl_version().await, "mutex");
+    let server = server().await;
+    let coordinator = coordinator(&server).await;
+    let mutex = at(&coordinator).mutex().unwrap();
+    let guard = mutex.lock().await.unwrap();
+    let mut etcdctl = Worker::spawn(etcdctl(&server, &["lock", "--ttl", "2", PATH]));
+    assert!(timeout(Duration::from_millis(300), etcdctl.line()).await.is_err(), "it waits");
+    guard.release().await.unwrap();
+    // It says its key once it holds.
+    etcdctl.expect(&format!("{PATH}/")).await;
+    assert!(mutex.try_lock().await.unwrap().is_none());
+    etcdctl.terminate();
+    timeout(SOON, mutex.lock()).await.unwrap().unwrap().release().await.unwrap();
+    met.acquired(3);
+}
+
+#[tokio::test]
+async fn etcdctl_elects_behind_us_and_shows_us() {
+    let mut met = meets("etcdctl", &etcdctl_version().await, "election");
+    let server = server().await;
+    let coordinator = coordinator(&server).await;
+    let election = at(&coordinator).election().unwrap();
+    let leadership = election.campaign("ours").await.unwrap();
+    let mut listener = Worker::spawn(etcdctl(&server, &["elect", "--listen", PATH]));
+    listener.expect("ours").await;
+    let mut candidate = Worker::spawn(etcdctl(&server, &["elect", PATH, "theirs"]));
+    assert!(timeout(Duration::from_millis(300), candidate.line()).await.is_err(), "it waits");
+    leadership.resign().await.unwrap();
+    candidate.expect("theirs").await;
+    assert_eq!(election.leader().await.unwrap().expect("it leads").value(), b"theirs");
+    met.acquired(2);
+}
+
+#[tokio::test]
+async fn the_servers_own_lock_call_takes_turns_with_us() {
+    let version = etcdctl_version().await;
+    let mut met = meets("etcd's lock call", &version, "mutex");
+    let server = server().await;
+    let coordinator = coordinator(&server).await;
+    let mutex = at(&coordinator).mutex().unwrap();
+    let mut client = Client::connect([server.endpoint()], None).await.unwrap();
+    let lease = client.lease_grant(30, None).await.unwrap().id();
+    for _ in 0..20 {
+        let guard = mutex.lock().await.unwrap();
+        let mut locking = client.clone();
+        let theirs = tokio::spawn(async move {
+            locking.lock(PATH, Some(LockOptions::new().with_lease(lease))).await.unwrap()
+        });
+        while mutex.contenders().await.unwrap().len() < 2 {
+            tokio::task::yield_now().await;
+        }
+        assert!(!theirs.is_finished());
+        guard.release().await.unwrap();
+        let theirs = timeout(SOON, theirs).await.unwrap().unwrap();
+        assert!(mutex.try_lock().await.unwrap().is_none());
+        client.unlock(theirs.key()).await.unwrap();
+        met.acquired(2);
+    }
+}
