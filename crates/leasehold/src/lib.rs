@@ -47,7 +47,7 @@ pub use leasehold_core::{
     LeadershipTicket, LossReason, MAX_NAME_BYTES, Member, MemberEvents, MemberHeld, MemberId, MemberLost,
     MemberStream, Membership, Mode, MultiHeld, MultiLock, MultiLockGuard, MultiReleaseError, Mutex,
     MutexGuard, NameError, Namespace, OwnedItem, ParseEntryIdError, ParseModeError, ParseTicketError,
-    ParseTokenError, Partition, QuorumGuard, QuorumHeld, QuorumLock, QuorumLost, QuorumMember,
+    ParseTokenError, Partition, QueueStream, QuorumGuard, QuorumHeld, QuorumLock, QuorumLost, QuorumMember,
     QuorumReleaseError, Recipe, ReleaseError, Released, RwLock, RwLockReadGuard, RwLockWriteGuard, Semaphore,
     SemaphorePermit, SharedGuard, ShutdownError, Standing, State, Stats, Status, Staying,
 };
