@@ -55,8 +55,8 @@ mod tests {
 
     #[test]
     fn one_line_says_what_is_wrong_and_what_would_be_right() {
-        let misspelt = told(&["rnu", "nightly"]);
-        assert!(misspelt.contains("'rnu'") && misspelt.contains("'run'"), "{misspelt}");
+        let misspelt = told(&["watc", "nightly"]);
+        assert!(misspelt.contains("'watc'") && misspelt.contains("'watch'"), "{misspelt}");
         let option = told(&["run", "nightly", "--wiat", "3s", "--", "true"]);
         assert!(option.contains("--wiat") && option.contains("--wait"), "{option}");
         let value = told(&["run", "nightly", "--wait", "3x", "--", "true"]);
