@@ -68,7 +68,9 @@ mod token;
 mod wire;
 mod wire_path;
 
-pub use admin::{Admin, ContenderInfo, EntryDetails, EntryId, ParseEntryIdError, Recipe, Released, Standing};
+pub use admin::{
+    Admin, ContenderInfo, EntryDetails, EntryId, ParseEntryIdError, QueueStream, Recipe, Released, Standing,
+};
 pub use attempt::{AttemptId, AttemptIds, ParseAttemptIdError};
 pub use backend::{
     Certainty, Credentials, Enqueued, Entry, Interest, LockBackend, Look, NewEntry, OpenSession, Publish,

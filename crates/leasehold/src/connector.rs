@@ -148,10 +148,18 @@ impl Connector {
             None => {
                 let known: Vec<_> = self.schemes().map(|known| format!("{known}://")).collect();
                 let known = if known.is_empty() { "none".into() } else { known.join(", ") };
-                let detail = format!("no backend has the scheme {scheme:?}; known here: {known}");
+                let meant = self.closest(scheme).map(|meant| format!("; did you mean {meant}://?"));
+                let meant = meant.unwrap_or_default();
+                let detail = format!("no backend has the scheme {scheme:?}{meant}; known here: {known}");
                 Error::new(ErrorKind::UnknownScheme, "connect", detail)
             }
         }
+    }
+
+    /// The scheme that was meant, if one is but a slip or two away.
+    fn closest(&self, scheme: &str) -> Option<&'static str> {
+        let distance = |known: &&str| strsim::damerau_levenshtein(known, scheme);
+        self.schemes().min_by_key(distance).filter(|known| distance(known) <= 2)
     }
 }
 

@@ -47,8 +47,8 @@ pub use leasehold_core::{
     LeadershipTicket, LossReason, MAX_NAME_BYTES, Member, MemberEvents, MemberHeld, MemberId, MemberLost,
     MemberStream, Membership, Mode, MultiHeld, MultiLock, MultiLockGuard, MultiReleaseError, Mutex,
     MutexGuard, NameError, Namespace, OwnedItem, ParseEntryIdError, ParseModeError, ParseTicketError,
-    ParseTokenError, ParseWireProfileError, Partition, QuorumGuard, QuorumHeld, QuorumLock, QuorumLost,
-    QuorumMember, QuorumReleaseError, Recipe, ReleaseError, Released, RwLock, RwLockReadGuard,
+    ParseTokenError, ParseWireProfileError, Partition, QueueStream, QuorumGuard, QuorumHeld, QuorumLock,
+    QuorumLost, QuorumMember, QuorumReleaseError, Recipe, ReleaseError, Released, RwLock, RwLockReadGuard,
     RwLockWriteGuard, Semaphore, SemaphorePermit, SharedGuard, ShutdownError, Standing, State, Stats, Status,
     Staying, WirePath, WireProfile,
 };

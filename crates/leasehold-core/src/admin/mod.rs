@@ -2,6 +2,7 @@
 
 mod contender_info;
 mod queue_admin;
+mod queue_stream;
 mod recipe;
 mod standing;
 
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 pub use contender_info::{ContenderInfo, EntryDetails, EntryId, ParseEntryIdError};
 pub use queue_admin::Released;
+pub use queue_stream::QueueStream;
 pub use recipe::Recipe;
 pub use standing::Standing;
 
@@ -90,6 +92,18 @@ impl Admin {
         name: impl AsRef<str>,
     ) -> Result<Vec<ContenderInfo>, Error> {
         self.named(recipe, name)?.contenders(recipe).await
+    }
+
+    /// Follows who is in the queue of that name: the state of now first, then after every change.
+    ///
+    /// The newest state is always delivered in the end; states in between may be skipped. Lost connections and lost sessions are waited out;
+    /// nothing is delivered meanwhile. The stream ends when the coordinator is shut down. It may cost a watch an entry: it is for people who
+    /// look, not for programs that lock.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidName`].
+    pub fn observe(&self, recipe: Recipe, name: impl AsRef<str>) -> Result<QueueStream, Error> {
+        QueueStream::open(&self.named(recipe, name), recipe)
     }
 
     /// The names of one recipe that begin with `prefix` and have contenders, sorted. A prefix is text: `cache` is one of

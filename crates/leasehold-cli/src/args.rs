@@ -1,0 +1,46 @@
+//! The command line.
+
+use clap::{Parser, Subcommand};
+
+use crate::commands::{completions, elect, force_release, ls, observe, run, watch, who};
+use crate::exit::STATUSES;
+use crate::target::Target;
+
+/// How this program calls itself to hold the leash of a command.
+pub(crate) const LEASH: &str = "__leash";
+
+/// Run commands under distributed locks, and see who holds and who waits
+#[derive(Debug, Parser)]
+#[command(
+    name = "leasehold",
+    version,
+    about,
+    after_help = STATUSES,
+    max_term_width = 80,
+    subcommand_required = true,
+    arg_required_else_help = false,
+    infer_long_args = false
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Run(run::Arguments),
+    Elect(elect::Arguments),
+    Observe(observe::Arguments),
+    Ls(ls::Arguments),
+    Who(who::Arguments),
+    ForceRelease(force_release::Arguments),
+    Watch(watch::Arguments),
+    Completions(completions::Arguments),
+    /// Print the manual page, for man -l or a file below man1
+    Man,
+    /// Ends a command whose lock has lost its keeper
+    #[command(name = LEASH, hide = true)]
+    Leash,
+}

@@ -1,0 +1,98 @@
+//! `leasehold force-release`.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::time::Duration;
+
+use clap::Args;
+use leasehold::{Admin, HolderInfo, Released};
+use serde_json::json;
+
+use crate::contender::{self, Kind};
+use crate::exit::{Failure, Outcome};
+use crate::guarded::duration;
+use crate::output::{self, Format};
+use crate::target::{Target, leave};
+
+/// Take a lock from its holder
+///
+/// The holder is told and has a moment to give up by itself; then its entry is
+/// removed. A holder that is cut off or asleep learns of it late: what the lock
+/// protects must reject it by its fencing token.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// The name
+    name: String,
+    /// Of which recipe, where several have a holder
+    #[arg(long, value_enum, value_name = "RECIPE")]
+    recipe: Option<Kind>,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+    /// How long the holder has to give up by itself
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "1s")]
+    grace: Duration,
+    #[command(flatten)]
+    format: Format,
+}
+
+pub(crate) async fn run(target: &Target, arguments: &Arguments) -> Outcome {
+    if !arguments.yes && !io::stdin().is_terminal() {
+        return Err(Failure::usage("there is no terminal to ask on; give --yes to release without asking"));
+    }
+    let coordinator = target.connect(None, None).await?;
+    let admin = coordinator.admin().grace(arguments.grace);
+    let outcome = release(&admin, arguments).await;
+    leave(&coordinator).await;
+    outcome
+}
+
+async fn release(admin: &Admin, arguments: &Arguments) -> Outcome {
+    let name = &arguments.name;
+    let mut held = Vec::new();
+    for kind in Kind::or_all(arguments.recipe) {
+        let mut holders = admin.contenders(kind.recipe(), name).await?;
+        holders.retain(|contender| contender.holds());
+        if !holders.is_empty() {
+            held.push((kind, holders));
+        }
+    }
+    let outcome = match held.as_slice() {
+        [] => Released::WasFree,
+        [(kind, holders)] => {
+            if !arguments.yes && !confirmed(&contender::table(holders))? {
+                output::note("nothing was released");
+                return Ok(0);
+            }
+            let us = HolderInfo::this_process();
+            let who = format!("leasehold force-release on {} pid {}", us.host, us.pid);
+            admin.force_release(kind.recipe(), name, who).await?
+        }
+        several => {
+            let kinds: Vec<_> = several.iter().map(|(kind, _)| kind.word()).collect();
+            return Err(Failure::usage(format!(
+                "{name:?} is held as {}; say which by --recipe",
+                kinds.join(" and as ")
+            )));
+        }
+    };
+    let (word, text) = match outcome {
+        Released::WasFree => ("was-free", "nobody held it"),
+        Released::ByHolder => ("by-holder", "its holder gave it up"),
+        Released::ByForce => ("by-force", "its holder's entry was removed"),
+    };
+    if arguments.format.json {
+        output::json(&json!({ "name": name, "released": word }))?;
+    } else {
+        output::line(&format!("{name:?}: {text}"))?;
+    }
+    Ok(0)
+}
+
+fn confirmed(holders: &str) -> Result<bool, Failure> {
+    let refused = |error| Failure::os("cannot ask on the terminal", error);
+    let mut terminal = io::stderr().lock();
+    write!(terminal, "{holders}Release it? [y/N] ").and_then(|()| terminal.flush()).map_err(refused)?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer).map_err(refused)?;
+    Ok(["y", "yes"].contains(&answer.trim().to_lowercase().as_str()))
+}

@@ -1,0 +1,61 @@
+//! `leasehold observe`.
+
+use clap::Args;
+use leasehold::Leader;
+use serde_json::{Value, json};
+
+use crate::exit::Outcome;
+use crate::output::{self, Format, moment};
+use crate::target::Target;
+
+/// Show who leads an election, now and from now on
+///
+/// Prints the leader's value, and prints again whenever the leader or the value
+/// has changed; a line with a dash while nobody leads.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// The election's name
+    name: String,
+    /// Print who leads now, and end
+    #[arg(long)]
+    once: bool,
+    #[command(flatten)]
+    format: Format,
+}
+
+pub(crate) async fn run(target: &Target, arguments: &Arguments) -> Outcome {
+    let coordinator = target.connect(None, None).await?;
+    let election = coordinator.election(&arguments.name);
+    if arguments.once {
+        print(&arguments.name, election.leader().await?.as_ref(), arguments.format)?;
+        crate::target::leave(&coordinator).await;
+        return Ok(0);
+    }
+    let mut leaders = election.observe()?;
+    while let Some(leader) = leaders.next().await {
+        print(&arguments.name, leader.as_ref(), arguments.format)?;
+    }
+    Ok(0)
+}
+
+fn print(name: &str, leader: Option<&Leader>, format: Format) -> Result<(), crate::exit::Failure> {
+    if format.json {
+        return output::json(&json!({ "name": name, "leader": leader.map(document) }));
+    }
+    match leader {
+        // Others wrote it: it must not break the line.
+        Some(leader) => output::line(&String::from_utf8_lossy(leader.value()).escape_debug().to_string()),
+        None => output::line("-"),
+    }
+}
+
+fn document(leader: &Leader) -> Value {
+    json!({
+        "value": String::from_utf8_lossy(leader.value()),
+        "token": leader.fencing_token().to_string(),
+        "host": leader.holder().host,
+        "pid": leader.holder().pid,
+        "purpose": leader.holder().purpose,
+        "since": moment(leader.since()),
+    })
+}

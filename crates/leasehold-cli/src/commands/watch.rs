@@ -1,0 +1,68 @@
+//! `leasehold watch`.
+
+use std::io::{self, IsTerminal};
+use std::time::{Duration, SystemTime};
+
+use clap::Args;
+use leasehold::ContenderInfo;
+use tokio::time::sleep;
+
+use crate::contender::{self, Kind};
+use crate::exit::{Failure, Outcome};
+use crate::output::{self, Format, moment};
+use crate::target::Target;
+
+/// Clears the screen and goes to its corner.
+const CLEAR: &str = "\x1b[2J\x1b[H";
+
+/// How often the ages on the screen are counted on.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Show a queue, and every change of it
+///
+/// On a terminal it is a live view. Elsewhere it prints the queue anew after
+/// each change. It ends when it is interrupted.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// The name
+    name: String,
+    /// Of which recipe
+    #[arg(long, value_enum, value_name = "RECIPE", default_value = "mutex")]
+    recipe: Kind,
+    #[command(flatten)]
+    format: Format,
+}
+
+pub(crate) async fn run(target: &Target, arguments: &Arguments) -> Outcome {
+    let coordinator = target.connect(None, None).await?;
+    let mut queue = coordinator.admin().observe(arguments.recipe.recipe(), &arguments.name)?;
+    let live = io::stdout().is_terminal() && !arguments.format.json;
+    let mut seen = Vec::new();
+    loop {
+        tokio::select! {
+            state = queue.next() => match state {
+                Some(state) => seen = state,
+                None => return Ok(0),
+            },
+            () = sleep(TICK), if live => age(&mut seen),
+        }
+        print(arguments, &seen, live)?;
+    }
+}
+
+/// Counts the ages on to now.
+fn age(contenders: &mut [ContenderInfo]) {
+    for details in contenders.iter_mut().filter_map(|contender| contender.details.as_mut()) {
+        details.age = SystemTime::now().duration_since(details.since).unwrap_or_default();
+    }
+}
+
+fn print(arguments: &Arguments, contenders: &[ContenderInfo], live: bool) -> Result<(), Failure> {
+    let (kind, name) = (arguments.recipe, &arguments.name);
+    if arguments.format.json {
+        return output::json(&contender::queue(kind, name, contenders));
+    }
+    let start = if live { CLEAR } else { "" };
+    let body = if contenders.is_empty() { "nobody\n".to_owned() } else { contender::table(contenders) };
+    output::write(&format!("{start}{} {name:?} at {}\n{body}", kind.word(), moment(SystemTime::now())))
+}

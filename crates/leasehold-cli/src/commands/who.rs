@@ -1,0 +1,49 @@
+//! `leasehold who`.
+
+use clap::Args;
+
+use crate::contender::{self, Kind};
+use crate::exit::Outcome;
+use crate::output::{self, Format};
+use crate::target::{Target, leave};
+
+/// Show who holds a name and who waits for it
+///
+/// Prints the queue: host, process id, how long it has been there, mode, token
+/// and purpose of each, by its own account. The lock, the read/write lock, the
+/// semaphore and so on of one name are different things; those that have a
+/// queue are shown.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// The name
+    name: String,
+    /// Only that of one recipe
+    #[arg(long, value_enum, value_name = "RECIPE")]
+    recipe: Option<Kind>,
+    #[command(flatten)]
+    format: Format,
+}
+
+pub(crate) async fn run(target: &Target, arguments: &Arguments) -> Outcome {
+    let coordinator = target.connect(None, None).await?;
+    let (admin, name) = (coordinator.admin(), &arguments.name);
+    let mut nobody = true;
+    for kind in Kind::or_all(arguments.recipe) {
+        let contenders = admin.contenders(kind.recipe(), name).await?;
+        if contenders.is_empty() {
+            continue;
+        }
+        nobody = false;
+        if arguments.format.json {
+            output::json(&contender::queue(kind, name, &contenders))?;
+        } else {
+            output::line(&format!("{} {name:?}", kind.word()))?;
+            output::write(&contender::table(&contenders))?;
+        }
+    }
+    if nobody && !arguments.format.json {
+        output::line(&format!("nobody holds or waits for {name:?}"))?;
+    }
+    leave(&coordinator).await;
+    Ok(0)
+}

@@ -1,0 +1,58 @@
+//! The command `leasehold`: runs commands under distributed locks, and shows who holds and who waits.
+
+mod args;
+mod child;
+mod claim;
+mod commands;
+mod contender;
+mod exit;
+mod guarded;
+mod output;
+mod signals;
+mod target;
+mod usage;
+mod waiting;
+
+use std::process::ExitCode;
+
+use args::{Cli, Command};
+use exit::{Failure, Outcome};
+
+fn main() -> ExitCode {
+    let outcome = match usage::read() {
+        Ok(cli) => start(cli),
+        Err(ending) => ending,
+    };
+    match outcome {
+        Ok(status) => status.into(),
+        Err(failure) => {
+            output::note(&failure.message);
+            failure.status.into()
+        }
+    }
+}
+
+fn start(cli: Cli) -> Outcome {
+    match cli.command {
+        Command::Leash => return child::hold_leash(),
+        Command::Completions(arguments) => return commands::completions::run(&arguments),
+        Command::Man => return commands::man::run(),
+        _ => {}
+    }
+    // The sessions are renewed on a thread of the library's; all that is done here is to wait.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| Failure::os("cannot start", error))?.block_on(serve(cli))
+}
+
+async fn serve(Cli { target, command }: Cli) -> Outcome {
+    match command {
+        Command::Run(arguments) => commands::run::run(&target, arguments).await,
+        Command::Elect(arguments) => commands::elect::run(&target, arguments).await,
+        Command::Observe(arguments) => commands::observe::run(&target, &arguments).await,
+        Command::Ls(arguments) => commands::ls::run(&target, &arguments).await,
+        Command::Who(arguments) => commands::who::run(&target, &arguments).await,
+        Command::ForceRelease(arguments) => commands::force_release::run(&target, &arguments).await,
+        Command::Watch(arguments) => commands::watch::run(&target, &arguments).await,
+        Command::Completions(_) | Command::Man | Command::Leash => Ok(0),
+    }
+}
