@@ -96,6 +96,11 @@ what_ran_where() {
         "$LEASEHOLD_RECORD" memory etcd zookeeper redis postgres
 }
 
+# What was shared with which other client.
+interoperability() {
+    cargo run --quiet --locked --package leasehold-testkit --bin leasehold-interop-table -- "$LEASEHOLD_RECORD"
+}
+
 export LEASEHOLD_RECORD="$PWD/target/conformance"
 
 step 'install' ci/install.sh
@@ -109,6 +114,7 @@ step 'features one by one' features_one_by_one
 step 'documentation' env RUSTDOCFLAGS='--deny warnings' cargo doc --locked --workspace --all-features --no-deps
 step 'tests' tests
 step 'what ran where' what_ran_where
+step 'interoperability' interoperability
 step 'examples' ci/examples.sh
 step 'mutants' ci/mutants.sh
 step 'model' ci/model.sh

@@ -101,9 +101,9 @@ impl Admin {
     /// look, not for programs that lock.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidName`].
+    /// [`ErrorKind::InvalidName`]; [`ErrorKind::Unsupported`] as [`Admin::of_profile`] says.
     pub fn observe(&self, recipe: Recipe, name: impl AsRef<str>) -> Result<QueueStream, Error> {
-        QueueStream::open(&self.named(recipe, name), recipe)
+        QueueStream::open(&self.named(recipe, name)?, recipe)
     }
 
     /// The names of one recipe that begin with `prefix` and have contenders, sorted. A prefix is text: `cache` is one of

@@ -18,6 +18,7 @@ use super::contender_info::ContenderInfo;
 use super::recipe::Recipe;
 use super::standing::standings;
 use crate::coordinator::Coordinator;
+use crate::entry_value::ValueForm;
 use crate::error::Error;
 use crate::named::Named;
 use crate::observation::{Focus, States, observe};
@@ -28,15 +29,17 @@ pub struct QueueStream {
     name: Arc<str>,
     coordinator: Coordinator,
     recipe: Recipe,
+    form: ValueForm,
     states: States,
 }
 
 impl QueueStream {
     pub(super) fn open(named: &Named, recipe: Recipe) -> Result<Self, Error> {
         let path = named.path("observe")?;
+        let form = ValueForm::of(&path);
         let coordinator = named.coordinator().clone();
         let states = observe(coordinator.engine(), path, Focus::All);
-        Ok(Self { name: named.name().clone(), coordinator, recipe, states })
+        Ok(Self { name: named.name().clone(), coordinator, recipe, form, states })
     }
 
     /// The name of the queue, as it was given.
@@ -62,8 +65,8 @@ impl Stream for QueueStream {
         let engine = this.coordinator.engine();
         let (epoch, now) = (engine.epoch, engine.options.clock.wall_time());
         let placed = entries.iter().zip(standings(this.recipe, &entries));
-        let contenders =
-            placed.map(|(entry, standing)| ContenderInfo::new(entry.clone(), standing, epoch, now));
+        let contenders = placed
+            .map(|(entry, standing)| ContenderInfo::new(this.form, entry.clone(), standing, epoch, now));
         Poll::Ready(Some(contenders.collect()))
     }
 }
