@@ -96,9 +96,9 @@ what_ran_where() {
         "$LEASEHOLD_RECORD" memory etcd zookeeper redis postgres
 }
 
-# What was shared with which other client.
+# What was shared with which other client, and that the README says the same.
 interoperability() {
-    cargo run --quiet --locked --package leasehold-testkit --bin leasehold-interop-table -- "$LEASEHOLD_RECORD"
+    cargo run --quiet --locked --package leasehold-testkit --bin leasehold-interop-table -- "$LEASEHOLD_RECORD" README.md
 }
 
 export LEASEHOLD_RECORD="$PWD/target/conformance"

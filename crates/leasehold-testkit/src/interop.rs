@@ -22,7 +22,7 @@
 //!
 //! The lines are kept like those of the conformance runs (see [`conformance`](crate::conformance)), in a folder beside them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::path::Path;
@@ -104,6 +104,8 @@ impl Drop for Meets {
     }
 }
 
+const HEAD: &str = "| Client | Version | Recipe | Tests | Acquisitions |";
+
 /// How often each recipe was shared with each client. A row counts the tests that passed.
 #[derive(Debug, Clone, Default)]
 pub struct Table(BTreeMap<[String; 3], (usize, u64)>);
@@ -124,6 +126,27 @@ impl Table {
         (table, failed)
     }
 
+    /// How a document's table of this kind differs from this one: what it claims and no test has shown, and what it lacks. Versions and
+    /// numbers may differ, as they do from machine to machine.
+    pub fn differences(&self, markdown: &str) -> Vec<String> {
+        let mut lines = markdown.lines().map(str::trim);
+        let claims: BTreeSet<[&str; 2]> = lines
+            .by_ref()
+            .skip_while(|line| *line != HEAD)
+            .skip(2)
+            .map_while(|line| {
+                let mut cells = line.strip_prefix('|')?.split('|').map(str::trim);
+                Some([cells.next()?, cells.nth(1)?])
+            })
+            .collect();
+        let shown: BTreeSet<[&str; 2]> =
+            self.0.keys().map(|[client, _version, recipe]| [client.as_str(), recipe]).collect();
+        let tell = |[client, recipe]: &[&str; 2], what: &str| format!("{client}, {recipe}: {what}");
+        let unproven = claims.difference(&shown).map(|row| tell(row, "no test has shown it"));
+        let lacking = shown.difference(&claims).map(|row| tell(row, "the document lacks it"));
+        unproven.chain(lacking).collect()
+    }
+
     /// Whether no test passed.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -132,7 +155,7 @@ impl Table {
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "| Client | Version | Recipe | Tests | Acquisitions |")?;
+        writeln!(f, "{HEAD}")?;
         writeln!(f, "|---|---|---|---|---|")?;
         for ([client, version, recipe], (tests, acquisitions)) in &self.0 {
             writeln!(f, "| {client} | {version} | {recipe} | {tests} | {acquisitions} |")?;
@@ -160,6 +183,21 @@ mod tests {
         for foreign in ["", "a\tb\tc\t1", "a\tb\tc\tx\tok", "a\tb\tc\t1\tperhaps"] {
             assert_eq!(Meeting::parse(foreign), None, "{foreign:?}");
         }
+    }
+
+    #[test]
+    fn a_document_claims_what_was_shown_and_no_more() {
+        let (table, _) = Table::of([meeting(true)]);
+        let document = |rows: &str| {
+            format!("# Title\n\n| a | b |\n|---|---|\n\n{HEAD}\n|---|---|---|---|---|\n{rows}\nmore | text\n")
+        };
+        let same = "| kazoo | 9 | read/write lock | 1 | 1 |\n";
+        assert!(table.differences(&document(same)).is_empty());
+        assert!(table.differences(&format!("text\n{table}")).is_empty(), "its own text");
+        assert_eq!(table.differences(&document("")), ["kazoo, read/write lock: the document lacks it"]);
+        assert_eq!(table.differences("no table at all"), ["kazoo, read/write lock: the document lacks it"]);
+        let more = format!("{same}| Curator | 5 | mutex | 1 | 1 |\n");
+        assert_eq!(table.differences(&document(&more)), ["Curator, mutex: no test has shown it"]);
     }
 
     #[test]

@@ -10,10 +10,10 @@ use leasehold::{
     LeaderStream, Leadership, LeadershipTicket, LossReason, Member, MemberEvents, MemberHeld, MemberId,
     MemberLost, MemberStream, Membership, Mode, MultiHeld, MultiLock, MultiLockGuard, MultiReleaseError,
     Mutex, MutexGuard, NameError, Namespace, Once, OwnedItem, ParseEntryIdError, ParseModeError,
-    ParseTicketError, ParseTokenError, Partition, QuorumGuard, QuorumHeld, QuorumLock, QuorumLost,
-    QuorumMember, QuorumReleaseError, Recipe, Register, ReleaseError, Released, RwLock, RwLockReadGuard,
-    RwLockWriteGuard, Semaphore, SemaphorePermit, SharedGuard, ShutdownError, Standing, State, Stats, Status,
-    Staying, Updated, Versioned, blocking,
+    ParseTicketError, ParseTokenError, Partition, QueueStream, QuorumGuard, QuorumHeld, QuorumLock,
+    QuorumLost, QuorumMember, QuorumReleaseError, Recipe, Register, ReleaseError, Released, RwLock,
+    RwLockReadGuard, RwLockWriteGuard, Semaphore, SemaphorePermit, SharedGuard, ShutdownError, Standing,
+    State, Stats, Status, Staying, Updated, Versioned, WirePath, WireProfile, blocking,
 };
 
 fn plain<T: Clone + Send + Sync + 'static>() {}
@@ -40,6 +40,8 @@ fn handles_are_plain_types() {
     plain::<CountDownLatch>();
     plain::<Once>();
     plain::<Admin>();
+    plain::<WirePath>();
+    plain::<WireProfile>();
     plain::<blocking::Coordinator>();
     plain::<blocking::Mutex>();
     plain::<blocking::RwLock>();
@@ -122,6 +124,7 @@ fn guards_and_streams_are_owned() {
     owned::<Staying>();
     owned::<LeaderStream>();
     owned::<MemberStream>();
+    owned::<QueueStream>();
     owned::<MemberEvents>();
     owned::<blocking::MutexGuard>();
     owned::<blocking::RwLockReadGuard>();

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use leasehold::LossReason;
 use leasehold_testkit::interop::meets;
+use leasehold_testkit::process::Worker;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
@@ -90,6 +91,25 @@ async fn what_a_killed_go_held_is_ours_and_we_wait_for_it() {
     let guard = timeout(SOON, waiting).await.unwrap().unwrap();
     assert!(killed.elapsed() < BOUND, "{:?}", killed.elapsed());
     guard.release().await.unwrap();
+    met.acquired(2);
+}
+
+#[tokio::test]
+async fn what_a_killed_process_of_ours_held_is_gos_and_go_waits_for_it() {
+    let mut met = meets("Go concurrency", go_version(), "mutex");
+    let server = server().await;
+    let mut go = go(&server).await;
+    let program = env!("CARGO_BIN_EXE_leasehold-test-wire-worker");
+    let url = format!("etcd://{}/leasehold?ttl={}ms", server.endpoint(), TTL.as_millis());
+    let mut ours = Worker::start(program, [url.as_str(), "etcd-v3", PATH]);
+    ours.expect("held").await;
+    assert_eq!(told(&mut go, &format!("try {PATH}")).await, "busy");
+    go.send(&format!("lock {PATH}")).await;
+    ours.kill().await;
+    let killed = Instant::now();
+    let answer = timeout(SOON, go.line()).await.unwrap().unwrap();
+    assert!(answer.starts_with("locked "), "{answer}");
+    assert!(killed.elapsed() < BOUND, "{:?}", killed.elapsed());
     met.acquired(2);
 }
 

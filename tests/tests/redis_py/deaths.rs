@@ -12,6 +12,7 @@ const BOUND: Duration = TTL.saturating_add(Duration::from_secs(1));
 
 #[tokio::test]
 async fn what_a_killed_python_held_is_ours_within_its_ttl() {
+    let mut met = meets();
     let server = server().await;
     let (lock, mut python) = (lock(&server.endpoint()).await, python(&server, 0).await);
     assert_eq!(told(&mut python, &format!("acquire {KEY} {} 0", TTL.as_secs())).await, "got");
@@ -21,10 +22,12 @@ async fn what_a_killed_python_held_is_ours_within_its_ttl() {
     let guard = soon(waiting).await.unwrap();
     assert!(killed.elapsed() < BOUND, "{:?}", killed.elapsed());
     guard.release().await.unwrap();
+    met.acquired(2);
 }
 
 #[tokio::test]
 async fn what_a_killed_process_of_ours_held_is_pythons_within_its_ttl() {
+    let mut met = meets();
     let server = server().await;
     let mut python = python(&server, 0).await;
     let program = env!("CARGO_BIN_EXE_leasehold-test-shared-key-worker");
@@ -37,4 +40,5 @@ async fn what_a_killed_process_of_ours_held_is_pythons_within_its_ttl() {
     let killed = Instant::now();
     assert_eq!(told(&mut python, &format!("acquire {KEY} 10 {}", BOUND.as_secs())).await, "got");
     assert!(killed.elapsed() < BOUND, "{:?}", killed.elapsed());
+    met.acquired(2);
 }

@@ -5,6 +5,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use leasehold_redis::{RedisConfig, SharedKeyLock, SharedKeys};
+use leasehold_testkit::interop::{self, Meets};
 use leasehold_testkit::process::Worker;
 use leasehold_testkit::servers::{RedisServer, ServerOptions};
 use tokio::process::Command;
@@ -26,6 +27,13 @@ pub(crate) async fn lock(endpoint: &str) -> SharedKeyLock {
 
 /// Of a form that a key of ours never has.
 pub(crate) const KEY: &str = "reports:nightly";
+
+/// At the head of a test that shares the key's lock with redis-py.
+pub(crate) fn meets() -> Meets {
+    let requirements = include_str!("../../../ci/python-requirements.txt");
+    let version = requirements.lines().find_map(|line| line.strip_prefix("redis=="));
+    interop::meets("redis-py", version.expect("the requirements name it"), "lock on one key")
+}
 
 /// A program in Python, that is connected.
 pub(crate) async fn python(server: &RedisServer, database: u32) -> Worker {

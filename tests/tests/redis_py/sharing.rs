@@ -40,6 +40,7 @@ async fn whoever_holds_the_key_keeps_the_other_out() {
 
 #[tokio::test]
 async fn a_thousand_acquisitions_in_turn() {
+    let mut met = meets();
     let server = server().await;
     let (lock, mut python) = (lock(&server.endpoint()).await, python(&server, 0).await);
     for _ in 0..500 {
@@ -50,10 +51,12 @@ async fn a_thousand_acquisitions_in_turn() {
         assert!(lock.try_lock().await.unwrap().is_none());
         assert_eq!(told(&mut python, "release").await, "released");
     }
+    met.acquired(1000);
 }
 
 #[tokio::test]
 async fn no_increment_is_lost_between_many_of_both() {
+    let mut met = meets();
     const TIMES: usize = 100;
     let server = server().await;
     let dir = tempfile::tempdir().unwrap();
@@ -87,6 +90,7 @@ async fn no_increment_is_lost_between_many_of_both() {
         assert_eq!(python.line().await.as_deref(), Some("incremented"));
     }
     assert_eq!(std::fs::read_to_string(&path).unwrap(), (6 * TIMES).to_string());
+    met.acquired(6 * TIMES as u64);
 }
 
 #[tokio::test]

@@ -1,10 +1,10 @@
 //! Prints which other programs' clients the locks were shared with, as a Markdown table, from the record of the tests that ran:
 //!
 //! ```text
-//! leasehold-interop-table [DIRECTORY]
+//! leasehold-interop-table [DIRECTORY [DOCUMENT]]
 //! ```
 //!
-//! It fails, after the table, if one of them failed or none has run.
+//! It fails, after the table, if one of them failed or none has run, or if the document's table has other clients or recipes.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -29,5 +29,20 @@ fn main() -> ExitCode {
     if table.is_empty() {
         eprintln!("{} holds no test that passed", dir.display());
     }
-    if failed == 0 && !table.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let mut wrong = failed > 0 || table.is_empty();
+    if let Some(document) = std::env::args().nth(2) {
+        match std::fs::read_to_string(&document) {
+            Ok(text) => {
+                for difference in table.differences(&text) {
+                    eprintln!("{document}: {difference}");
+                    wrong = true;
+                }
+            }
+            Err(error) => {
+                eprintln!("{document}: {error}");
+                wrong = true;
+            }
+        }
+    }
+    if wrong { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }

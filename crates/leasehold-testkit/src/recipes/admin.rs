@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `contenders_are_listed_with_what_they_say` | order, standing, token, holder, time |
 //! | `readers_and_writers_stand_by_their_rule` | standing by the recipe's own rule; all holders of a lock are asked and broken |
+//! | `a_queue_is_followed` | every change comes to be seen, also within an entry; the stream ends with the coordinator |
 //! | `names_are_listed_by_recipe_and_prefix` | hostile names too |
 //! | `entries_of_strangers_are_shown_as_such` | neither dropped nor a crash, and can be broken |
 //! | `an_asked_holder_hears_it_once_and_may_go_on` | asking is a request and no more |
@@ -22,8 +23,8 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use leasehold_core::{
-    AttemptIds, Coordinator, EntryId, ErrorKind, HolderInfo, Kind, LossReason, MAX_NAME_BYTES, Mode,
-    NewEntry, Publish, Published, Recipe, ReleaseError, Released, Standing,
+    AttemptIds, ContenderInfo, Coordinator, EntryId, ErrorKind, HolderInfo, Kind, LossReason, MAX_NAME_BYTES,
+    Mode, NewEntry, Publish, Published, QueueStream, Recipe, ReleaseError, Released, Standing,
 };
 
 use super::table;
@@ -33,6 +34,7 @@ use crate::scene::{PATIENCE, Scene, soon};
 table! {
     contenders_are_listed_with_what_they_say
     readers_and_writers_stand_by_their_rule
+    a_queue_is_followed
     names_are_listed_by_recipe_and_prefix
     entries_of_strangers_are_shown_as_such [13]
     an_asked_holder_hears_it_once_and_may_go_on
@@ -130,6 +132,62 @@ async fn readers_and_writers_stand_by_their_rule(world: Arc<dyn World>) {
     writer.release().await.expect("released");
     let last = soon("and the last reader", reading).await.expect("no panic").expect("locked");
     last.release().await.expect("released");
+    scene.nothing_is_left().await;
+}
+
+/// Waits until the stream shows a queue that is such.
+async fn until(
+    stream: &mut QueueStream,
+    what: &str,
+    such: impl Fn(&[ContenderInfo]) -> bool,
+) -> Vec<ContenderInfo> {
+    soon(what, async {
+        loop {
+            let seen = stream.next().await.expect("the coordinator runs");
+            if such(&seen) {
+                return seen;
+            }
+        }
+    })
+    .await
+}
+
+async fn a_queue_is_followed(world: Arc<dyn World>) {
+    let scene = Scene::new(&world);
+    let (node, other, looking) = (scene.node().await, scene.node().await, scene.node().await);
+    let admin = looking.admin();
+    let refused = admin.observe(Recipe::Mutex, "").expect_err("a bad name");
+    assert_eq!(refused.kind(), ErrorKind::InvalidName);
+    let mut stream = admin.observe(Recipe::Mutex, "one").expect("a good name");
+    assert_eq!(stream.name(), "one");
+    until(&mut stream, "nobody is there", <[_]>::is_empty).await;
+
+    let guard = node.mutex("one").lock().await.expect("locked");
+    let waiting = tokio::spawn({
+        let mutex = other.mutex("one");
+        async move { mutex.lock().await }
+    });
+    let seen = until(&mut stream, "one holds and one waits", |queue| queue.len() == 2).await;
+    assert_eq!((seen[0].standing, seen[1].standing), (Standing::Holds, Standing::Waits));
+    assert_eq!(seen[0].token, guard.fencing_token());
+    assert!(seen.iter().all(|contender| contender.details.is_some()), "of our making");
+    admin.ask_to_release(Recipe::Mutex, "one", "a test").await.expect("asked");
+    let asked = |queue: &[ContenderInfo]| {
+        let details = queue.first().and_then(|first| first.details.as_ref());
+        details.is_some_and(|details| details.asked_to_release.as_deref() == Some("a test"))
+    };
+    until(&mut stream, "what is changed in an entry is seen", asked).await;
+
+    let second = seen[1].entry;
+    guard.release().await.expect("released");
+    let next = soon("the next is granted", waiting).await.expect("no panic").expect("locked");
+    let alone = |queue: &[ContenderInfo]| matches!(queue, [one] if one.entry == second && one.standing == Standing::Holds);
+    until(&mut stream, "the next one holds", alone).await;
+    next.release().await.expect("released");
+    until(&mut stream, "nobody is there any more", <[_]>::is_empty).await;
+
+    looking.shutdown(PATIENCE).await.expect("shut down");
+    soon("the stream ends", async { while stream.next().await.is_some() {} }).await;
     scene.nothing_is_left().await;
 }
 
