@@ -155,7 +155,7 @@ impl World for PostgresWorld {
     /// anybody may tell the channel.
     async fn plant_foreign(&self, path: &KeyPath) {
         self.say(
-            "INSERT INTO leasehold.sessions VALUES ('stranger', '', '', '', '1 s', 'infinity') ON CONFLICT DO NOTHING",
+            "INSERT INTO leasehold.sessions VALUES ('stranger', '', '', '', '1 s', now() + '1 day') ON CONFLICT DO NOTHING",
             &[],
         )
         .await;
