@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{completions, elect, force_release, ls, observe, run, watch, who};
+use crate::commands::{bench, completions, doctor, elect, force_release, ls, observe, run, watch, who};
 use crate::exit::STATUSES;
 use crate::target::Target;
 
@@ -37,6 +37,8 @@ pub(crate) enum Command {
     Who(who::Arguments),
     ForceRelease(force_release::Arguments),
     Watch(watch::Arguments),
+    Doctor(doctor::Arguments),
+    Bench(bench::Arguments),
     Completions(completions::Arguments),
     /// Print the manual page, for man -l or a file below man1
     Man,

@@ -53,6 +53,8 @@ async fn serve(Cli { target, command }: Cli) -> Outcome {
         Command::Who(arguments) => commands::who::run(&target, &arguments).await,
         Command::ForceRelease(arguments) => commands::force_release::run(&target, &arguments).await,
         Command::Watch(arguments) => commands::watch::run(&target, &arguments).await,
+        Command::Doctor(arguments) => commands::doctor::run(&target, &arguments).await,
+        Command::Bench(arguments) => commands::bench::run(&target, &arguments).await,
         Command::Completions(_) | Command::Man | Command::Leash => Ok(0),
     }
 }

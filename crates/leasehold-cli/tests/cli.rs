@@ -178,8 +178,19 @@ async fn what_cannot_be_used_is_told_in_a_line() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn help_completions_and_manual_name_every_subcommand_in_80_columns() {
-    let subcommands =
-        ["run", "elect", "observe", "ls", "who", "force-release", "watch", "completions", "man"];
+    let subcommands = [
+        "run",
+        "elect",
+        "observe",
+        "ls",
+        "who",
+        "force-release",
+        "watch",
+        "doctor",
+        "bench",
+        "completions",
+        "man",
+    ];
     let bash = text(&output("", &["completions", "bash"]).await.stdout);
     let manual = text(&output("", &["man"]).await.stdout);
     let help = text(&output("", &["--help"]).await.stdout);

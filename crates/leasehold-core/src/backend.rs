@@ -31,6 +31,7 @@ use crate::backend_error::BackendError;
 use crate::capabilities::Capabilities;
 use crate::clock::Clock;
 use crate::contenders::Contenders;
+use crate::examination::ServerReport;
 use crate::liveness::LivenessCell;
 use crate::mode::Mode;
 use crate::name::{KeyPath, Kind, Namespace};
@@ -60,6 +61,15 @@ pub trait LockBackend: Send + Sync + std::fmt::Debug + 'static {
     /// The clock of the deadlines; tests of a backend may count on another one.
     fn clock(&self) -> Clock {
         Clock::system()
+    }
+
+    /// Asks the servers what they are, within `limit`, for people who look for what is wrong: see [`Coordinator::examine`](crate::Coordinator::examine).
+    /// A server that does not answer is reported with a finding. A backend that cannot ask answers nothing.
+    ///
+    /// # Errors
+    /// As [`LockBackend::open_session`].
+    async fn examine(&self, _limit: Duration) -> Result<Vec<ServerReport>, BackendError> {
+        Ok(Vec::new())
     }
 
     /// Opens a session, over a connection that is known to work.
@@ -397,6 +407,10 @@ impl<B: LockBackend + ?Sized> LockBackend for Arc<B> {
 
     fn clock(&self) -> Clock {
         (**self).clock()
+    }
+
+    async fn examine(&self, limit: Duration) -> Result<Vec<ServerReport>, BackendError> {
+        (**self).examine(limit).await
     }
 
     async fn open_session(&self, options: OpenSession) -> Result<Arc<dyn Session>, BackendError> {

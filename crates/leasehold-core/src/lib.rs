@@ -24,6 +24,7 @@ mod engine;
 mod entropy;
 mod entry_value;
 mod error;
+mod examination;
 #[cfg(test)]
 mod fake;
 pub mod fencing;
@@ -92,6 +93,7 @@ pub use election::{
 };
 pub use entropy::Entropy;
 pub use error::{Error, ErrorKind, ReleaseError};
+pub use examination::{Finding, ServerReport, Severity, WallClock};
 pub use gate::Gate;
 pub use group::{Group, GroupEvent, Member, MemberEvents, MemberId, MemberStream, Membership, Staying};
 pub use held::Held;

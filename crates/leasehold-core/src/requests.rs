@@ -444,7 +444,7 @@ fn retryable(live: &LiveSession, error: BackendError, effect: Effect) -> Result<
 }
 
 /// A task that nobody needs when nobody awaits it.
-struct AbortOnDrop<T>(JoinHandle<T>);
+pub(crate) struct AbortOnDrop<T>(pub(crate) JoinHandle<T>);
 
 impl<T> Future for AbortOnDrop<T> {
     /// `None`: the task's runtime is gone.

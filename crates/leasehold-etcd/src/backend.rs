@@ -7,11 +7,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use etcd_client::Client;
 use leasehold_core::{
-    BackendError, BackendErrorKind, Capabilities, Kind, LockBackend, OpenSession, Session, WireProfile,
+    BackendError, BackendErrorKind, Capabilities, Kind, LockBackend, OpenSession, ServerReport, Session,
+    WireProfile,
 };
 use tokio::time::timeout;
 
 use crate::config::EtcdConfig;
+use crate::examination;
 use crate::incarnation::Incarnation;
 use crate::keys::MAX_VALUE_BYTES;
 use crate::lease::Lease;
@@ -84,6 +86,10 @@ impl LockBackend for EtcdBackend {
         let mut promised = Capabilities::full(MIN_TTL, MAX_VALUE_BYTES);
         promised.wire = &[(WireProfile::EtcdV3, Kind::Lock), (WireProfile::EtcdV3, Kind::Election)];
         promised
+    }
+
+    async fn examine(&self, limit: Duration) -> Result<Vec<ServerReport>, BackendError> {
+        Ok(examination::examine(&self.origin, limit).await)
     }
 
     async fn open_session(&self, options: OpenSession) -> Result<Arc<dyn Session>, BackendError> {

@@ -45,6 +45,13 @@ impl EtcdConfig {
         &self.endpoints
     }
 
+    /// The same for each member by itself.
+    pub(crate) fn one_by_one(&self) -> impl Iterator<Item = Self> {
+        self.endpoints
+            .iter()
+            .map(|endpoint| Self { endpoints: vec![endpoint.clone()], user: self.user.clone() })
+    }
+
     /// Checks what can be checked without a connection. No endpoint that may hold a secret is repeated.
     pub(crate) fn validate(&self) -> Result<(), BackendError> {
         let invalid = |why: String| Err(BackendError::new(BackendErrorKind::InvalidConfig, why));

@@ -58,6 +58,7 @@ mod backend;
 mod config;
 mod enqueue;
 mod error;
+mod examination;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -15,7 +15,7 @@ use std::future::Future;
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
-use etcd_client::{Client, Error, KvClient, LeaseClient, WatchClient};
+use etcd_client::{Client, Error, KvClient, LeaseClient, MaintenanceClient, WatchClient};
 use leasehold_core::{BackendError, BackendErrorKind};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -59,6 +59,12 @@ pub(crate) struct Clients {
     pub(crate) watch: WatchClient,
     pub(crate) lease: LeaseClient,
     whole: Client,
+}
+
+impl Clients {
+    pub(crate) fn maintenance(&self) -> MaintenanceClient {
+        self.whole.maintenance_client()
+    }
 }
 
 impl From<Client> for Clients {

@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use leasehold_core::{
-    BackendError, BackendErrorKind, Capabilities, LivenessCell, LockBackend, Namespace, OpenSession, Session,
+    BackendError, BackendErrorKind, Capabilities, LivenessCell, LockBackend, Namespace, OpenSession,
+    ServerReport, Session,
 };
 use tokio::time::timeout;
 
@@ -14,6 +15,7 @@ use crate::config::RedisConfig;
 use crate::departed::Departed;
 use crate::dial::Dialer;
 use crate::error::Effect;
+use crate::examination;
 use crate::identity::Identity;
 use crate::keys::{Keyspace, MAX_VALUE_BYTES};
 use crate::link::{Call, Link};
@@ -102,6 +104,13 @@ impl LockBackend for RedisBackend {
         capabilities.durable_tokens = false;
         capabilities.safe_deadline = false;
         capabilities
+    }
+
+    async fn examine(&self, limit: Duration) -> Result<Vec<ServerReport>, BackendError> {
+        let asked = SystemTime::now();
+        let reports = self.inspect(limit).await?;
+        let answered = SystemTime::now();
+        Ok(reports.iter().map(|report| examination::explain(report, asked, answered)).collect())
     }
 
     async fn open_session(&self, options: OpenSession) -> Result<Arc<dyn Session>, BackendError> {

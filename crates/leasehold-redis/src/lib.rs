@@ -136,6 +136,7 @@ mod departed;
 mod dial;
 mod endpoint;
 mod error;
+mod examination;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -1,6 +1,7 @@
 //! What a server says of itself that decides about safety.
 
 use std::collections::HashMap;
+use std::time::{Duration, SystemTime};
 
 use leasehold_core::{BackendError, BackendErrorKind};
 
@@ -31,6 +32,8 @@ pub struct RedisReport {
     pub max_memory: u64,
     /// Its `maxmemory-policy`.
     pub eviction_policy: String,
+    /// Its wall clock when it answered, where it tells.
+    pub time: Option<SystemTime>,
 }
 
 impl RedisReport {
@@ -61,6 +64,9 @@ impl RedisReport {
             // Servers that do not tell have no limit to tell of, or a proxy hides it: then the policy counts.
             max_memory: fields.get("maxmemory").map_or(Some(u64::MAX), |bytes| bytes.parse().ok())?,
             eviction_policy: (*fields.get("maxmemory_policy").unwrap_or(&"unknown")).to_owned(),
+            time: fields.get("server_time_usec").and_then(|micros| {
+                SystemTime::UNIX_EPOCH.checked_add(Duration::from_micros(micros.parse().ok()?))
+            }),
         })
     }
 

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use leasehold_core::{
     AttemptId, BackendError, Capabilities, Certainty, Clock, Credentials, Enqueued, Entry, Interest, KeyPath,
     Kind, LivenessCell, LockBackend, Look, NewEntry, OpenSession, Publish, Published, Queue, RegisterWrite,
-    RegisterWritten, Session, Versioned, Withdrawn,
+    RegisterWritten, ServerReport, Session, Versioned, Withdrawn,
 };
 
 /// A backend that passes everything on to another one and counts the operations on queues.
@@ -77,6 +77,10 @@ impl LockBackend for Counting {
 
     fn clock(&self) -> Clock {
         self.inner.clock()
+    }
+
+    async fn examine(&self, limit: Duration) -> Result<Vec<ServerReport>, BackendError> {
+        self.inner.examine(limit).await
     }
 
     async fn open_session(&self, options: OpenSession) -> Result<Arc<dyn Session>, BackendError> {

@@ -7,12 +7,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use leasehold_core::{
     AttemptId, BackendError, BackendErrorKind, Backoff, Capabilities, Clock, Credentials, LivenessCell,
-    LockBackend, Namespace, OpenSession, Session, Timestamp,
+    LockBackend, Namespace, OpenSession, ServerReport, Session, Timestamp,
 };
 use zookeeper_client::{Acls, Client, Connector, CreateMode, Error};
 
 use crate::config::{self, ZooKeeperConfig};
 use crate::ending::Closer;
+use crate::examination;
 use crate::failure::{self, Effect};
 use crate::handshake;
 use crate::incarnation::{Incarnation, Key};
@@ -259,6 +260,14 @@ impl LockBackend for ZooKeeperBackend {
         capabilities.resumable_sessions = matches!(self.source, Source::Config(_));
         capabilities.wire = layout::SPOKEN;
         capabilities
+    }
+
+    /// Of an application's client nothing is known, since it does not tell where its servers are.
+    async fn examine(&self, limit: Duration) -> Result<Vec<ServerReport>, BackendError> {
+        Ok(match &self.source {
+            Source::Config(config) => examination::examine(&config.hosts, limit).await,
+            Source::Client(_) => Vec::new(),
+        })
     }
 
     async fn open_session(&self, options: OpenSession) -> Result<Arc<dyn Session>, BackendError> {

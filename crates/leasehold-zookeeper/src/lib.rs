@@ -93,6 +93,7 @@ mod changes;
 mod cleanup;
 mod config;
 mod ending;
+mod examination;
 mod failure;
 mod fenced;
 #[cfg(any(test, feature = "fuzzing"))]

@@ -42,15 +42,15 @@ pub use connector::Connector;
 pub use leasehold_core::fencing;
 pub use leasehold_core::{
     Admin, Bucket, Candidate, Capabilities, ContenderInfo, Coordinator, CoordinatorBuilder, Credentials,
-    DEFAULT_TTL, DoubleBarrier, Election, EntryDetails, EntryId, Error, ErrorKind, FencingToken, Group,
-    GroupEvent, Guard, Held, Histogram, HolderInfo, Inside, Leader, LeaderStream, Leadership,
+    DEFAULT_TTL, DoubleBarrier, Election, EntryDetails, EntryId, Error, ErrorKind, FencingToken, Finding,
+    Group, GroupEvent, Guard, Held, Histogram, HolderInfo, Inside, Leader, LeaderStream, Leadership,
     LeadershipTicket, LossReason, MAX_NAME_BYTES, Member, MemberEvents, MemberHeld, MemberId, MemberLost,
     MemberStream, Membership, Mode, MultiHeld, MultiLock, MultiLockGuard, MultiReleaseError, Mutex,
     MutexGuard, NameError, Namespace, OwnedItem, ParseEntryIdError, ParseModeError, ParseTicketError,
     ParseTokenError, ParseWireProfileError, Partition, QueueStream, QuorumGuard, QuorumHeld, QuorumLock,
     QuorumLost, QuorumMember, QuorumReleaseError, Recipe, ReleaseError, Released, RwLock, RwLockReadGuard,
-    RwLockWriteGuard, Semaphore, SemaphorePermit, SharedGuard, ShutdownError, Standing, State, Stats, Status,
-    Staying, WirePath, WireProfile,
+    RwLockWriteGuard, Semaphore, SemaphorePermit, ServerReport, Severity, SharedGuard, ShutdownError,
+    Standing, State, Stats, Status, Staying, WallClock, WirePath, WireProfile,
 };
 pub use leasehold_core::{Barrier, Completion, CountDownLatch, Counter, Once, Register, Updated, Versioned};
 

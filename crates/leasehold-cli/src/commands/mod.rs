@@ -1,6 +1,8 @@
 //! The subcommands, a file each.
 
+pub(crate) mod bench;
 pub(crate) mod completions;
+pub(crate) mod doctor;
 pub(crate) mod elect;
 pub(crate) mod force_release;
 pub(crate) mod ls;
