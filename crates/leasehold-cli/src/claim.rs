@@ -7,6 +7,8 @@ use leasehold::{
     RwLockWriteGuard, SemaphorePermit,
 };
 
+use crate::place::Place;
+
 /// What is claimed.
 #[derive(Debug, Clone)]
 pub(crate) enum Claim {
@@ -48,12 +50,12 @@ impl Claim {
     pub(crate) async fn acquire(
         &self,
         coordinator: &Coordinator,
-        name: &str,
+        place: &Place,
         patience: Patience,
     ) -> Result<Option<Holding>, Error> {
         let holding = match self {
             Claim::Mutex => {
-                let mutex = coordinator.mutex(name);
+                let mutex = place.mutex(coordinator)?;
                 let guard = match patience {
                     Patience::Forever => Some(mutex.lock().await?),
                     Patience::For(time) => mutex.try_lock_for(time).await?,
@@ -62,7 +64,7 @@ impl Claim {
                 guard.map(Holding::Mutex)
             }
             Claim::Shared => {
-                let lock = coordinator.rw_lock(name);
+                let lock = place.rw_lock(coordinator)?;
                 let guard = match patience {
                     Patience::Forever => Some(lock.read().await?),
                     Patience::For(time) => lock.try_read_for(time).await?,
@@ -71,7 +73,7 @@ impl Claim {
                 guard.map(Holding::Shared)
             }
             Claim::Exclusive => {
-                let lock = coordinator.rw_lock(name);
+                let lock = place.rw_lock(coordinator)?;
                 let guard = match patience {
                     Patience::Forever => Some(lock.write().await?),
                     Patience::For(time) => lock.try_write_for(time).await?,
@@ -80,7 +82,7 @@ impl Claim {
                 guard.map(Holding::Exclusive)
             }
             Claim::Permits { count, limit } => {
-                let semaphore = coordinator.semaphore(name, *limit);
+                let semaphore = place.semaphore(coordinator, *limit)?;
                 let permit = match patience {
                     Patience::Forever => Some(semaphore.acquire_many(*count).await?),
                     Patience::For(time) => semaphore.try_acquire_many_for(*count, time).await?,
@@ -89,7 +91,7 @@ impl Claim {
                 permit.map(Holding::Permits)
             }
             Claim::Leadership { value } => {
-                let (election, value) = (coordinator.election(name), value.clone());
+                let (election, value) = (place.election(coordinator)?, value.clone());
                 let leadership = match patience {
                     Patience::Forever => Some(election.campaign(value).await?),
                     Patience::For(time) => election.try_campaign_for(value, time).await?,

@@ -8,6 +8,7 @@ mod contender;
 mod exit;
 mod guarded;
 mod output;
+mod place;
 mod signals;
 mod target;
 mod usage;

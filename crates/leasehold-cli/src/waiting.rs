@@ -10,6 +10,7 @@ use tokio::time::sleep;
 use crate::claim::{Claim, Holding, Patience};
 use crate::exit::{Failure, NOT_OBTAINED};
 use crate::output::{StatusLine, span};
+use crate::place::Place;
 use crate::signals::Signals;
 
 /// Who gets his turn at once is not told that he waits.
@@ -27,15 +28,16 @@ pub(crate) enum Waited {
 /// Waits for the turn, or for a signal that ends it.
 pub(crate) async fn wait(
     coordinator: &Coordinator,
-    name: &str,
+    place: &Place,
     claim: &Claim,
     patience: Patience,
     signals: &mut Signals,
 ) -> Result<Waited, Failure> {
+    let name = place.text();
     let acquired = tokio::select! {
-        acquired = claim.acquire(coordinator, name, patience) => acquired?,
+        acquired = claim.acquire(coordinator, place, patience) => acquired?,
         signal = signals.ending() => return Ok(Waited::Signalled(signal)),
-        never = show(coordinator, name, claim) => never?,
+        never = show(coordinator, place, claim) => never?,
     };
     acquired.map(Waited::Obtained).ok_or_else(|| {
         let message = match patience {
@@ -49,10 +51,10 @@ pub(crate) async fn wait(
 }
 
 /// Shows on a terminal how it stands, for as long as it is polled; elsewhere it only waits.
-async fn show<T>(coordinator: &Coordinator, name: &str, claim: &Claim) -> Result<T, Failure> {
+async fn show<T>(coordinator: &Coordinator, place: &Place, claim: &Claim) -> Result<T, Failure> {
     let Some(mut line) = StatusLine::on_terminal() else { return std::future::pending().await };
     sleep(QUIET).await;
-    let mut queue = coordinator.admin().observe(claim.recipe(), name)?;
+    let mut queue = place.admin(coordinator).observe(claim.recipe(), place.text())?;
     let us = HolderInfo::this_process();
     let mut seen: Option<(Vec<ContenderInfo>, Instant)> = None;
     loop {
@@ -65,7 +67,7 @@ async fn show<T>(coordinator: &Coordinator, name: &str, claim: &Claim) -> Result
             () = &mut tick => {}
         }
         if let Some((contenders, at)) = &seen {
-            line.show(&standing(name, contenders, at.elapsed(), &us));
+            line.show(&standing(place.text(), contenders, at.elapsed(), &us));
         }
     }
 }

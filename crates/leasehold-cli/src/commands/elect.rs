@@ -10,6 +10,7 @@ use crate::claim::{Claim, Holding, Patience};
 use crate::exit::{Failure, LOST, Outcome};
 use crate::guarded::{self, Limits, duration};
 use crate::output::{self, Format};
+use crate::place::Place;
 use crate::signals::{Signals, status_of};
 use crate::target::{Target, leave};
 use crate::waiting::{Waited, wait};
@@ -27,8 +28,8 @@ use super::run::purpose_of;
 /// whoever starts it again stands again.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The election's name
-    name: String,
+    #[command(flatten)]
+    place: Place,
     /// What observers see while it leads, such as an address
     #[arg(long, value_name = "TEXT")]
     value: String,
@@ -53,7 +54,7 @@ pub(crate) async fn run(target: &Target, arguments: Arguments) -> Outcome {
         signal = signals.ending() => return Ok(status_of(signal.as_raw())),
     };
     let claim = Claim::Leadership { value: arguments.value.clone() };
-    let waited = wait(&coordinator, &arguments.name, &claim, Patience::Forever, &mut signals).await;
+    let waited = wait(&coordinator, &arguments.place, &claim, Patience::Forever, &mut signals).await;
     let outcome = match waited {
         Ok(Waited::Obtained(leadership)) if arguments.command.is_empty() => {
             lead(leadership, arguments.format, &mut signals).await

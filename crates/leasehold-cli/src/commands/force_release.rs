@@ -4,13 +4,14 @@ use std::io::{self, BufRead, IsTerminal, Write};
 use std::time::Duration;
 
 use clap::Args;
-use leasehold::{Admin, HolderInfo, Released};
+use leasehold::{Coordinator, HolderInfo, Released};
 use serde_json::json;
 
 use crate::contender::{self, Kind};
 use crate::exit::{Failure, Outcome};
 use crate::guarded::duration;
 use crate::output::{self, Format};
+use crate::place::Place;
 use crate::target::{Target, leave};
 
 /// Take a lock from its holder
@@ -20,8 +21,8 @@ use crate::target::{Target, leave};
 /// protects must reject it by its fencing token.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The name
-    name: String,
+    #[command(flatten)]
+    place: Place,
     /// Of which recipe, where several have a holder
     #[arg(long, value_enum, value_name = "RECIPE")]
     recipe: Option<Kind>,
@@ -40,16 +41,15 @@ pub(crate) async fn run(target: &Target, arguments: &Arguments) -> Outcome {
         return Err(Failure::usage("there is no terminal to ask on; give --yes to release without asking"));
     }
     let coordinator = target.connect(None, None).await?;
-    let admin = coordinator.admin().grace(arguments.grace);
-    let outcome = release(&admin, arguments).await;
+    let outcome = release(&coordinator, arguments).await;
     leave(&coordinator).await;
     outcome
 }
 
-async fn release(admin: &Admin, arguments: &Arguments) -> Outcome {
-    let name = &arguments.name;
+async fn release(coordinator: &Coordinator, arguments: &Arguments) -> Outcome {
+    let (admin, name) = (arguments.place.admin(coordinator).grace(arguments.grace), arguments.place.text());
     let mut held = Vec::new();
-    for kind in Kind::or_all(arguments.recipe) {
+    for kind in arguments.place.kinds(arguments.recipe) {
         let mut holders = admin.contenders(kind.recipe(), name).await?;
         holders.retain(|contender| contender.holds());
         if !holders.is_empty() {

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::exit::Outcome;
 use crate::output::{self, Format, moment};
+use crate::place::Place;
 use crate::target::Target;
 
 /// Show who leads an election, now and from now on
@@ -14,8 +15,8 @@ use crate::target::Target;
 /// has changed; a line with a dash while nobody leads.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The election's name
-    name: String,
+    #[command(flatten)]
+    place: Place,
     /// Print who leads now, and end
     #[arg(long)]
     once: bool,
@@ -25,15 +26,15 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(target: &Target, arguments: &Arguments) -> Outcome {
     let coordinator = target.connect(None, None).await?;
-    let election = coordinator.election(&arguments.name);
+    let election = arguments.place.election(&coordinator)?;
     if arguments.once {
-        print(&arguments.name, election.leader().await?.as_ref(), arguments.format)?;
+        print(arguments.place.text(), election.leader().await?.as_ref(), arguments.format)?;
         crate::target::leave(&coordinator).await;
         return Ok(0);
     }
     let mut leaders = election.observe()?;
     while let Some(leader) = leaders.next().await {
-        print(&arguments.name, leader.as_ref(), arguments.format)?;
+        print(arguments.place.text(), leader.as_ref(), arguments.format)?;
     }
     Ok(0)
 }

@@ -9,6 +9,7 @@ use clap::Args;
 use crate::claim::{Claim, Patience};
 use crate::exit::Outcome;
 use crate::guarded::{self, Limits, duration};
+use crate::place::Place;
 use crate::signals::{Signals, status_of};
 use crate::target::{Target, leave};
 use crate::waiting::{Waited, wait};
@@ -28,8 +29,8 @@ use crate::waiting::{Waited, wait};
 /// this process is killed, the command is killed with it.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The lock's name
-    name: String,
+    #[command(flatten)]
+    place: Place,
     /// Wait no longer than that; without it, as long as it takes
     #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with = "no_wait")]
     wait: Option<Duration>,
@@ -91,7 +92,7 @@ pub(crate) async fn run(target: &Target, arguments: Arguments) -> Outcome {
         connected = target.connect(arguments.ttl, Some(&purpose)) => connected?,
         signal = signals.ending() => return Ok(status_of(signal.as_raw())),
     };
-    let outcome = match wait(&coordinator, &arguments.name, &claim, patience, &mut signals).await {
+    let outcome = match wait(&coordinator, &arguments.place, &claim, patience, &mut signals).await {
         Ok(Waited::Obtained(holding)) => {
             guarded::run(holding, &arguments.command, &arguments.limits, &mut signals).await
         }

@@ -10,6 +10,7 @@ use tokio::time::sleep;
 use crate::contender::{self, Kind};
 use crate::exit::{Failure, Outcome};
 use crate::output::{self, Format, moment};
+use crate::place::Place;
 use crate::target::Target;
 
 /// Clears the screen and goes to its corner.
@@ -24,8 +25,8 @@ const TICK: Duration = Duration::from_secs(1);
 /// each change. It ends when it is interrupted.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The name
-    name: String,
+    #[command(flatten)]
+    place: Place,
     /// Of which recipe
     #[arg(long, value_enum, value_name = "RECIPE", default_value = "mutex")]
     recipe: Kind,
@@ -35,7 +36,8 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(target: &Target, arguments: &Arguments) -> Outcome {
     let coordinator = target.connect(None, None).await?;
-    let mut queue = coordinator.admin().observe(arguments.recipe.recipe(), &arguments.name)?;
+    let admin = arguments.place.admin(&coordinator);
+    let mut queue = admin.observe(arguments.recipe.recipe(), arguments.place.text())?;
     let live = io::stdout().is_terminal() && !arguments.format.json;
     let mut seen = Vec::new();
     loop {
@@ -58,7 +60,7 @@ fn age(contenders: &mut [ContenderInfo]) {
 }
 
 fn print(arguments: &Arguments, contenders: &[ContenderInfo], live: bool) -> Result<(), Failure> {
-    let (kind, name) = (arguments.recipe, &arguments.name);
+    let (kind, name) = (arguments.recipe, arguments.place.text());
     if arguments.format.json {
         return output::json(&contender::queue(kind, name, contenders));
     }

@@ -5,6 +5,7 @@ use clap::Args;
 use crate::contender::{self, Kind};
 use crate::exit::Outcome;
 use crate::output::{self, Format};
+use crate::place::Place;
 use crate::target::{Target, leave};
 
 /// Show who holds a name and who waits for it
@@ -15,8 +16,8 @@ use crate::target::{Target, leave};
 /// queue are shown.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The name
-    name: String,
+    #[command(flatten)]
+    place: Place,
     /// Only that of one recipe
     #[arg(long, value_enum, value_name = "RECIPE")]
     recipe: Option<Kind>,
@@ -26,9 +27,9 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(target: &Target, arguments: &Arguments) -> Outcome {
     let coordinator = target.connect(None, None).await?;
-    let (admin, name) = (coordinator.admin(), &arguments.name);
+    let (admin, name) = (arguments.place.admin(&coordinator), arguments.place.text());
     let mut nobody = true;
-    for kind in Kind::or_all(arguments.recipe) {
+    for kind in arguments.place.kinds(arguments.recipe) {
         let contenders = admin.contenders(kind.recipe(), name).await?;
         if contenders.is_empty() {
             continue;
