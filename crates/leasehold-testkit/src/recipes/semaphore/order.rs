@@ -131,13 +131,14 @@ pub(super) async fn tries_neither_overtake_nor_wait(world: Arc<dyn World>) {
             undecided += 1;
             permits.extend(nodes[0].semaphore(&name, 4).try_acquire_many(2).await.expect("answered"));
         }
-        let before = scene.listing().await;
+        // How many there are, and not what they are called: a permit may still be saying that it was granted.
+        let before = scene.listing().await.len();
         for node in &nodes {
             assert!(node.semaphore(&name, 4).try_acquire().await.expect("answered").is_none());
             let patience = Duration::ZERO;
             assert!(node.semaphore(&name, 4).try_acquire_for(patience).await.expect("answered").is_none());
         }
-        assert_eq!(scene.listing().await, before, "a busy try leaves nothing");
+        assert_eq!(scene.listing().await.len(), before, "a busy try leaves nothing");
         for permit in permits {
             permit.release().await.expect("released");
         }
