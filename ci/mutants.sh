@@ -12,7 +12,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 readonly mutants=ci/mutants
 readonly work=$PWD/target/mutants
 # What a case may take, in seconds; those that fail do so within the cases' own patience, which the switch makes 8 seconds; a mutant that spins shares
-# the cores with the others, and takes longer.
+# the cores with the others and takes longer, and the contract's cases are patient for 30 seconds.
 readonly limit=75
 # Cases are waits for the most part.
 readonly at_once=$((2 * $(nproc)))
