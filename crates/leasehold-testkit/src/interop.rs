@@ -129,9 +129,9 @@ impl Table {
     /// How a document's table of this kind differs from this one: what it claims and no test has shown, and what it lacks. Versions and
     /// numbers may differ, as they do from machine to machine.
     pub fn differences(&self, markdown: &str) -> Vec<String> {
-        let mut lines = markdown.lines().map(str::trim);
-        let claims: BTreeSet<[&str; 2]> = lines
-            .by_ref()
+        let claims: BTreeSet<[&str; 2]> = markdown
+            .lines()
+            .map(str::trim)
             .skip_while(|line| *line != HEAD)
             .skip(2)
             .map_while(|line| {
