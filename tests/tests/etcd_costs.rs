@@ -9,7 +9,10 @@ use leasehold_core::{AttemptIds, Certainty, Enqueued, Kind, NewEntry};
 use leasehold_testkit::conformance::cites;
 use leasehold_testkit::proxy::Proxy;
 use leasehold_testkit::servers::{EtcdServer, Metrics, ServerOptions};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
+
+/// The entry of a hold of this length is watched: a request to open the watch, one to end it, and a listing.
+const WATCHED_FROM: Duration = Duration::from_millis(50);
 
 /// Each renewal reads the session's key beside.
 fn renewals(metrics: &Metrics) -> f64 {
@@ -22,8 +25,11 @@ async fn an_uncontended_lock_is_one_transaction_and_its_release_another() {
     let server = EtcdServer::start(ServerOptions::default()).await;
     let coordinator = coordinator(&server.endpoint()).await;
     let before = server.metrics().await;
+    let mut long_holds = 0;
     for _ in 0..ROUNDS {
+        let begun = Instant::now();
         coordinator.mutex("a").lock().await.unwrap().release().await.unwrap();
+        long_holds += u64::from(begun.elapsed() >= WATCHED_FROM);
     }
     let after = server.metrics().await;
     let count = |metrics: &Metrics, method| {
@@ -34,9 +40,9 @@ async fn an_uncontended_lock_is_one_transaction_and_its_release_another() {
     for none in ["DeleteRange", "Put", "LeaseGrant", "LeaseRevoke"] {
         assert_eq!(counted(none), 0, "{none}");
     }
-    // Those by which the session hears that it was resumed, whenever they came.
-    assert!(count(&after, "Watch") <= 1);
-    assert!(count(&after, "Range") <= 1 + renewals(&after) as u64);
+    // The one by which the session hears that it was resumed, whenever it came, and those of holds that a busy machine made long.
+    assert!(count(&after, "Watch") <= 1 + 2 * long_holds);
+    assert!(count(&after, "Range") <= 1 + renewals(&after) as u64 + long_holds);
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! What the handles count, recipe by recipe, on paused time. What each count means is tested with the mutex, in `holds.rs`.
+//! What the handles count, recipe by recipe, on paused time. What each count means is tested with the mutex, in `holds`.
 
 use std::future::pending;
 use std::time::Duration;

@@ -140,13 +140,22 @@ impl Scene {
 
     /// Waits until the service keeps nothing of this scene, which an independent client can only find out by asking.
     pub(crate) async fn nothing_is_left_within(&self, patience: Duration) {
+        self.is_left_within(patience, &[]).await;
+    }
+
+    /// Returns when the listing is `expected` again: what is withdrawn goes within a round trip, not before the answer.
+    pub(crate) async fn only_is_left(&self, expected: &[String]) {
+        self.is_left_within(PATIENCE, expected).await;
+    }
+
+    async fn is_left_within(&self, patience: Duration, expected: &[String]) {
         let deadline = Instant::now() + patience;
         loop {
             let left = self.listing().await;
-            if left.is_empty() {
+            if left == expected {
                 return;
             }
-            assert!(Instant::now() < deadline, "still there after {patience:?}: {left:?}");
+            assert!(Instant::now() < deadline, "there after {patience:?}: {left:?} instead of {expected:?}");
             sleep(Duration::from_millis(10)).await;
         }
     }

@@ -34,8 +34,8 @@ pub(super) async fn differing_limits_are_an_error(world: Arc<dyn World>) {
             }
         }
     }
-    observer.contenders_of(Kind::Semaphore, "one", 1).await;
-    assert_eq!(scene.listing().await, before, "nothing is left of those who were refused");
+    // Nothing is left of those who were refused.
+    scene.only_is_left(&before).await;
     assert!(held.is_held());
     held.release().await.expect("released");
     // Once nobody uses the old one, the new limit is as good.
