@@ -64,7 +64,10 @@ type Acquired = Result<Option<HeldGuard>, Error>;
 pub(crate) async fn acquire(entrance: &Named, permits: &Named, acquire: Acquire) -> Acquired {
     let Acquire { operation, rule, mode, patience, .. } = acquire;
     let (entrance, budget) = (entrance.clone(), Budget::new(patience));
-    let steps = Steps { entrance, permits: permits.clone(), operation, rule, mode, patience, budget };
+    // Made here, so that one who goes before the task has begun is counted, too.
+    let counted = Counted::new(permits);
+    let steps =
+        Steps { entrance, permits: permits.clone(), operation, rule, mode, patience, budget, counted };
     match AbortOnDrop(permits.coordinator().engine().spawn(steps.run())).await {
         Some(acquired) => acquired.map(|permit| permit.inspect(HeldGuard::hand_over)),
         None => Err(permits.error(ErrorKind::DriverGone, operation, &LossReason::DriverGone.to_string())),
@@ -79,14 +82,14 @@ struct Steps {
     mode: Mode,
     patience: Patience,
     budget: Budget,
+    counted: Counted,
 }
 
 impl Steps {
-    async fn run(self) -> Acquired {
-        let mut counted = Counted::new(&self.permits);
+    async fn run(mut self) -> Acquired {
         let acquired = self.enter().await;
-        counted.outcome = match &acquired {
-            Ok(Some(_)) => Outcome::Acquired(counted.since.elapsed()),
+        self.counted.outcome = match &acquired {
+            Ok(Some(_)) => Outcome::Acquired(self.counted.since.elapsed()),
             Ok(None) if self.patience == Patience::Try => Outcome::Contended,
             Ok(None) => Outcome::TimedOut,
             Err(_) => Outcome::Failed,

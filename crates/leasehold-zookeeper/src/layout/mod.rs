@@ -97,8 +97,8 @@ impl Recipe {
     }
 }
 
-/// How many creations and removals a directory of another client has to have left: with a thousand locks a second, more than two hours of
-/// them, which is less than one per cent of the counter.
+/// How many creations a directory of another client has to have left: with a thousand locks a second more than four hours of them, which is
+/// less than one per cent of the counter.
 const ROOM: i32 = 1 << 24;
 
 /// What the name of an entry's node says.
