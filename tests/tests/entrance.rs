@@ -287,7 +287,7 @@ async fn refusals_and_the_end_of_the_coordinator_are_told_in_either_step() {
     let node = node(&service).await;
     let enqueues = AtomicUsize::new(0);
     service.on_call(move |call| match call.operation {
-        Operation::Enqueue if enqueues.fetch_add(1, Ordering::SeqCst) % 3 > 0 => Fault::Deny,
+        Operation::Enqueue if !enqueues.fetch_add(1, Ordering::SeqCst).is_multiple_of(3) => Fault::Deny,
         _ => Fault::None,
     });
     // The second step is refused, and then the first.

@@ -1,6 +1,6 @@
 //! Both languages, one semaphore: Curator's `InterProcessSemaphoreV2`.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use leasehold::{ErrorKind, Semaphore, WireProfile};
@@ -116,7 +116,7 @@ async fn soon_all<T: 'static>(tasks: JoinSet<T>) -> Vec<T> {
 }
 
 /// Puts a file into a directory each time it holds, and answers how many it has seen there at most. The first time it waits for three.
-async fn crowd(semaphore: Semaphore, dir: impl AsRef<Path>, file: impl AsRef<Path>, times: usize) -> usize {
+async fn crowd(semaphore: Semaphore, dir: PathBuf, file: PathBuf, times: usize) -> usize {
     let mut most = 0;
     for turn in 0..times {
         let permit = semaphore.acquire().await.unwrap();
