@@ -75,8 +75,12 @@ pub(crate) struct Request {
     /// What the entry says for the application.
     pub(crate) payload: Bytes,
     pub(crate) patience: Patience,
+    /// Without waiting for anybody, however long the service may take to answer.
+    pub(crate) only_if_free: bool,
     pub(crate) limits: HoldLimits,
-    /// Where it is counted.
+    /// Where its outcome is counted.
+    pub(crate) outcomes: Arc<Recorder>,
+    /// Where its hold is counted.
     pub(crate) stats: Arc<Recorder>,
     /// What the entry needs as long as it is there, beyond what its guard keeps: a session that nobody closes.
     pub(crate) _keeps: Option<Coordinator>,
@@ -219,7 +223,7 @@ impl Acquisition {
         };
         let since = Instant::now();
         let deadline = patience.and_then(|patience| since.checked_add(patience));
-        let (stage, stats) = (Stage::Unanswered, self.request.stats.clone());
+        let (stage, stats) = (Stage::Unanswered, self.request.outcomes.clone());
         let mut caller = Caller { reply: Some(reply), since, deadline, stage, stats };
         loop {
             let live = tokio::select! {
@@ -299,7 +303,7 @@ impl Acquisition {
                 attempt: own.attempt,
                 mode: self.request.mode,
                 value: value.clone(),
-                only_if_free: self.request.patience == Patience::Try,
+                only_if_free: self.request.only_if_free,
             };
             let queue = own.queue.clone();
             let mut enqueue = queue.enqueue(entry);
@@ -373,9 +377,7 @@ impl Acquisition {
                     caller.answer(Err(self.error(ErrorKind::Mismatch, &objection)));
                     return Err(Ended::Done);
                 }
-                Ok(Verdict::WaitFor(_) | Verdict::WaitForHint(_))
-                    if self.request.patience == Patience::Try =>
-                {
+                Ok(Verdict::WaitFor(_) | Verdict::WaitForHint(_)) if self.request.only_if_free => {
                     caller.answer(Ok(None));
                     return Err(Ended::Done);
                 }

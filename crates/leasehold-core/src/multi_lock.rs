@@ -28,10 +28,9 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use self::guard::Taken;
 use crate::acquisition::Patience;
+use crate::budget::Budget;
 use crate::error::{Error, ErrorKind};
 use crate::held::any_lost;
 use crate::liveness::LossReason;
@@ -269,29 +268,6 @@ impl MultiLock {
 impl fmt::Debug for MultiLock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.members.iter().map(|member| (&member.label, &member.mutex))).finish()
-    }
-}
-
-/// How long the rest of an acquisition may wait.
-struct Budget {
-    patience: Patience,
-    deadline: Option<Instant>,
-}
-
-impl Budget {
-    fn new(patience: Patience) -> Self {
-        let deadline = match patience {
-            Patience::For(time) => Instant::now().checked_add(time),
-            Patience::Try | Patience::Forever => None,
-        };
-        Self { patience, deadline }
-    }
-
-    /// `None`: the time is up.
-    fn rest(&self) -> Option<Patience> {
-        let Some(deadline) = self.deadline else { return Some(self.patience) };
-        let rest = deadline.saturating_duration_since(Instant::now());
-        (!rest.is_zero()).then_some(Patience::For(rest))
     }
 }
 

@@ -32,7 +32,11 @@ pub(crate) struct Acquire {
     pub(crate) mode: Mode,
     pub(crate) payload: Bytes,
     pub(crate) patience: Patience,
+    /// Without waiting for anybody, as is every [`Patience::Try`].
+    pub(crate) only_if_free: bool,
     pub(crate) limits: HoldLimits,
+    /// Where its outcome is counted, if that is not with the name's own.
+    pub(crate) outcomes: Option<Arc<Recorder>>,
 }
 
 impl Acquire {
@@ -43,7 +47,16 @@ impl Acquire {
         mode: Mode,
         patience: Patience,
     ) -> Self {
-        Self { operation, rule, mode, payload: Bytes::new(), patience, limits: HoldLimits::default() }
+        Self {
+            operation,
+            rule,
+            mode,
+            payload: Bytes::new(),
+            patience,
+            only_if_free: patience == Patience::Try,
+            limits: HoldLimits::default(),
+            outcomes: None,
+        }
     }
 }
 
@@ -82,20 +95,38 @@ impl Named {
         self.stats.snapshot()
     }
 
+    /// Where that is counted.
+    pub(crate) fn recorder(&self) -> &Arc<Recorder> {
+        &self.stats
+    }
+
     /// What the engine is asked for, to acquire.
     ///
     /// # Errors
     /// [`ErrorKind::InvalidName`], and [`ErrorKind::InvalidArgument`] if the limits contradict each other.
     pub(crate) fn request(&self, acquire: Acquire) -> Result<Request, Error> {
         let path = self.path(acquire.operation)?;
-        let Acquire { operation, rule, mode, payload, patience, limits } = acquire;
+        let Acquire { operation, rule, mode, payload, patience, only_if_free, limits, outcomes } = acquire;
         if let Some(objection) = limits.objection() {
             return Err(self.error(ErrorKind::InvalidArgument, operation, objection));
         }
         // Only with a minimum hold can the entry outlive its guard.
         let _keeps = (!limits.min.is_zero()).then(|| self.coordinator.clone());
         let (name, stats) = (self.name.clone(), self.stats.clone());
-        Ok(Request { operation, name, path, rule, mode, payload, patience, limits, stats, _keeps })
+        Ok(Request {
+            operation,
+            name,
+            path,
+            rule,
+            mode,
+            payload,
+            patience,
+            only_if_free,
+            limits,
+            outcomes: outcomes.unwrap_or_else(|| stats.clone()),
+            stats,
+            _keeps,
+        })
     }
 
     /// Acquires for the application; `None` when somebody else was there, as far as the patience went.

@@ -241,6 +241,27 @@ impl Named {
         self.answer(operation, answer)
     }
 
+    /// The same until a deadline at most; `None` when that passes.
+    ///
+    /// # Errors
+    /// As [`Named::until`].
+    pub(crate) async fn until_at_most<S: Step>(
+        &self,
+        operation: &'static str,
+        deadline: Option<Instant>,
+        mut step: S,
+    ) -> Result<Option<S::Output>, Error> {
+        let engine = self.coordinator().engine().clone();
+        let task = async move {
+            tokio::select! {
+                over = take_steps(&engine, &mut step) => over.map(Some),
+                () = until(deadline) => Ok(None),
+            }
+        };
+        let answer = AbortOnDrop(self.spawn(task)).await;
+        self.answer(operation, answer)
+    }
+
     /// Carries out what consists of several requests, to its end also when the caller is gone. A shutdown waits for it.
     ///
     /// # Errors

@@ -38,6 +38,14 @@ impl WireProfile {
         }
     }
 
+    /// Whether that client's contenders for it enter the queue under a lock, one at a time.
+    pub(crate) fn has_entrance(self, kind: Kind) -> bool {
+        match self {
+            WireProfile::EtcdV3 => false,
+            WireProfile::Curator | WireProfile::Kazoo => kind == Kind::Semaphore,
+        }
+    }
+
     /// Why no lock of that client is at this path, if so.
     pub(crate) fn objection(self, path: &str) -> Option<&'static str> {
         match self {
@@ -86,18 +94,27 @@ pub struct WireLayout {
     pub kind: Kind,
     /// How many permits a semaphore has; the other client's entries do not say.
     pub limit: Option<u32>,
+    /// Whether it is the lock under which that client's contenders enter the queue one by one, and not the queue itself.
+    pub entrance: bool,
 }
 
 impl WireLayout {
     /// The layout of a queue without permits.
     pub const fn new(profile: WireProfile, kind: Kind) -> Self {
-        Self { profile, kind, limit: None }
+        Self { profile, kind, limit: None, entrance: false }
     }
 
     /// The same for a semaphore with so many permits.
     #[must_use]
     pub const fn with_limit(mut self, limit: u32) -> Self {
         self.limit = Some(limit);
+        self
+    }
+
+    /// The lock at that queue's entrance.
+    #[must_use]
+    pub const fn at_entrance(mut self) -> Self {
+        self.entrance = true;
         self
     }
 }

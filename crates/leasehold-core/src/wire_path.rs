@@ -48,12 +48,20 @@ impl WirePath {
         Ok(RwLock::of(self.named(Recipe::RwLock, None)?))
     }
 
-    /// The semaphore of that path with `limit` permits. The other client's contenders count as one permit each, of as many.
+    /// The semaphore of that path with `limit` permits. The other client's contenders count as one permit each, of as many: what they believe
+    /// the limit to be is not to be seen, and has to be the same.
+    ///
+    /// They take permits one by one, under a lock, and so do ours: more than one at once is [`ErrorKind::Unsupported`]. Who waits stands in
+    /// line for that lock, first come first served. A try also comes to nothing while somebody else is at the entrance, who may be
+    /// about to take one of several that are free.
     ///
     /// # Errors
     /// As [`WirePath::mutex`].
     pub fn semaphore(&self, limit: u32) -> Result<Semaphore, Error> {
-        Ok(Semaphore::of(self.named(Recipe::Semaphore, Some(limit))?, limit))
+        let permits = self.named(Recipe::Semaphore, Some(limit))?;
+        let lock =
+            self.profile.has_entrance(Recipe::Semaphore.kind()).then(|| self.entrance(Recipe::Semaphore));
+        Ok(Semaphore::of(permits, lock.transpose()?, limit))
     }
 
     /// The election of that path. What is proclaimed is the entry's value, as the other client has it.
@@ -66,17 +74,24 @@ impl WirePath {
 
     pub(crate) fn named(&self, recipe: Recipe, limit: Option<u32>) -> Result<Named, Error> {
         let Self { coordinator, profile, path } = self;
-        let error = |kind, detail| {
-            let error = Error::new(kind, OPERATION, detail);
-            error.with_name(path.clone()).with_backend(coordinator.backend_name())
-        };
         if !coordinator.capabilities().speaks(*profile, recipe) {
             let detail = format!("the backend has no {recipe} of the {profile} profile");
-            return Err(error(ErrorKind::Unsupported, detail));
+            let error = Error::new(ErrorKind::Unsupported, OPERATION, detail);
+            return Err(error.with_name(path.clone()).with_backend(coordinator.backend_name()));
         }
-        let layout = WireLayout { limit, ..WireLayout::new(*profile, recipe.kind()) };
+        self.laid_out(WireLayout { limit, ..WireLayout::new(*profile, recipe.kind()) })
+    }
+
+    /// The lock under which the other client's contenders enter the queue.
+    fn entrance(&self, recipe: Recipe) -> Result<Named, Error> {
+        self.laid_out(WireLayout::new(self.profile, recipe.kind()).at_entrance())
+    }
+
+    fn laid_out(&self, layout: WireLayout) -> Result<Named, Error> {
+        let Self { coordinator, path, .. } = self;
         let key = KeyPath::verbatim(coordinator.namespace(), layout, path).map_err(|objection| {
-            error(ErrorKind::InvalidName, objection.to_string()).with_source(objection)
+            let error = Error::new(ErrorKind::InvalidName, OPERATION, objection.to_string());
+            error.with_name(path.clone()).with_backend(coordinator.backend_name()).with_source(objection)
         })?;
         Ok(Named::at(coordinator.clone(), path.clone(), key))
     }

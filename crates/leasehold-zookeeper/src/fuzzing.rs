@@ -12,10 +12,11 @@ use crate::layout::{Child, Directory, Layout, Recipe};
 use crate::listing::Children;
 
 /// Every layout that a directory can have.
-const LAYOUTS: [Layout; 7] = [
+const LAYOUTS: [Layout; 8] = [
     Layout::Own,
     Layout::Curator(Recipe::Mutex),
     Layout::Curator(Recipe::RwLock),
+    Layout::Curator(Recipe::Semaphore(1)),
     Layout::Curator(Recipe::Election),
     Layout::Kazoo(Recipe::Mutex),
     Layout::Kazoo(Recipe::RwLock),

@@ -27,7 +27,8 @@
 //! |---|---|---|---|
 //! | Curator | mutex | `InterProcessMutex` | `<path>/_c_<uuid>-lock-<sequence>` |
 //! | Curator | read/write lock | `InterProcessReadWriteLock` | the same with `__READ__` or `__WRIT__` for `lock-` |
-//! | Curator | election | `LeaderLatch` | the same with `latch-` |
+//! | Curator | semaphore | `InterProcessSemaphoreV2` | `<path>/leases/_c_<uuid>-lease-<sequence>`, made under a mutex in `<path>/locks` |
+//! | Curator | election | `LeaderLatch` | `<path>/_c_<uuid>-latch-<sequence>` |
 //! | kazoo | mutex | `Lock` | `<path>/<uuid>__lock__<sequence>` |
 //! | kazoo | read/write lock | `ReadLock`, `WriteLock` | the same, with `__rlock__` for readers |
 //! | kazoo | election | `Election` | as the mutex |
@@ -39,11 +40,17 @@
 //!   every child is a contender. It is looked at before and after the creation of an entry and at every look that may grant; what comes
 //!   while the lock is held is for the directory's keeper to prevent. Kazoo's `extra_lock_patterns` are no way out: Curator puts kazoo's
 //!   nodes where it likes;
-//! * a directory whose sequence has run out, for then the other clients' order, which is that of the text, is not that of the creations.
-//!   Nodes of theirs that have such numbers are waited for;
+//! * a directory whose sequence has run out, for then the other clients' order, which is that of the text, is not that of the creations,
+//!   and two of kazoo's hold at once. It is refused from 16,777,216 numbers before the end on, so that it does not run out behind a node of
+//!   ours. Nodes of theirs that have such numbers are waited for. A new directory begins at zero;
 //! * downgrading, which would need a name that the other client does not make;
 //! * proclaiming anew in Curator's election: its latch stops listening to the participant ahead when that one's data changes;
-//! * semaphores. Those of both clients take a permit in two steps, under a lock of their own.
+//! * more than one permit at once of Curator's semaphore, which takes them one by one and so can stand there with half of them; and
+//!   kazoo's semaphore.
+//!
+//! Who waits for a permit of Curator's semaphore waits in `locks`, and has no node in `leases` until it is granted: Curator's own
+//! contender, which waits with one, counts every other as a permit in use. The fencing token is of the node in `leases`. Curator's
+//! semaphore may also have its limit from a `SharedCount`; ours has the one that it is given.
 //!
 //! # What is promised
 //!

@@ -115,9 +115,9 @@ impl ZooKeeperQueue {
 
     /// Nothing, if everybody who uses the directory takes this node for a contender and places it alike.
     fn check_place(&self, name: &NodeName, listing: &Listing) -> Result<(), BackendError> {
-        if self.is_shared() && name.is_past_the_end() {
+        if self.is_shared() && !name.has_room_behind() {
             let message = format!(
-                "{}: its sequence has run out, and other clients are in no order behind it",
+                "{}: its sequence is about to run out, and other clients are in no order after that",
                 self.directory.path
             );
             return Err(BackendError::new(BackendErrorKind::Unsupported, message));

@@ -4,15 +4,12 @@ use std::time::Duration;
 
 use leasehold::LossReason;
 use leasehold_testkit::interop::meets;
-use leasehold_testkit::process::Worker;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use crate::fixture::*;
 
 const SOON: Duration = Duration::from_secs(20);
-/// By when the entry of a holder that was killed is gone: etcd grants this TTL, and sweeps and revokes within a second.
-const BOUND: Duration = TTL.saturating_add(Duration::from_secs(3));
 
 #[tokio::test]
 async fn either_side_keeps_the_other_out_and_its_token_is_the_revision_that_go_sees() {
@@ -76,41 +73,6 @@ async fn no_increment_is_lost_between_both_in_a_thousand() {
     }
     assert_eq!(std::fs::read_to_string(&file).unwrap(), (4 * TIMES).to_string());
     met.acquired(4 * TIMES);
-}
-
-#[tokio::test]
-async fn what_a_killed_go_held_is_ours_and_we_wait_for_it() {
-    let mut met = meets("Go concurrency", go_version(), "mutex");
-    let server = server().await;
-    let (coordinator, mut go) = (coordinator(&server).await, go(&server).await);
-    go.ask(&format!("lock {PATH}"), "locked ").await;
-    let mutex = at(&coordinator).mutex().unwrap();
-    let waiting = tokio::spawn(async move { mutex.lock().await.unwrap() });
-    go.kill().await;
-    let killed = Instant::now();
-    let guard = timeout(SOON, waiting).await.unwrap().unwrap();
-    assert!(killed.elapsed() < BOUND, "{:?}", killed.elapsed());
-    guard.release().await.unwrap();
-    met.acquired(2);
-}
-
-#[tokio::test]
-async fn what_a_killed_process_of_ours_held_is_gos_and_go_waits_for_it() {
-    let mut met = meets("Go concurrency", go_version(), "mutex");
-    let server = server().await;
-    let mut go = go(&server).await;
-    let program = env!("CARGO_BIN_EXE_leasehold-test-wire-worker");
-    let url = format!("etcd://{}/leasehold?ttl={}ms", server.endpoint(), TTL.as_millis());
-    let mut ours = Worker::start(program, [url.as_str(), "etcd-v3", PATH]);
-    ours.expect("held").await;
-    assert_eq!(told(&mut go, &format!("try {PATH}")).await, "busy");
-    go.send(&format!("lock {PATH}")).await;
-    ours.kill().await;
-    let killed = Instant::now();
-    let answer = timeout(SOON, go.line()).await.unwrap().unwrap();
-    assert!(answer.starts_with("locked "), "{answer}");
-    assert!(killed.elapsed() < BOUND, "{:?}", killed.elapsed());
-    met.acquired(2);
 }
 
 #[tokio::test]

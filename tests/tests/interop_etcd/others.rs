@@ -1,8 +1,8 @@
-//! Elections with Go's client, `etcdctl`, and the server's own lock call.
+//! Elections with Go's client, `etcdctl`, and the server's own lock and election calls.
 
 use std::time::Duration;
 
-use etcd_client::{Client, LockOptions};
+use etcd_client::{Client, LockOptions, ProclaimOptions, ResignOptions};
 use leasehold_testkit::interop::meets;
 use leasehold_testkit::process::Worker;
 use tokio::time::timeout;
@@ -106,6 +106,46 @@ async fn the_servers_own_lock_call_takes_turns_with_us() {
         let theirs = timeout(SOON, theirs).await.unwrap().unwrap();
         assert!(mutex.try_lock().await.unwrap().is_none());
         client.unlock(theirs.key()).await.unwrap();
+        met.acquired(2);
+    }
+}
+
+#[tokio::test]
+async fn the_servers_own_election_call_takes_turns_with_us() {
+    let version = etcdctl_version().await;
+    let mut met = meets("etcd's election call", &version, "election");
+    let server = server().await;
+    let coordinator = coordinator(&server).await;
+    let election = at(&coordinator).election().unwrap();
+    let client = Client::connect([server.endpoint()], None).await.unwrap();
+    let lease = client.lease_client().grant(30, None).await.unwrap().id();
+    let mut calls = client.election_client();
+    for turn in 0..20 {
+        let value = format!("ours-{turn}");
+        let leadership = election.campaign(value.clone()).await.unwrap();
+        let seen = calls.leader(PATH).await.unwrap();
+        let seen = seen.kv().expect("ours leads");
+        assert_eq!(seen.value(), value.as_bytes());
+        assert_eq!(seen.create_revision().cast_unsigned(), leadership.fencing_token().order());
+        let mut standing = client.election_client();
+        let theirs = tokio::spawn(async move { standing.campaign(PATH, "theirs", lease).await.unwrap() });
+        while election.candidates().await.unwrap().len() < 2 {
+            tokio::task::yield_now().await;
+        }
+        assert!(!theirs.is_finished());
+        leadership.resign().await.unwrap();
+        let theirs = timeout(SOON, theirs).await.unwrap().unwrap();
+        let key = theirs.leader().expect("it leads");
+        let leader = election.leader().await.unwrap().expect("it leads");
+        assert_eq!(
+            (leader.value(), leader.fencing_token().order()),
+            (&b"theirs"[..], key.rev().cast_unsigned())
+        );
+        let proclaims = ProclaimOptions::new().with_leader(key.clone());
+        calls.proclaim("theirs-2", Some(proclaims)).await.unwrap();
+        assert_eq!(election.leader().await.unwrap().expect("it leads").value(), b"theirs-2");
+        assert!(election.try_campaign("ours").await.unwrap().is_none());
+        calls.resign(Some(ResignOptions::new().with_leader(key.clone()))).await.unwrap();
         met.acquired(2);
     }
 }

@@ -1,12 +1,8 @@
 //! Both languages, one election.
 
-use std::time::Duration;
-
-use leasehold::{ErrorKind, WireProfile};
-use tokio::time::sleep;
-
 use crate::fixture::*;
 use crate::peer::Peer;
+use leasehold::{ErrorKind, WireProfile};
 
 with_both!(each_sees_the_other_lead);
 
@@ -29,7 +25,7 @@ async fn each_sees_the_other_lead(profile: WireProfile) {
         let election = election.clone();
         async move { election.campaign("ours").await.unwrap() }
     });
-    sleep(Duration::from_millis(300)).await;
+    there_are(&outside, &path, 2).await;
     assert!(!standing.is_finished());
     let nodes = children(&outside, &path).await;
     let word = if profile == WireProfile::Curator { "-latch-" } else { "__lock__" };

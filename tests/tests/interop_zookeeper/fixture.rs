@@ -8,7 +8,8 @@ use leasehold_core::AttemptIds;
 use leasehold_testkit::servers::{ServerOptions, ZooKeeperServer};
 use leasehold_zookeeper::ZooKeeperBackend;
 use tokio::sync::OnceCell;
-use zookeeper_client::{Acls, Client, CreateMode};
+use tokio::time::sleep;
+use zookeeper_client::{Acls, Client, CreateMode, Error};
 
 pub(crate) const TTL: Duration = Duration::from_secs(4);
 pub(crate) const TICK: Duration = Duration::from_millis(500);
@@ -46,9 +47,38 @@ pub(crate) async fn plant(outside: &Client, path: &str, name: &str) {
     outside.create(&format!("{path}/{name}"), &[], &options).await.unwrap();
 }
 
-/// The names in a directory.
+/// The names in a directory; none if the server has reaped it.
 pub(crate) async fn children(outside: &Client, path: &str) -> Vec<String> {
-    outside.list_children(path).await.unwrap()
+    match outside.list_children(path).await {
+        Err(Error::NoNode) => Vec::new(),
+        children => children.unwrap(),
+    }
+}
+
+/// Waits until a semaphore of Curator's has so many nodes at its entrance, and among its permits.
+pub(crate) async fn settled(outside: &Client, path: &str, locks: usize, leases: usize) {
+    let is_so = async {
+        loop {
+            let at = async |directory| children(outside, &format!("{path}/{directory}")).await.len();
+            if (at("locks").await, at("leases").await) == (locks, leases) {
+                return;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), is_so)
+        .await
+        .unwrap_or_else(|_| panic!("never {locks} at the entrance and {leases} permits"));
+}
+
+/// Waits until a directory has so many nodes.
+pub(crate) async fn there_are(outside: &Client, path: &str, count: usize) {
+    let is_so = async {
+        while children(outside, path).await.len() != count {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    soon(is_so).await;
 }
 
 /// Fails a test that waits for what never comes.

@@ -7,4 +7,6 @@ mod mutexes;
 mod peer;
 mod refusals;
 mod rw_locks;
+mod semaphore_steps;
+mod semaphores;
 mod wrapped;

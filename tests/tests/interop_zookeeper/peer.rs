@@ -67,6 +67,14 @@ impl Peer {
     pub(crate) async fn kill(&mut self) {
         self.worker.kill().await;
     }
+
+    pub(crate) fn pause(&self) {
+        self.worker.pause();
+    }
+
+    pub(crate) fn resume(&self) {
+        self.worker.resume();
+    }
 }
 
 fn here() -> &'static Path {

@@ -79,6 +79,34 @@ async fn real_programs_of_both_libraries_are_not_mixed() {
     }
 }
 
+/// Neither sees the other then, so who is there first is not kept from what it holds; but nobody is granted any more.
+#[tokio::test]
+async fn real_programs_of_another_library_that_come_later_end_the_wait() {
+    let endpoint = server().await.endpoint();
+    let (ours, outside) = (ours(&endpoint).await, outside(&endpoint).await);
+    for (profile, other) in
+        [(WireProfile::Curator, WireProfile::Kazoo), (WireProfile::Kazoo, WireProfile::Curator)]
+    {
+        let path = path();
+        let mutex = ours.at(profile, &path).mutex().unwrap();
+        let guard = mutex.lock().await.unwrap();
+        let waiting = tokio::spawn({
+            let mutex = mutex.clone();
+            async move { mutex.lock().await.map(drop).unwrap_err() }
+        });
+        there_are(&outside, &path, 2).await;
+        let mut peer = Peer::start(other, &endpoint).await;
+        assert_eq!(peer.told(&format!("acquire mutex {path} 0")).await, "got", "it does not see ours");
+        let error = mutex.try_lock().await.map(drop).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error:?}");
+        guard.release().await.unwrap();
+        let error = soon(waiting).await.unwrap();
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error:?}");
+        assert_eq!(peer.told(&format!("release mutex {path}")).await, "released");
+        soon(mutex.lock()).await.unwrap().release().await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn a_stranger_that_comes_while_ours_waits_ends_the_wait() {
     let endpoint = server().await.endpoint();
@@ -108,9 +136,8 @@ async fn what_no_client_of_zookeeper_has_is_refused() {
     let endpoint = server().await.endpoint();
     let (ours, path) = (ours(&endpoint).await, path());
     let mutex = ours.at(WireProfile::EtcdV3, &path).mutex().map(drop);
-    let semaphores = [WireProfile::Curator, WireProfile::Kazoo]
-        .map(|profile| ours.at(profile, &path).semaphore(3).map(drop));
-    for refused in semaphores.into_iter().chain([mutex]) {
+    let semaphore = ours.at(WireProfile::Kazoo, &path).semaphore(3).map(drop);
+    for refused in [mutex, semaphore] {
         let error = refused.unwrap_err();
         assert_eq!((error.kind(), error.name()), (ErrorKind::Unsupported, Some(path.as_str())), "{error:?}");
     }

@@ -12,6 +12,7 @@ use crate::peer::Peer;
 with_both!(
     readers_share_and_writers_do_not,
     readers_stand_behind_a_writer_that_waits,
+    a_thousand_acquisitions_in_turn,
     no_reader_sees_half_of_what_a_writer_writes,
     what_the_layout_cannot_say_is_refused
 );
@@ -61,13 +62,13 @@ async fn readers_stand_behind_a_writer_that_waits(profile: WireProfile) {
         (Peer::start(profile, &endpoint).await, Peer::start(profile, &endpoint).await);
     let mut meets = writes.meets("read/write lock");
     let path = path();
-    let ours = ours(&endpoint).await;
+    let (ours, outside) = (ours(&endpoint).await, outside(&endpoint).await);
     let lock = ours.at(profile, &path).rw_lock().unwrap();
 
     // Theirs waits for our reader; ours does not pass it.
     let reader = lock.read().await.unwrap();
     writes.send(&format!("acquire write {path} 10000")).await;
-    sleep(Duration::from_millis(300)).await;
+    there_are(&outside, &path, 2).await;
     let waiting = tokio::spawn({
         let lock = lock.clone();
         async move { lock.read().await.unwrap() }
@@ -86,7 +87,7 @@ async fn readers_stand_behind_a_writer_that_waits(profile: WireProfile) {
         let lock = lock.clone();
         async move { lock.write().await.unwrap() }
     });
-    sleep(Duration::from_millis(300)).await;
+    there_are(&outside, &path, 2).await;
     assert_eq!(reads.told(&format!("acquire read {path} 200")).await, "busy");
     reads.send(&format!("acquire read {path} 10000")).await;
     reader.release().await.unwrap();
@@ -96,6 +97,32 @@ async fn readers_stand_behind_a_writer_that_waits(profile: WireProfile) {
     writer.release().await.unwrap();
     assert_eq!(reads.line().await, "got");
     meets.acquired(5);
+}
+
+async fn a_thousand_acquisitions_in_turn(profile: WireProfile) {
+    let endpoint = server().await.endpoint();
+    let (mut peer, path) = (Peer::start(profile, &endpoint).await, path());
+    let mut meets = peer.meets("read/write lock");
+    let lock = ours(&endpoint).await.at(profile, &path).rw_lock().unwrap();
+    let [read, write] = ["read", "write"].map(|kind| format!("acquire {kind} {path} 0"));
+    let [read_no_more, write_no_more] = ["read", "write"].map(|kind| format!("release {kind} {path}"));
+    let mut last = None;
+    for _ in 0..250 {
+        let writer = lock.try_write().await.unwrap().expect("the other has released it");
+        assert!(last < Some(writer.fencing_token()));
+        assert_eq!(peer.told(&read).await, "busy");
+        writer.release().await.unwrap();
+        assert_eq!(peer.told(&read).await, "got");
+        assert!(lock.try_write().await.unwrap().is_none());
+        let reader = lock.try_read().await.unwrap().expect("readers share it");
+        last = Some(reader.fencing_token());
+        assert_eq!(peer.told(&read_no_more).await, "released");
+        reader.release().await.unwrap();
+        assert_eq!(peer.told(&write).await, "got");
+        assert!(lock.try_read().await.unwrap().is_none());
+        assert_eq!(peer.told(&write_no_more).await, "released");
+        meets.acquired(4);
+    }
 }
 
 /// Theirs write by the write lock; so do ours, and ours read, too.

@@ -28,6 +28,12 @@
 //!
 //! `--include-ignored` runs them all the same.
 //!
+//! # Other clients' layouts
+//!
+//! A backend that [speaks](leasehold_core::Capabilities::wire) the layouts of other clients has a second test file, with
+//! [`main_in_layouts`]: the mutex's cases over queues that lie as those clients have them. Each case runs in one of the layouts, in turn, and
+//! in all of them with `LEASEHOLD_NIGHTLY=1`.
+//!
 //! # Chance
 //!
 //! A randomised case prints its seed; `LEASEHOLD_SEED` has it run with that one again.
@@ -63,7 +69,7 @@ use crate::contract::World;
 pub(crate) use case::requirement;
 pub use case::{Case, Requirement};
 pub use plan::NIGHTLY;
-use plan::{Extent, Planned, plan};
+use plan::{Extent, Planned, plan, plan_in_layouts};
 pub use record::{Cited, Outcome, RECORD, Run, cites, directory, read};
 pub use seed::{Dice, SEED};
 pub use table::{Table, TableError};
@@ -78,8 +84,25 @@ where
     F: Future<Output = Arc<dyn World>> + 'static,
 {
     let service = backend.name();
+    run_all(service, plan(service, backend.capabilities(), Extent::of(service)), world)
+}
+
+/// The same for the cases of the mutex over the [layouts](leasehold_core::WireLayout) of other clients that the backend speaks. A column of the
+/// table is called `zookeeper in curator` then; it need not have all behaviours.
+pub fn main_in_layouts<F>(backend: &dyn LockBackend, world: fn() -> F) -> ExitCode
+where
+    F: Future<Output = Arc<dyn World>> + 'static,
+{
+    let service = backend.name();
+    let planned = plan_in_layouts(service, backend.capabilities(), Extent::of(service));
+    run_all(&format!("{service} in other clients' layouts"), planned, world)
+}
+
+fn run_all<F>(what: &str, planned: Vec<Planned>, world: fn() -> F) -> ExitCode
+where
+    F: Future<Output = Arc<dyn World>> + 'static,
+{
     let arguments = Arguments::from_args();
-    let planned = plan(service, backend.capabilities(), Extent::of(service));
     let count = planned.len() as u64;
     let not_run: Vec<Run> =
         planned.iter().filter(|p| p.objection().is_some()).map(|p| p.run.clone()).collect();
@@ -93,7 +116,7 @@ where
     if everything && !arguments.ignored && !arguments.include_ignored {
         not_run.iter().for_each(Run::write);
     }
-    println!("conformance of {service}: {num_passed} passed, {num_failed} failed, {num_ignored} not run");
+    println!("conformance of {what}: {num_passed} passed, {num_failed} failed, {num_ignored} not run");
     if num_filtered_out + num_passed + num_failed + num_ignored != count {
         println!("{count} cases were planned: some have no verdict");
         return ExitCode::FAILURE;

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use futures::future::LocalBoxFuture;
-use leasehold_core::Capabilities;
+use leasehold_core::{Capabilities, WireProfile};
 
 use super::record::{Outcome, Run};
 use crate::contract::World;
 use crate::mutex::exclusive::{ADAPTERS, Exclusive};
+use crate::worlds::LaidOutWorld;
 use crate::{contract, mutex, recipes};
 
 /// The environment variable that has everything run.
@@ -17,8 +18,13 @@ pub const NIGHTLY: &str = "LEASEHOLD_NIGHTLY";
 pub(super) struct Planned {
     /// What it cites, where it runs; the outcome is that of not running it, where there is a reason.
     pub(super) run: Run,
-    pub(super) body: Box<dyn FnOnce(Arc<dyn World>) -> LocalBoxFuture<'static, ()> + Send>,
+    pub(super) body: Body,
 }
+
+type Body = Box<dyn FnOnce(Arc<dyn World>) -> LocalBoxFuture<'static, ()> + Send>;
+
+/// What stands in the record between a service and a profile.
+pub(super) const IN_LAYOUT: &str = " in ";
 
 impl Planned {
     /// Why it is not run; `None` if it is.
@@ -78,6 +84,59 @@ pub(super) fn plan(service: &str, capabilities: Capabilities, extent: Extent) ->
     planned
 }
 
+/// The cases that say nothing of another client's layout, or something else than is so there, and the reason.
+const NOT_IN_LAYOUTS: [(&str, &str); 3] = [
+    (
+        "faults::data_of_strangers_is_ignored",
+        "what the other client would not take for sound is refused there",
+    ),
+    ("names::bad_names_are_refused", "a name is what the other client calls it"),
+    ("names::hostile_names_are_kept_apart", "a name is what the other client calls it"),
+];
+
+/// The cases in which a creation is sent while no reply arrives. In a directory of ZooKeeper's other clients it is sent only after a look.
+const SENT_WITHOUT_A_LOOK: [&str; 3] = [
+    "faults::an_enqueue_whose_reply_is_lost",
+    "faults::a_cancelled_enqueue_whose_reply_is_lost",
+    "faults::a_ghost_of_a_lost_session_is_not_adopted",
+];
+
+/// The cases of the mutex in the layouts of other clients, as far as the backend speaks them. A semaphore there is more than a queue,
+/// and is not among them.
+pub(super) fn plan_in_layouts(service: &str, capabilities: Capabilities, extent: Extent) -> Vec<Planned> {
+    let profiles = WireProfile::ALL.into_iter().flat_map(|profile| {
+        let spoken = move |exclusive: &&dyn Exclusive| {
+            exclusive.name() != "semaphore" && capabilities.wire.contains(&(profile, exclusive.kind()))
+        };
+        ADAPTERS.into_iter().filter(spoken).map(move |exclusive| (profile, exclusive))
+    });
+    let layouts: Vec<_> = profiles.collect();
+    let mut planned = Vec::new();
+    for (index, case) in mutex::CASES.iter().enumerate() {
+        for (turn, (profile, exclusive)) in layouts.iter().copied().enumerate() {
+            let reason =
+                NOT_IN_LAYOUTS.iter().find(|(name, _)| *name == case.name).map(|(_, reason)| *reason);
+            let looks = profile != WireProfile::EtcdV3 && SENT_WITHOUT_A_LOOK.contains(&case.name);
+            let reason = reason.or(looks.then_some("nothing is created there before a look was answered"));
+            let objection = case.objection(exclusive).or(reason).map(str::to_owned);
+            let objection = objection.or_else(|| {
+                let chosen = extent == Extent::All || index % layouts.len() == turn;
+                (!chosen)
+                    .then(|| format!("this case runs in another layout here, and in all with {NIGHTLY}=1"))
+            });
+            let Planned { run, body } = over(service, case, exclusive, objection);
+            let run = Run {
+                case: format!("in_{profile}::{}", run.case),
+                backend: format!("{service}{IN_LAYOUT}{profile}"),
+                ..run
+            };
+            let body: Body = Box::new(move |world| body(Arc::new(LaidOutWorld::new(world, profile))));
+            planned.push(Planned { run, body });
+        }
+    }
+    planned
+}
+
 fn over(
     service: &str,
     case: &'static mutex::Case,
@@ -114,6 +173,8 @@ fn not_in_the_selection(service: &str, extent: Extent, (case, adapter): (usize, 
 mod tests {
     use std::collections::HashSet;
     use std::time::Duration;
+
+    use leasehold_core::Kind;
 
     use super::*;
 
@@ -155,6 +216,29 @@ mod tests {
             .flat_map(|service| ran(service, Extent::Selection).into_iter().map(|planned| planned.run.case))
             .collect();
         assert_eq!(over_all.len(), all.len());
+    }
+
+    #[test]
+    fn in_the_layouts_that_are_spoken_each_case_runs_once_or_in_all() {
+        let mut speaks = Capabilities::full(Duration::ZERO, 1);
+        assert_eq!(plan_in_layouts("x", speaks, Extent::All).len(), 0);
+        speaks.wire = &[
+            (WireProfile::Curator, Kind::Lock),
+            (WireProfile::Kazoo, Kind::Lock),
+            (WireProfile::Kazoo, Kind::Election),
+            (WireProfile::Curator, Kind::Semaphore),
+        ];
+        let count = |extent| {
+            let planned = plan_in_layouts("x", speaks, extent);
+            planned.iter().filter(|planned| planned.objection().is_none()).count()
+        };
+        let cases = mutex::CASES.len() - NOT_IN_LAYOUTS.len() - SENT_WITHOUT_A_LOOK.len();
+        // One of them says nothing of an election.
+        assert_eq!(count(Extent::All), 3 * cases - 1);
+        assert!((cases - 1..=cases).contains(&count(Extent::Selection)));
+        for name in NOT_IN_LAYOUTS.map(|(name, _)| name).into_iter().chain(SENT_WITHOUT_A_LOOK) {
+            assert!(mutex::CASES.iter().any(|case| case.name == name), "{name}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
 
+use super::plan::IN_LAYOUT;
 use super::record::{Outcome, Run};
 
 /// The behaviours, a row each: number, what, the cases of the suites.
@@ -88,6 +89,8 @@ impl Table {
                 let ran = table.cells.contains_key(&(behaviour, backend.clone()));
                 let backend = backend.clone();
                 match (ran, table.reason(behaviour, &backend)) {
+                    // A layout is that of some recipes.
+                    (false, _) if backend.contains(IN_LAYOUT) => {}
                     (false, None) => errors.push(TableError::Empty { behaviour, backend }),
                     (true, Some((_, of, _))) if of != "*" => {
                         errors.push(TableError::Contradicted { behaviour, backend });
@@ -144,6 +147,7 @@ impl fmt::Display for Table {
             let cells =
                 self.backends.iter().map(|backend| match self.cells.get(&(number, backend.clone())) {
                     Some(cell) => shown(cell),
+                    None if backend.contains(IN_LAYOUT) => "–".to_owned(),
                     None => match self.reason(number, backend) {
                         Some((_, _, reason)) => format!("– {reason}"),
                         None => "**nothing**".to_owned(),

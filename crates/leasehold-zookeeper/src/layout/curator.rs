@@ -1,9 +1,12 @@
-//! Curator's names: `_c_<uuid>-lock-<sequence>`, with `__READ__`, `__WRIT__` or `latch-` in place of `lock-`.
+//! Curator's names: `_c_<uuid>-lock-<sequence>`, with `__READ__`, `__WRIT__`, `lease-` or `latch-` in place of `lock-`.
+//!
+//! A semaphore (`InterProcessSemaphoreV2`) has two directories below its path: a mutex in `locks`, and the permits in `leases`, of
+//! which each node is one.
 //!
 //! To Curator every child of the directory is a contender, placed by what follows the word of the recipe; one without the
 //! word is placed by its whole name. So whatever is not of the recipe is a stranger.
 
-use leasehold_core::{AttemptId, Mode};
+use leasehold_core::{AttemptId, Kind, Mode, WireLayout};
 
 use super::{NodeName, Recipe, sequence, uuid};
 
@@ -18,7 +21,17 @@ fn word(recipe: Recipe, mode: Mode) -> &'static str {
         (Recipe::Mutex, _) => "-lock-",
         (Recipe::RwLock, Mode::Shared) => "-__READ__",
         (Recipe::RwLock, _) => "-__WRIT__",
+        (Recipe::Semaphore(_), _) => "-lease-",
         (Recipe::Election, _) => "-latch-",
+    }
+}
+
+/// Where below its path a queue is.
+pub(super) fn below(wire: WireLayout) -> &'static str {
+    match (wire.kind, wire.entrance) {
+        (Kind::Semaphore, true) => "/locks",
+        (Kind::Semaphore, false) => "/leases",
+        _ => "",
     }
 }
 
@@ -47,9 +60,8 @@ pub(super) fn read(recipe: Recipe, child: &str) -> Option<NodeName> {
     if !groups.iter().map(|group| group.len()).eq(GROUPS) {
         return None;
     }
-    let modes = [Mode::Exclusive, Mode::Shared];
-    let (mode, number) =
-        modes.into_iter().find_map(|mode| Some((mode, rest.strip_prefix(word(recipe, mode))?)))?;
+    let mut modes = recipe.modes();
+    let (mode, number) = modes.find_map(|mode| Some((mode, rest.strip_prefix(word(recipe, mode))?)))?;
     let sequence = sequence::read(number)?;
     Some(NodeName { attempt: uuid::attempt(&groups.concat(), sequence)?, mode, origin: None, sequence })
 }
@@ -57,13 +69,17 @@ pub(super) fn read(recipe: Recipe, child: &str) -> Option<NodeName> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use leasehold_core::AttemptIds;
+    use crate::layout::{Directory, Layout};
+    use leasehold_core::{AttemptIds, KeyPath, Namespace, WireProfile};
 
     /// As Curator 5.4 has made them.
     const LOCK: &str = "_c_0f8fad5b-d9cb-469f-a165-70867728950e-lock-0000000007";
     const READ: &str = "_c_0f8fad5b-d9cb-469f-a165-70867728950e-__READ__0000000007";
     const WRITE: &str = "_c_0f8fad5b-d9cb-469f-a165-70867728950e-__WRIT__-2147483648";
+    const LEASE: &str = "_c_0f8fad5b-d9cb-469f-a165-70867728950e-lease-0000000003";
     const LATCH: &str = "_c_0f8fad5b-d9cb-469f-a165-70867728950e-latch--000000001";
+
+    const PERMIT: Mode = Mode::Permits { count: 1, limit: 5, granted: false };
 
     #[test]
     fn names_of_curator_read_back() {
@@ -71,6 +87,7 @@ mod tests {
             (Recipe::Mutex, LOCK, Mode::Exclusive, 7),
             (Recipe::RwLock, READ, Mode::Shared, 7),
             (Recipe::RwLock, WRITE, Mode::Exclusive, i32::MIN),
+            (Recipe::Semaphore(5), LEASE, PERMIT, 3),
             (Recipe::Election, LATCH, Mode::Exclusive, -1),
         ] {
             let entry = read(recipe, name).unwrap();
@@ -85,6 +102,7 @@ mod tests {
             (Recipe::Mutex, Mode::Exclusive),
             (Recipe::RwLock, Mode::Shared),
             (Recipe::RwLock, Mode::Exclusive),
+            (Recipe::Semaphore(5), PERMIT),
             (Recipe::Election, Mode::Exclusive),
         ] {
             let created = format!("{}0000000042", to_create(recipe, attempt, mode));
@@ -94,8 +112,30 @@ mod tests {
     }
 
     #[test]
+    fn a_semaphore_is_two_directories_and_takes_one_permit_at_a_time() {
+        let semaphore = WireLayout::new(WireProfile::Curator, Kind::Semaphore).with_limit(5);
+        let directory =
+            |wire| Directory::of(&KeyPath::verbatim(&Namespace::default(), wire, "/a/b").unwrap());
+        let (permits, entrance) = (directory(semaphore), directory(semaphore.at_entrance()));
+        assert_eq!((&*permits.path, permits.layout), ("/a/b/leases", Layout::Curator(Recipe::Semaphore(5))));
+        assert_eq!((&*entrance.path, entrance.layout), ("/a/b/locks", Layout::Curator(Recipe::Mutex)));
+        let attempt = AttemptIds::new().unwrap().next();
+        let two = Mode::Permits { count: 2, limit: 5, granted: false };
+        let others = Mode::Permits { count: 1, limit: 4, granted: false };
+        for (mode, is_there) in [(PERMIT, true), (two, false), (others, false), (Mode::Exclusive, false)] {
+            assert_eq!(permits.layout.to_create(attempt, mode).is_ok(), is_there, "{mode}");
+        }
+    }
+
+    #[test]
     fn whatever_is_not_of_the_recipe_is_told() {
-        for (recipe, known) in [(Recipe::Mutex, LOCK), (Recipe::RwLock, READ), (Recipe::Election, LATCH)] {
+        let known = [
+            (Recipe::Mutex, LOCK),
+            (Recipe::RwLock, READ),
+            (Recipe::Semaphore(5), LEASE),
+            (Recipe::Election, LATCH),
+        ];
+        for (recipe, known) in known {
             let others = [
                 "",
                 "lock-0000000001",
@@ -106,11 +146,11 @@ mod tests {
                 "_c_0f8fad5bd-9cb-469f-a165-70867728950e-lock-0000000007",
                 "_c_0f8fad5bd9cb469fa16570867728950e-lock-0000000007",
                 "_c_0f8fad5b-d9cb-469f-a165-7086772895é-lock-0000000007",
-                "_c_0f8fad5b-d9cb-469f-a165-70867728950e-lease-0000000007",
                 "0f8fad5bd9cb469fa16570867728950e__lock__0000000007",
                 "0f8fad5bd9cb469fa16570867728950e-x-0000000007",
                 LOCK,
                 READ,
+                LEASE,
                 LATCH,
             ];
             for other in others.into_iter().filter(|other| *other != known) {

@@ -6,9 +6,11 @@
 //! # The end of the sequence
 //!
 //! Other clients compare sequences as text. Where the counter of a directory has run out (see [`crate::listing`]) that
-//! is not the order of the creations any more: numbers repeat, and kazoo does not even recognise
-//! those between -999,999,999 and -1. Nobody else can be relied upon to wait behind a node that has such a number, so none of
-//! ours is kept; those of others count like any.
+//! is not the order of the creations any more. Numbers repeat, and two contenders of kazoo with the same number both hold. Negative
+//! ones sort before all others, so whoever comes with one passes everybody; kazoo does not even recognise those between -999,999,999
+//! and -1. Nobody else can be relied upon to wait behind a node that is there when that begins. So none of ours is kept that has such a number,
+//! or one so close to the end that the directory may get there while the node lasts ([`ROOM`]); those of others count like
+//! any.
 
 mod curator;
 mod kazoo;
@@ -16,6 +18,7 @@ mod own;
 mod sequence;
 mod uuid;
 
+use std::iter;
 use std::sync::Arc;
 
 use leasehold_core::{
@@ -33,8 +36,12 @@ pub(crate) struct Directory {
 impl Directory {
     pub(crate) fn of(path: &KeyPath) -> Self {
         let layout = Layout::of(path.wire());
-        // A path of another client is absolute already.
-        let path = if layout == Layout::Own { format!("/{path}") } else { path.to_string() };
+        let path = match (layout, path.wire()) {
+            (Layout::Own, _) => format!("/{path}"),
+            // A path of another client is absolute already.
+            (Layout::Curator(_), Some(wire)) => format!("{path}{}", curator::below(wire)),
+            _ => path.to_string(),
+        };
         Self { path: path.into(), layout }
     }
 
@@ -47,6 +54,7 @@ impl Directory {
 pub(crate) const SPOKEN: &[(WireProfile, Kind)] = &[
     (WireProfile::Curator, Kind::Lock),
     (WireProfile::Curator, Kind::RwLock),
+    (WireProfile::Curator, Kind::Semaphore),
     (WireProfile::Curator, Kind::Election),
     (WireProfile::Kazoo, Kind::Lock),
     (WireProfile::Kazoo, Kind::RwLock),
@@ -68,18 +76,30 @@ pub(crate) enum Layout {
 pub(crate) enum Recipe {
     Mutex,
     RwLock,
+    /// With so many permits, as we believe: a name does not say it.
+    Semaphore(u32),
     Election,
 }
 
 impl Recipe {
     fn has(self, mode: Mode) -> bool {
-        match mode {
-            Mode::Exclusive => true,
-            Mode::Shared => self == Recipe::RwLock,
-            Mode::Permits { .. } => false,
-        }
+        self.modes().any(|said| said == mode)
+    }
+
+    /// What the names of the recipe can say.
+    fn modes(self) -> impl Iterator<Item = Mode> {
+        let (main, other) = match self {
+            Recipe::Mutex | Recipe::Election => (Mode::Exclusive, None),
+            Recipe::RwLock => (Mode::Exclusive, Some(Mode::Shared)),
+            Recipe::Semaphore(limit) => (Mode::Permits { count: 1, limit, granted: false }, None),
+        };
+        iter::once(main).chain(other)
     }
 }
+
+/// How many creations a directory of another client has to have left: with a thousand locks a second more than four hours of them, which is
+/// less than one per cent of the counter.
+const ROOM: i32 = 1 << 24;
 
 /// What the name of an entry's node says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -95,6 +115,11 @@ impl NodeName {
     /// Whether the sequence does not tell the order.
     pub(crate) fn is_past_the_end(&self) -> bool {
         self.sequence == i32::MAX || self.sequence < 0
+    }
+
+    /// Whether other clients can be relied upon to wait behind it, for as long as anybody holds a lock.
+    pub(crate) fn has_room_behind(&self) -> bool {
+        (0..=i32::MAX - ROOM).contains(&self.sequence)
     }
 }
 
@@ -120,12 +145,14 @@ impl Layout {
         let recipe = match wire.kind {
             Kind::Lock => Recipe::Mutex,
             Kind::RwLock => Recipe::RwLock,
+            Kind::Semaphore if wire.entrance => Recipe::Mutex,
+            Kind::Semaphore => Recipe::Semaphore(wire.limit.unwrap_or(1)),
             Kind::Election => Recipe::Election,
             _ => return Layout::Unspoken,
         };
         match wire.profile {
             WireProfile::Curator => Layout::Curator(recipe),
-            WireProfile::Kazoo => Layout::Kazoo(recipe),
+            WireProfile::Kazoo if wire.kind != Kind::Semaphore => Layout::Kazoo(recipe),
             _ => Layout::Unspoken,
         }
     }
@@ -133,10 +160,11 @@ impl Layout {
     /// The layout by which the name of a node is that of an entry. Of those of one client that know the name, one knows as much of it
     /// as another.
     pub(crate) fn of_node(name: &str) -> Option<(Self, NodeName)> {
-        const ANY: [Layout; 5] = [
+        const ANY: [Layout; 6] = [
             Layout::Own,
             Layout::Curator(Recipe::Mutex),
             Layout::Curator(Recipe::RwLock),
+            Layout::Curator(Recipe::Semaphore(1)),
             Layout::Curator(Recipe::Election),
             Layout::Kazoo(Recipe::RwLock),
         ];

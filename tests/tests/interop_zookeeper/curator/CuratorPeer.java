@@ -2,6 +2,8 @@ import java.io.BufferedReader;
 import java.io.InputStreamReader;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayDeque;
+import java.util.Deque;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Properties;
@@ -14,6 +16,8 @@ import org.apache.curator.framework.recipes.leader.Participant;
 import org.apache.curator.framework.recipes.locks.InterProcessLock;
 import org.apache.curator.framework.recipes.locks.InterProcessMutex;
 import org.apache.curator.framework.recipes.locks.InterProcessReadWriteLock;
+import org.apache.curator.framework.recipes.locks.InterProcessSemaphoreV2;
+import org.apache.curator.framework.recipes.locks.Lease;
 import org.apache.curator.retry.RetryOneTime;
 
 /**
@@ -66,6 +70,8 @@ public final class CuratorPeer {
                 return "released";
             case "increment":
                 return increment(lock(words[1], words[2]), Path.of(words[3]), Integer.parseInt(words[4]));
+            case "crowd":
+                return crowd(lock(words[1], words[2]), Path.of(words[3]), Integer.parseInt(words[4]));
             case "stand":
                 latch = new LeaderLatch(client, words[1], words[2]);
                 latch.start();
@@ -98,6 +104,10 @@ public final class CuratorPeer {
                     return readWriteLock(path).readLock();
                 case "write":
                     return readWriteLock(path).writeLock();
+                case "semaphore-1":
+                    return new Permits(new InterProcessSemaphoreV2(client, path, 1));
+                case "semaphore-3":
+                    return new Permits(new InterProcessSemaphoreV2(client, path, 3));
                 default:
                     throw new IllegalArgumentException(kind);
             }
@@ -125,5 +135,58 @@ public final class CuratorPeer {
             }
         }
         return "incremented";
+    }
+
+    /** Puts a file into a directory each time it holds, and says how many it has seen there at most. The first time it waits for three. */
+    private static String crowd(InterProcessLock lock, Path directory, int times) throws Exception {
+        int most = 0;
+        for (int i = 0; i < times; i++) {
+            lock.acquire();
+            try {
+                Path file = Files.createTempFile(directory, "curator", "");
+                do {
+                    most = Math.max(most, directory.toFile().list().length);
+                    Thread.sleep(2);
+                } while (i == 0 && most < 3);
+                Files.delete(file);
+            } finally {
+                lock.release();
+            }
+        }
+        return "crowded " + most;
+    }
+
+    /** A semaphore as a lock: a permit with each acquisition, of which the last one acquired is released first. */
+    private static final class Permits implements InterProcessLock {
+        private final InterProcessSemaphoreV2 semaphore;
+        private final Deque<Lease> leases = new ArrayDeque<>();
+
+        private Permits(InterProcessSemaphoreV2 semaphore) {
+            this.semaphore = semaphore;
+        }
+
+        @Override
+        public void acquire() throws Exception {
+            leases.push(semaphore.acquire());
+        }
+
+        @Override
+        public boolean acquire(long time, TimeUnit unit) throws Exception {
+            Lease lease = semaphore.acquire(time, unit);
+            if (lease != null) {
+                leases.push(lease);
+            }
+            return lease != null;
+        }
+
+        @Override
+        public void release() {
+            semaphore.returnLease(leases.pop());
+        }
+
+        @Override
+        public boolean isAcquiredInThisProcess() {
+            return !leases.isEmpty();
+        }
     }
 }
