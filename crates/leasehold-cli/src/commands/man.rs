@@ -6,13 +6,13 @@ use clap::CommandFactory;
 use clap_mangen::{Man, roff::Roff};
 
 use crate::args::Cli;
-use crate::exit::{Failure, Outcome};
+use crate::exit::{End, Failure, Outcome};
 use crate::output;
 
 pub(crate) fn run() -> Outcome {
     let page = page().map_err(|error| Failure::os("cannot write the manual page", error))?;
     output::write(&String::from_utf8_lossy(&page))?;
-    Ok(0)
+    Ok(End::DONE)
 }
 
 fn page() -> io::Result<Vec<u8>> {

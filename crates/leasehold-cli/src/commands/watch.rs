@@ -8,7 +8,7 @@ use leasehold::ContenderInfo;
 use tokio::time::sleep;
 
 use crate::contender::{self, Kind};
-use crate::exit::{Failure, Outcome};
+use crate::exit::{End, Failure, Outcome};
 use crate::output::{self, Format, moment};
 use crate::place::Place;
 use crate::target::Target;
@@ -35,6 +35,9 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(target: &Target, arguments: &Arguments) -> Outcome {
+    if arguments.place.is_key() {
+        return Err(arguments.place.lacks("a queue that tells of its changes", "look at it with who"));
+    }
     let coordinator = target.connect(None, None).await?;
     let admin = arguments.place.admin(&coordinator);
     let mut queue = admin.observe(arguments.recipe.recipe(), arguments.place.text())?;
@@ -44,7 +47,7 @@ pub(crate) async fn run(target: &Target, arguments: &Arguments) -> Outcome {
         tokio::select! {
             state = queue.next() => match state {
                 Some(state) => seen = state,
-                None => return Ok(0),
+                None => return Ok(End::DONE),
             },
             () = sleep(TICK), if live => age(&mut seen),
         }
