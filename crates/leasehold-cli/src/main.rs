@@ -24,9 +24,13 @@ use args::{Cli, Command};
 use exit::{End, Failure, Outcome};
 
 fn main() -> ExitCode {
-    let outcome = match usage::read() {
-        Ok(cli) => start(cli),
-        Err(ending) => ending,
+    let outcome = if std::env::args_os().nth(1).is_some_and(|word| word == args::LEASH) {
+        child::hold_leash()
+    } else {
+        match usage::read() {
+            Ok(cli) => start(cli),
+            Err(ending) => ending,
+        }
     };
     match outcome {
         Ok(End::Status(status)) => status.into(),
@@ -45,7 +49,6 @@ fn main() -> ExitCode {
 
 fn start(cli: Cli) -> Outcome {
     match cli.command {
-        Command::Leash => return child::hold_leash(),
         Command::Completions(arguments) => return commands::completions::run(&arguments),
         Command::Man => return commands::man::run(),
         _ => {}
@@ -66,6 +69,6 @@ async fn serve(Cli { target, command }: Cli) -> Outcome {
         Command::Watch(arguments) => commands::watch::run(&target, &arguments).await,
         Command::Doctor(arguments) => commands::doctor::run(&target, &arguments).await,
         Command::Bench(arguments) => commands::bench::run(&target, &arguments).await,
-        Command::Completions(_) | Command::Man | Command::Leash => Ok(End::DONE),
+        Command::Completions(_) | Command::Man => Ok(End::DONE),
     }
 }

@@ -53,7 +53,7 @@ fn write_now(text: &str) -> io::Result<()> {
 }
 
 /// As much as fits: a line that is broken could not be taken back. A terminal of no width does not tell it.
-fn fitted(text: &str, columns: u16) -> String {
+pub(crate) fn fitted(text: &str, columns: u16) -> String {
     match usize::from(columns).checked_sub(1) {
         Some(room) if text.chars().count() > room => {
             text.chars().take(room.saturating_sub(1)).chain(['\u{2026}']).collect()
