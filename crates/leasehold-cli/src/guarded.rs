@@ -130,7 +130,7 @@ async fn supervise(
     };
     match course {
         Course::Itself(end) => {
-            child.collect(!matches!(end, End::Status(0..128)));
+            child.collect(end);
             Ok(end)
         }
         Course::Ours(why) => {

@@ -12,7 +12,8 @@ use std::future::poll_fn;
 use std::task::Poll;
 
 use rustix::process::{
-    Pid, Resource, Rlimit, Signal, getpgid, getpgrp, getpid, getppid, getsid, kill_process, setrlimit,
+    Pid, Resource, Rlimit, Signal, getpgid, getpgrp, getpid, getppid, getsid, kill_process,
+    kill_process_group, setrlimit,
 };
 use tokio::signal::unix::{self, SignalKind, signal};
 
@@ -86,6 +87,19 @@ pub(crate) fn stop_ourselves() {
         // It cannot be refused: the process is our own.
         let _ = kill_process(getpid(), Signal::STOP);
     }
+}
+
+/// The same for all of our process group, as the terminal would.
+pub(crate) fn stop_our_group() {
+    if !is_orphaned() {
+        // It is refused where we are not even allowed to stop one of them; we are among those that are.
+        let _ = kill_process_group(getpgrp(), Signal::STOP);
+    }
+}
+
+/// Sends a signal that the terminal has sent to the command's group to ours, which has the terminal otherwise.
+pub(crate) fn share_with_our_group(signal: Signal) {
+    let _ = kill_process_group(getpgrp(), signal);
 }
 
 /// Whether no shell looks after our process group: whoever started it is gone, or in another session.

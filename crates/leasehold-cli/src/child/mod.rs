@@ -5,7 +5,8 @@
 //! The child is a process group of its own, so that what it starts is ended with it. Who has the terminal, the [terminal](terminal) says:
 //! where it is the child's group, Ctrl-C and Ctrl-Z go there and to nobody else. Whatever we are sent is passed on to the group by us;
 //! either way, each of its processes gets a signal once. A child that is stopped by Ctrl-Z stops us too, so that the shell
-//! takes over, and is continued with us, unless the lock is gone by then.
+//! takes over, and is continued with us, unless the lock is gone by then. What the terminal did to the child's group is done to
+//! ours, which would have had the terminal without us: a script around us stops and ends with the command.
 //!
 //! Its end is looked for at each SIGCHLD, and seen before it is collected: until then its id, and so the
 //! group's, cannot become another's. The [leash](leash) ends the group should we be killed.
@@ -30,7 +31,7 @@ pub(crate) use leash::hold as hold_leash;
 use terminal::Terminal;
 
 use crate::exit::{End, Failure, NOT_EXECUTABLE, NOT_FOUND};
-use crate::signals::{is_orphaned, stop_ourselves};
+use crate::signals::{is_orphaned, share_with_our_group, stop_our_group, stop_ourselves};
 
 /// How long those that a child has left behind may take to end once they were told to, between two looks. Nobody is told of the end of
 /// a process that is not its child.
@@ -43,6 +44,8 @@ pub(crate) struct Child {
     terminal: Option<Terminal>,
     /// Whether we have asked it to stop.
     told_to_stop: bool,
+    /// Whether it has stopped because it lacks the terminal.
+    lacks_terminal: bool,
     leash: Leash,
 }
 
@@ -79,11 +82,11 @@ impl Child {
             Failure::new(status, format!("cannot run {}: {error}", program.display()))
         })?;
         let group = Pid::from_child(&child);
-        let mut child = Self { group, deaths, terminal, told_to_stop: false, leash };
+        let mut child = Self { group, deaths, terminal, told_to_stop: false, lacks_terminal: false, leash };
         let bound = child.leash.bind(group);
         if let Err(error) = bound {
             child.send(Signal::KILL);
-            child.collect(true);
+            child.bury(true);
             return Err(Failure::os("cannot bind the command to this process", error));
         }
         // It may have been stopped for reading before it had the terminal.
@@ -116,11 +119,10 @@ impl Child {
     }
 
     /// Stops us; returns when we are continued.
-    pub(crate) fn stop_with_it(&self) {
-        if let Some(terminal) = &self.terminal {
-            terminal.take_back_from(self.group);
-        }
-        stop_ourselves();
+    pub(crate) fn stop_with_it(&mut self) {
+        let lacked_it = std::mem::take(&mut self.lacks_terminal);
+        let had_it = self.terminal.as_ref().is_some_and(|terminal| terminal.take_back_from(self.group));
+        if had_it || lacked_it { stop_our_group() } else { stop_ourselves() }
     }
 
     /// Lets it go on, with the terminal if it is to have it and we have it.
@@ -148,7 +150,7 @@ impl Child {
             // Whoever is stopped hears nothing.
             self.send(Signal::CONT);
             if timeout_at(deadline, self.ended()).await.is_ok() {
-                self.collect(true);
+                self.bury(true);
                 while test_kill_process_group(self.group).is_ok() && Instant::now() < deadline {
                     sleep(LOOK).await;
                 }
@@ -158,20 +160,29 @@ impl Child {
         }
         self.send(Signal::KILL);
         self.ended().await?;
-        self.collect(true);
+        self.bury(true);
         Ok(())
     }
 
-    /// It has ended; what it has left behind goes on. `forcibly` if it could not tidy up.
-    pub(crate) fn collect(&self, forcibly: bool) {
-        // Nobody else collects it.
-        let _ = waitid(WaitId::Pid(self.group), WaitIdOptions::EXITED);
-        if let Some(terminal) = &self.terminal {
-            terminal.take_back_from(self.group);
-            if forcibly {
-                terminal.restore();
-            }
+    /// It has ended by itself, in that way; what it has left behind goes on.
+    pub(crate) fn collect(&self, end: End) {
+        let had_terminal = self.bury(!matches!(end, End::Status(0..128)));
+        if let End::Signal(signal @ (Signal::INT | Signal::QUIT)) = end
+            && had_terminal
+        {
+            share_with_our_group(signal);
         }
+    }
+
+    /// Nobody else collects it. `forcibly` if it could not tidy up. Whether it had the terminal.
+    fn bury(&self, forcibly: bool) -> bool {
+        let _ = waitid(WaitId::Pid(self.group), WaitIdOptions::EXITED);
+        let Some(terminal) = &self.terminal else { return false };
+        let had_it = terminal.take_back_from(self.group);
+        if forcibly {
+            terminal.restore();
+        }
+        had_it
     }
 
     /// Waits for its end, and lets it stop no more.
@@ -199,6 +210,7 @@ impl Child {
                 self.send(Signal::CONT);
                 return false;
             }
+            self.lacks_terminal = true;
             return true;
         }
         // Where it has the terminal, that is the terminal's Ctrl-Z; elsewhere somebody has stopped it who will continue it.

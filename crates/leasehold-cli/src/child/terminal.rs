@@ -56,11 +56,13 @@ impl Terminal {
         self.is_with(group)
     }
 
-    /// Takes it back, if that group has it: by now it may be the shell's.
-    pub(super) fn take_back_from(&self, group: Pid) {
-        if self.is_with(group) {
+    /// Takes it back, if that group has it: by now it may be the shell's. Whether it had it.
+    pub(super) fn take_back_from(&self, group: Pid) -> bool {
+        let had = self.is_with(group);
+        if had {
             in_the_background(|| tcsetpgrp(&self.terminal, self.ours));
         }
+        had
     }
 
     /// Sets it up as it was, after a command that could not do so itself.

@@ -34,7 +34,8 @@ async fn over(url: &str) {
     observer.expect("-").await;
 
     // With a command, its status is ours, and the leadership is over with it.
-    let led = output(url, &["elect", "boss", "--value", "c", "--", "sh", "-c", "echo $LEASEHOLD_NAME; exit 4"]);
+    let led =
+        output(url, &["elect", "boss", "--value", "c", "--", "sh", "-c", "echo $LEASEHOLD_NAME; exit 4"]);
     let led = led.await;
     assert_eq!((led.status.code(), text(&led.stdout).trim()), (Some(4), "boss"), "{}", text(&led.stderr));
     observer.expect("c").await;

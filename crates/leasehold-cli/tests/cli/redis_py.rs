@@ -52,7 +52,8 @@ async fn python_and_the_command_keep_each_other_out() {
     // Theirs: ours waits in vain, and sees what the key tells.
     assert_eq!(told(&mut python, &format!("acquire {KEY} 30 0")).await, "got");
     assert_eq!(output(url, &at("run", &["--no-wait", "--", "true"])).await.status.code(), Some(75));
-    let mut ours = talk(url, &at("run", &["--ttl", "2s", "--", "sh", "-c", "echo pid $$; read line; exit 3"]));
+    let mut ours =
+        talk(url, &at("run", &["--ttl", "2s", "--", "sh", "-c", "echo pid $$; read line; exit 3"]));
     let who = document(url, &at("who", &["--json"])).await;
     let value = server.command(&["GET", KEY]).await.text();
     assert_eq!((&who["queue"][0]["owner"], &who["queue"][0]["holds"]), (&value.clone().into(), &true.into()));

@@ -7,7 +7,9 @@ use std::time::Duration;
 use leasehold_testkit::servers::{EtcdServer, RedisServer, ServerOptions, ZooKeeperServer};
 use tokio::time::{Instant, timeout};
 
-use crate::support::{BINARY, PATIENCE, document, end_of, holder, output, status, talk, text, until_gone, until_queued};
+use crate::support::{
+    BINARY, PATIENCE, document, end_of, holder, output, status, talk, text, until_gone, until_queued,
+};
 
 /// What the holders ask for that are killed and stopped.
 const TTL: Duration = Duration::from_secs(2);
@@ -22,7 +24,12 @@ async fn takes_turns(url: &str, directory: &Path) {
     let turn = ["run", "nightly", "--", "sh", "-c", &script];
     let (a, b, c) = tokio::join!(output(url, &turn), output(url, &turn), output(url, &turn));
     for run in [a, b, c] {
-        assert_eq!((run.status.code(), text(&run.stdout).lines().count()), (Some(0), 1), "{}", text(&run.stderr));
+        assert_eq!(
+            (run.status.code(), text(&run.stdout).lines().count()),
+            (Some(0), 1),
+            "{}",
+            text(&run.stderr)
+        );
     }
 }
 

@@ -121,7 +121,9 @@ async fn a_pipeline_has_the_terminal_together() {
     shell.expect("heard-word");
     // And so does the other while the command runs.
     let other = "sh -c 'head -1; read answer </dev/tty; echo answered-$answer'";
-    shell.type_line(&format!("leasehold run a -- sh -c 'echo has-$((1+1)); sleep 2' | {other}; echo after-$((1+1))"));
+    shell.type_line(&format!(
+        "leasehold run a -- sh -c 'echo has-$((1+1)); sleep 2' | {other}; echo after-$((1+1))"
+    ));
     shell.expect("has-2");
     shell.type_line("yes");
     shell.expect("answered-yes");
@@ -173,7 +175,11 @@ async fn waiting_is_shown_and_can_be_stopped_and_ended() {
     let (_server, url) = server().await;
     let mut shell = Shell::start(&url);
     let (mut first, child) = holder(&url, "a", &[]).await;
-    let line = format!("waiting for \"a\", place 2 of 2; held by {} pid {} for ", host(&url, "a").await, first.pid().unwrap());
+    let line = format!(
+        "waiting for \"a\", place 2 of 2; held by {} pid {} for ",
+        host(&url, "a").await,
+        first.pid().unwrap()
+    );
     shell.type_line("leasehold run a -- echo has-$((1+1))");
     shell.expect(&line);
     shell.type_text(CTRL_Z);
@@ -183,7 +189,11 @@ async fn waiting_is_shown_and_can_be_stopped_and_ended() {
     shell.expect(&line);
     shell.type_text(CTRL_C);
     let (status, before) = shell.status();
-    assert_eq!((status, before.contains("has-2"), before.contains("\r\x1b[K")), (130, false, true), "{before:?}");
+    assert_eq!(
+        (status, before.contains("has-2"), before.contains("\r\x1b[K")),
+        (130, false, true),
+        "{before:?}"
+    );
     until_queued(&url, "a", 1).await;
 
     shell.type_line("leasehold run a -- echo has-$((1+1))");
@@ -214,10 +224,14 @@ async fn a_release_by_force_is_asked_for() {
     let (_server, url) = server().await;
     let mut shell = Shell::start(&url);
     let (mut first, child) = holder(&url, "a", &["--purpose", "backup"]).await;
-    for (answer, told) in [("n", "nothing was released"), ("", "nothing was released"), ("yes", "gave it up")] {
+    for (answer, told) in [("n", "nothing was released"), ("", "nothing was released"), ("yes", "gave it up")]
+    {
         shell.type_line("leasehold force-release a");
         let shown = shell.expect("Release it? [y/N] ");
-        assert!(shown.contains("backup") && shown.contains(&first.pid().unwrap_or_default().to_string()), "{shown}");
+        assert!(
+            shown.contains("backup") && shown.contains(&first.pid().unwrap_or_default().to_string()),
+            "{shown}"
+        );
         shell.type_line(answer);
         shell.expect(told);
         assert_eq!(shell.status().0, 0);
@@ -252,7 +266,8 @@ async fn the_terminal_is_as_it_was_after_a_command_that_was_killed() {
     let mut shell = Shell::start(&url);
     let directory = tempfile::tempdir().unwrap();
     let script = directory.path().join("script");
-    let line = "leasehold run a --max-hold 500ms --on-lost kill -- sh -c 'stty raw; echo has-$((1+1)); sleep 60'";
+    let line =
+        "leasehold run a --max-hold 500ms --on-lost kill -- sh -c 'stty raw; echo has-$((1+1)); sleep 60'";
     std::fs::write(&script, format!("{line}\nstty -a; echo over-$((1+1))\n")).unwrap();
     shell.type_line(&format!("sh {}", script.display()));
     shell.expect("has-2");

@@ -33,7 +33,8 @@ impl Shell {
         unlockpt(&terminal).unwrap();
         tcsetwinsize(&terminal, Winsize { ws_row: 24, ws_col: 100, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
         let name = ptsname(&terminal, Vec::new()).unwrap();
-        let end = rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty()).unwrap();
+        let end =
+            rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty()).unwrap();
         let stdio = |end: &OwnedFd| Stdio::from(end.try_clone().unwrap());
         let directory = std::path::Path::new(BINARY).parent().unwrap().display();
         let shell = Command::new("setsid")

@@ -129,7 +129,9 @@ async fn what_is_no_command_is_told_with_the_status_of_shells_and_frees_the_lock
 async fn output_that_nobody_takes_is_no_failure_and_one_that_fails_is() {
     let server = RedisServer::start(ServerOptions::default()).await;
     let url = &format!("redis://{}/usage", server.endpoint());
-    for arguments in [&["man"][..], &["--help"], &["ls", "--json"], &["who", "a"], &["elect", "a", "--value", "x"]] {
+    for arguments in
+        [&["man"][..], &["--help"], &["ls", "--json"], &["who", "a"], &["elect", "a", "--value", "x"]]
+    {
         // As of a reader that has ended: `leasehold man | head -1`.
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
