@@ -14,7 +14,6 @@ pub(crate) const LEASH: &str = "__leash";
 #[command(
     name = "leasehold",
     version,
-    about,
     after_help = STATUSES,
     max_term_width = 80,
     subcommand_required = true,

@@ -28,7 +28,7 @@ async fn what_cannot_be_used_is_told_in_a_line() {
         ("redis://127.0.0.1:1?tll=3s", &["who", "a"], "tll"),
         ("redis://127.0.0.1:1?ttl=soon", &["who", "a"], "15s"),
         (NOWHERE, &["run", "a", "--wait", "soon", "--", "true"], "30s"),
-        (NOWHERE, &["run", "a", "--ttl", "-1s", "--", "true"], "--ttl"),
+        (NOWHERE, &["run", "a", "--ttl", "-1s", "--", "true"], "'-1'"),
         (NOWHERE, &["run", "a", "--max-hold", "1", "--", "true"], "30s"),
         (NOWHERE, &["run", "a", "--wait", "1s", "--no-wait", "--", "true"], "cannot be used with"),
         (NOWHERE, &["run", "a", "--permits", "4/3", "--", "true"], "K/N"),
