@@ -118,7 +118,11 @@ impl From<Error> for Failure {
         let mut message = error.to_string();
         let mut source = error.source();
         while let Some(cause) = source {
-            let _ = write!(message, ": {cause}");
+            // Some say what their cause says.
+            let cause_said = cause.to_string();
+            if !message.ends_with(&cause_said) {
+                let _ = write!(message, ": {cause_said}");
+            }
             source = cause.source();
         }
         Self { status, message }

@@ -137,7 +137,8 @@ async fn supervise(
             note(&format!("{why}; ending the command"));
             let grace = (limits.on_lost != OnLost::Kill).then_some(limits.grace);
             child.end(grace).await?;
-            Err(Failure::new(LOST, format!("{name:?}: the command was ended")))
+            // Again: a command that had the screen may have taken the first away.
+            Err(Failure::new(LOST, format!("{why}; the command was ended")))
         }
     }
 }

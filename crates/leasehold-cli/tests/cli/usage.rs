@@ -64,10 +64,10 @@ async fn names_and_times_that_the_service_cannot_have_are_told_in_a_line() {
     let (long, empty) = ("x".repeat(256), "");
     for (arguments, hint) in [
         (&["run", &long, "--", "true"][..], "255"),
-        (&["run", empty, "--", "true"], "empty"),
+        (&["run", empty, "--", "true"], "at least one"),
         (&["who", &long], "255"),
-        (&["watch", empty], "empty"),
-        (&["force-release", empty, "--yes"], "empty"),
+        (&["watch", empty], "at least one"),
+        (&["force-release", empty, "--yes"], "at least one"),
         (&["run", "a", "--ttl", "0s", "--", "true"], "TTL"),
     ] {
         let ended = output(url, arguments).await;
@@ -125,6 +125,15 @@ async fn what_is_no_command_is_told_with_the_status_of_shells_and_frees_the_lock
     }
 }
 
+/// What is printed goes there.
+async fn printing_to(place: Stdio, url: &str, arguments: &[&str]) -> Output {
+    let mut command = command(url, arguments);
+    let child = command.stdout(place).stderr(Stdio::piped()).spawn().unwrap();
+    // Its own end of a pipe is still the command's.
+    drop(command);
+    timeout(PATIENCE, child.wait_with_output()).await.expect("it ends").unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn output_that_nobody_takes_is_no_failure_and_one_that_fails_is() {
     let server = RedisServer::start(ServerOptions::default()).await;
@@ -135,9 +144,7 @@ async fn output_that_nobody_takes_is_no_failure_and_one_that_fails_is() {
         // As of a reader that has ended: `leasehold man | head -1`.
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
-        let mut unread = command(url, arguments);
-        unread.stdout(Stdio::from(writer));
-        let ended = timeout(PATIENCE, unread.output()).await.expect("it ends").unwrap();
+        let ended = printing_to(Stdio::from(writer), url, arguments).await;
         let told = text(&ended.stderr);
         // Of no names there is nothing to print.
         let status = if arguments[0] == "ls" { 0 } else { 141 };
@@ -147,8 +154,7 @@ async fn output_that_nobody_takes_is_no_failure_and_one_that_fails_is() {
     let free = output(url, &["who", "a"]).await;
     assert!(text(&free.stdout).contains("nobody"), "{}", text(&free.stdout));
 
-    let mut full = command(url, &["who", "a"]);
-    full.stdout(File::options().write(true).open("/dev/full").unwrap());
-    let ended = timeout(PATIENCE, full.output()).await.expect("it ends").unwrap();
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let ended = printing_to(Stdio::from(full), url, &["who", "a"]).await;
     assert_eq!((ended.status.code(), text(&ended.stderr).lines().count()), (Some(71), 1));
 }
