@@ -39,8 +39,8 @@ Exit status:
   77   the service does not accept the user, or does not allow it
   126  the command cannot be run
   127  there is no such command
-  128+N  the command was ended by signal N; by SIGHUP, SIGINT, SIGQUIT and
-         SIGTERM leasehold ends too, which shells call 128+N";
+  128+N  the command was ended by signal N; by SIGHUP, SIGINT, SIGQUIT
+         and SIGTERM leasehold ends too, which shells call 128+N";
 
 /// How a subcommand ends.
 pub(crate) type Outcome = Result<End, Failure>;

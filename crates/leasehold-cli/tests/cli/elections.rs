@@ -3,7 +3,7 @@
 use leasehold_testkit::servers::{EtcdServer, ServerOptions, ZooKeeperServer};
 use serde_json::Value;
 
-use crate::support::{document, end_of, output, status, talk, text};
+use crate::support::{document, end_of, status, talk};
 
 /// Leaders without a command: each says what becomes of it, one in lines and the next in JSON.
 async fn over(url: &str) {
@@ -34,11 +34,13 @@ async fn over(url: &str) {
     observer.expect("-").await;
 
     // With a command, its status is ours, and the leadership is over with it.
-    let led =
-        output(url, &["elect", "boss", "--value", "c", "--", "sh", "-c", "echo $LEASEHOLD_NAME; exit 4"]);
-    let led = led.await;
-    assert_eq!((led.status.code(), text(&led.stdout).trim()), (Some(4), "boss"), "{}", text(&led.stderr));
+    let command = ["--", "sh", "-c", "echo in $LEASEHOLD_NAME; read line; exit 4"];
+    let mut led = talk(url, &[&["elect", "boss", "--value", "c"][..], &command].concat());
+    assert_eq!(led.expect("in ").await, "boss");
     observer.expect("c").await;
+    led.send("end").await;
+    assert_eq!(end_of(&mut led).await, Some(4));
+    observer.expect("-").await;
     observer.kill().await;
 }
 
