@@ -39,7 +39,8 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(target: &Target, arguments: &Arguments) -> Outcome {
     arguments.place.asks(arguments.recipe)?;
-    if !arguments.yes && !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+    let can_ask = io::stdin().is_terminal() && io::stderr().is_terminal();
+    if !arguments.yes && !can_ask {
         return Err(Failure::usage("there is no terminal to ask on; give --yes to release without asking"));
     }
     #[cfg(feature = "redis")]
