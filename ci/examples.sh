@@ -41,6 +41,8 @@ over_services() {
     for name in rolling_job paused_holder migration compare quorum_lock; do
         run "$name"
     done
+    printf '\n-- interop\n'
+    timeout "$patience" examples/interop.sh "${CARGO_TARGET_DIR:-target}/debug/leasehold"
     for name in examples/*.rs; do
         grep -q 'url_argument()?' "$name" || continue
         name=$(basename "$name" .rs)
@@ -55,6 +57,7 @@ case ${1:-} in
         without_a_server
         features=(--features "etcd zookeeper redis")
         build
+        cargo build --quiet --locked --package leasehold-cli
         ci/with-servers.sh "${BASH_SOURCE[0]}" over-services
         ;;
     # For itself.

@@ -23,6 +23,7 @@ need gcc command -v cc
 need libc6-dev test -e /usr/include/stdlib.h
 need patch command -v patch
 need shellcheck command -v shellcheck
+need groff-base command -v groff
 need sqlite3 command -v sqlite3
 need python3-venv "${LEASEHOLD_PYTHON_BIN:-python3}" -c "import ensurepip, venv"
 need default-jre-headless command -v "${LEASEHOLD_JAVA_BIN:-java}"

@@ -6,7 +6,7 @@ use crate::commands::{bench, completions, doctor, elect, force_release, ls, obse
 use crate::exit::STATUSES;
 use crate::target::Target;
 
-/// How this program calls itself to hold the leash of a command.
+/// How this program calls itself to hold the leash of a command: the one argument that people do not write.
 pub(crate) const LEASH: &str = "__leash";
 
 /// Run commands under distributed locks, and see who holds and who waits
@@ -14,7 +14,6 @@ pub(crate) const LEASH: &str = "__leash";
 #[command(
     name = "leasehold",
     version,
-    about,
     after_help = STATUSES,
     max_term_width = 80,
     subcommand_required = true,
@@ -42,7 +41,4 @@ pub(crate) enum Command {
     Completions(completions::Arguments),
     /// Print the manual page, for man -l or a file below man1
     Man,
-    /// Ends a command whose lock has lost its keeper
-    #[command(name = LEASH, hide = true)]
-    Leash,
 }

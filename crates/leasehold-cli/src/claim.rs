@@ -1,13 +1,16 @@
 //! What is claimed under a name, and what one has then.
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use leasehold::{
-    Coordinator, Error, Held, Leadership, MutexGuard, Recipe, ReleaseError, RwLockReadGuard,
-    RwLockWriteGuard, SemaphorePermit,
+    Coordinator, Error, FencingToken, Held, Leadership, LossReason, MutexGuard, Recipe, ReleaseError,
+    RwLockReadGuard, RwLockWriteGuard, SemaphorePermit,
 };
 
+use crate::exit::Failure;
 use crate::place::Place;
+use crate::service::Service;
 
 /// What is claimed.
 #[derive(Debug, Clone)]
@@ -34,7 +37,12 @@ pub(crate) enum Holding {
     Exclusive(RwLockWriteGuard),
     Permits(SemaphorePermit),
     Leadership(Leadership),
+    #[cfg(feature = "redis")]
+    Key(leasehold::redis::SharedKeyGuard),
 }
+
+/// What others decide when.
+type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 impl Claim {
     pub(crate) fn recipe(&self) -> Recipe {
@@ -48,6 +56,27 @@ impl Claim {
 
     /// Claims it; `None` if others had it for as long as patience lasted.
     pub(crate) async fn acquire(
+        &self,
+        service: &Service,
+        place: &Place,
+        patience: Patience,
+    ) -> Result<Option<Holding>, Failure> {
+        match service {
+            Service::Queues(coordinator) => Ok(self.contend(coordinator, place, patience).await?),
+            #[cfg(feature = "redis")]
+            Service::Key(lock) => {
+                place.takes(self)?;
+                let guard = match patience {
+                    Patience::Forever => Some(lock.lock().await?),
+                    Patience::For(time) => lock.try_lock_for(time).await?,
+                    Patience::None => lock.try_lock().await?,
+                };
+                Ok(guard.map(Holding::Key))
+            }
+        }
+    }
+
+    async fn contend(
         &self,
         coordinator: &Coordinator,
         place: &Place,
@@ -105,13 +134,49 @@ impl Claim {
 }
 
 impl Holding {
-    pub(crate) fn held(&self) -> Held {
-        match self {
+    /// `None` at a key, which knows no more than its guard.
+    fn held(&self) -> Option<Held> {
+        Some(match self {
             Holding::Mutex(guard) => guard.held(),
             Holding::Shared(guard) => guard.held(),
             Holding::Exclusive(guard) => guard.held(),
             Holding::Permits(permit) => permit.held(),
             Holding::Leadership(leadership) => leadership.held(),
+            #[cfg(feature = "redis")]
+            Holding::Key(_) => return None,
+        })
+    }
+
+    /// `None` at a key, which has no such token.
+    pub(crate) fn fencing_token(&self) -> Option<FencingToken> {
+        self.held().map(|held| held.fencing_token())
+    }
+
+    pub(crate) fn is_held(&self) -> bool {
+        match self {
+            #[cfg(feature = "redis")]
+            Holding::Key(guard) => guard.is_held(),
+            other => other.held().is_some_and(|held| held.is_held()),
+        }
+    }
+
+    /// Resolves when it is held no longer.
+    pub(crate) fn lost(&self) -> Boxed<LossReason> {
+        match self {
+            #[cfg(feature = "redis")]
+            Holding::Key(guard) => Box::pin(guard.lost()),
+            other => match other.held() {
+                Some(held) => Box::pin(held.lost()),
+                None => Box::pin(std::future::pending()),
+            },
+        }
+    }
+
+    /// Resolves when somebody asks for it, with who that is.
+    pub(crate) fn asked_to_release(&self) -> Boxed<String> {
+        match self.held() {
+            Some(held) => Box::pin(held.asked_to_release()),
+            None => Box::pin(std::future::pending()),
         }
     }
 
@@ -122,6 +187,8 @@ impl Holding {
             Holding::Exclusive(guard) => guard.release().await,
             Holding::Permits(permit) => permit.release().await,
             Holding::Leadership(leadership) => leadership.resign().await,
+            #[cfg(feature = "redis")]
+            Holding::Key(guard) => guard.release().await,
         }
     }
 }

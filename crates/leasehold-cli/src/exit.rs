@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::io;
 
 use leasehold::{Error, ErrorKind, ReleaseError, ShutdownError};
+use rustix::process::Signal;
 
 /// The command line, the URL or a name cannot be used.
 pub(crate) const USAGE: u8 = 64;
@@ -38,16 +39,44 @@ Exit status:
   77   the service does not accept the user, or does not allow it
   126  the command cannot be run
   127  there is no such command
-  128+N  ended by signal N";
+  128+N  the command was ended by signal N; by SIGHUP, SIGINT, SIGQUIT
+         and SIGTERM leasehold ends too, which shells call 128+N";
 
-/// How a subcommand ends: its exit status.
-pub(crate) type Outcome = Result<u8, Failure>;
+/// How a subcommand ends.
+pub(crate) type Outcome = Result<End, Failure>;
+
+/// An end that needs no word of explanation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// With this exit status.
+    Status(u8),
+    /// By this signal, so that whoever waits for us sees what has happened: a shell's loop ends at Ctrl-C.
+    Signal(Signal),
+}
+
+impl End {
+    pub(crate) const DONE: Self = End::Status(0);
+
+    /// That of whatever a signal has ended.
+    pub(crate) fn of_signal(number: i32) -> Self {
+        const OURS_TOO: [Signal; 4] = [Signal::HUP, Signal::INT, Signal::QUIT, Signal::TERM];
+        match OURS_TOO.into_iter().find(|signal| signal.as_raw() == number) {
+            Some(signal) => End::Signal(signal),
+            None => End::Status(status_of(number)),
+        }
+    }
+}
+
+/// The exit status of what a signal has ended.
+pub(crate) fn status_of(signal: i32) -> u8 {
+    u8::try_from(128 + signal).unwrap_or(u8::MAX)
+}
 
 /// An end that needs a word of explanation.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) status: u8,
-    /// One line.
+    /// One line; empty if there is nothing to say.
     pub(crate) message: String,
 }
 
@@ -59,6 +88,11 @@ impl Failure {
     /// What was asked for cannot be: the message says what would be right.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self::new(USAGE, message)
+    }
+
+    /// Whoever read our output has seen enough, as `head` does.
+    pub(crate) fn unread() -> Self {
+        Self::new(status_of(Signal::PIPE.as_raw()), "")
     }
 
     /// This machine refused something.
@@ -84,7 +118,11 @@ impl From<Error> for Failure {
         let mut message = error.to_string();
         let mut source = error.source();
         while let Some(cause) = source {
-            let _ = write!(message, ": {cause}");
+            // Some say what their cause says.
+            let cause_said = cause.to_string();
+            if !message.ends_with(&cause_said) {
+                let _ = write!(message, ": {cause_said}");
+            }
             source = cause.source();
         }
         Self { status, message }
@@ -119,6 +157,8 @@ mod tests {
 
     #[test]
     fn the_help_lists_every_status() {
+        assert_eq!(End::of_signal(15), End::Signal(Signal::TERM));
+        assert_eq!(End::of_signal(9), End::Status(137));
         for status in [USAGE, UNAVAILABLE, SOFTWARE, OS, LOST, NOT_OBTAINED, NO_PERMISSION] {
             assert!(STATUSES.contains(&format!("\n  {status:<5}")), "{status}");
         }

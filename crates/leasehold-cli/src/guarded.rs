@@ -4,13 +4,13 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use leasehold::Held;
+use leasehold::LossReason;
 use tokio::time::sleep;
 
-use crate::child::Child;
+use crate::child::{Child, Event};
 use crate::claim::Holding;
-use crate::exit::{Failure, LOST, Outcome};
-use crate::output::{note, span};
+use crate::exit::{End, Failure, LOST, Outcome};
+use crate::output::note;
 use crate::signals::Signals;
 
 /// What to do with the command when the lock is lost.
@@ -44,44 +44,48 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// How the command came to its end.
-enum End {
-    /// By itself, with that status.
-    Itself(u8),
+enum Course {
+    /// By itself, in that way.
+    Itself(End),
     /// It has to be ended, for this reason.
     Ours(String),
 }
 
-/// Runs the command, for as long as the lock is held; releases, and answers the status to end with.
+/// Runs the command, for as long as the lock is held; releases, and answers how to end.
 pub(crate) async fn run(
+    name: &str,
     holding: Holding,
     command: &[OsString],
     limits: &Limits,
     signals: &mut Signals,
 ) -> Outcome {
-    let held = holding.held();
-    let outcome = supervise(&held, command, limits, signals).await;
-    let lost = limits.on_lost != OnLost::Warn && !held.is_held();
+    let outcome = supervise(name, &holding, command, limits, signals).await;
+    let lost = limits.on_lost != OnLost::Warn && !holding.is_held();
     match holding.release().await {
-        Ok(()) => {}
+        Ok(()) => outcome,
+        Err(error) if error.is_lost() && lost => outcome
+            .and_then(|_| Err(Failure::new(LOST, format!("{name:?} was lost before the command had ended")))),
         // It was told by the outcome, or is of no interest.
-        Err(error) if error.is_lost() && !lost => {}
-        Err(error) if error.is_lost() => {
-            return outcome.and_then(|_| Err(lost_before_end(&held)));
+        Err(error) if error.is_lost() => outcome,
+        Err(error) => {
+            note(&error.to_string());
+            outcome
         }
-        Err(error) => note(&error.to_string()),
     }
-    outcome
 }
 
-fn lost_before_end(held: &Held) -> Failure {
-    Failure::new(LOST, format!("{:?} was lost before the command had ended", held.name()))
-}
-
-async fn supervise(held: &Held, command: &[OsString], limits: &Limits, signals: &mut Signals) -> Outcome {
-    let environment =
-        [("LEASEHOLD_TOKEN", held.fencing_token().to_string()), ("LEASEHOLD_NAME", held.name().to_owned())];
+async fn supervise(
+    name: &str,
+    holding: &Holding,
+    command: &[OsString],
+    limits: &Limits,
+    signals: &mut Signals,
+) -> Outcome {
+    let environment = [
+        ("LEASEHOLD_TOKEN", holding.fencing_token().map(|token| token.to_string())),
+        ("LEASEHOLD_NAME", Some(name.to_owned())),
+    ];
     let mut child = Child::start(command, &environment)?;
-    let name = held.name();
     let over = async {
         match limits.max_hold {
             Some(time) => sleep(time).await,
@@ -89,41 +93,52 @@ async fn supervise(held: &Held, command: &[OsString], limits: &Limits, signals: 
         }
     };
     tokio::pin!(over);
+    let lost = |reason: LossReason| format!("{name:?} was lost: {reason}");
     let (mut warned, mut asked) = (false, false);
-    let end = loop {
+    let course = loop {
         tokio::select! {
             // A command that has ended while we were stopped was not ended by the loss; a loss is looked for below.
             biased;
-            status = child.ended() => break End::Itself(status?),
-            reason = held.lost(), if !warned => {
-                let what = format!("{name:?} was lost: {reason}");
-                if limits.on_lost != OnLost::Warn {
-                    break End::Ours(what);
+            event = child.event() => match event? {
+                Event::Ended(end) => break Course::Itself(end),
+                Event::Stopped => {
+                    child.stop_with_it();
+                    // It was not stopped for so long that it may go on in any case.
+                    if limits.on_lost != OnLost::Warn && !holding.is_held() {
+                        break Course::Ours(lost(holding.lost().await));
+                    }
+                    child.resume();
                 }
-                note(&format!("{what}; the command goes on without it"));
+            },
+            reason = holding.lost(), if !warned => {
+                if limits.on_lost != OnLost::Warn {
+                    break Course::Ours(lost(reason));
+                }
+                note(&format!("{}; the command goes on without it", lost(reason)));
                 warned = true;
             }
             () = &mut over => {
-                let most = limits.max_hold.unwrap_or_default();
-                break End::Ours(format!("{name:?} was held for {}, the most that was asked for", span(most)));
+                let most = humantime::format_duration(limits.max_hold.unwrap_or_default());
+                break Course::Ours(format!("{name:?} was held for {most}, the most that was asked for"));
             }
-            who = held.asked_to_release(), if !asked => {
+            who = holding.asked_to_release(), if !asked => {
                 note(&format!("{name:?} is asked for by {}", who.escape_debug()));
                 asked = true;
             }
             signal = signals.next() => child.pass_on(signal),
         }
     };
-    match end {
-        End::Itself(status) => {
-            child.collect();
-            Ok(status)
+    match course {
+        Course::Itself(end) => {
+            child.collect(end);
+            Ok(end)
         }
-        End::Ours(why) => {
+        Course::Ours(why) => {
             note(&format!("{why}; ending the command"));
             let grace = (limits.on_lost != OnLost::Kill).then_some(limits.grace);
             child.end(grace).await?;
-            Err(Failure::new(LOST, format!("{name:?}: the command was ended")))
+            // Again: a command that had the screen may have taken the first away.
+            Err(Failure::new(LOST, format!("{why}; the command was ended")))
         }
     }
 }

@@ -9,7 +9,11 @@ mod exit;
 mod guarded;
 mod output;
 mod place;
+mod service;
+#[cfg(feature = "redis")]
+mod shared_key;
 mod signals;
+mod status_line;
 mod target;
 mod usage;
 mod waiting;
@@ -17,17 +21,27 @@ mod waiting;
 use std::process::ExitCode;
 
 use args::{Cli, Command};
-use exit::{Failure, Outcome};
+use exit::{End, Failure, Outcome};
 
 fn main() -> ExitCode {
-    let outcome = match usage::read() {
-        Ok(cli) => start(cli),
-        Err(ending) => ending,
+    let outcome = if std::env::args_os().nth(1).is_some_and(|word| word == args::LEASH) {
+        child::hold_leash()
+    } else {
+        match usage::read() {
+            Ok(cli) => start(cli),
+            Err(ending) => ending,
+        }
     };
     match outcome {
-        Ok(status) => status.into(),
+        Ok(End::Status(status)) => status.into(),
+        Ok(End::Signal(signal)) => {
+            signals::end_by(signal);
+            exit::status_of(signal.as_raw()).into()
+        }
         Err(failure) => {
-            output::note(&failure.message);
+            if !failure.message.is_empty() {
+                output::note(&failure.message);
+            }
             failure.status.into()
         }
     }
@@ -35,7 +49,6 @@ fn main() -> ExitCode {
 
 fn start(cli: Cli) -> Outcome {
     match cli.command {
-        Command::Leash => return child::hold_leash(),
         Command::Completions(arguments) => return commands::completions::run(&arguments),
         Command::Man => return commands::man::run(),
         _ => {}
@@ -56,6 +69,6 @@ async fn serve(Cli { target, command }: Cli) -> Outcome {
         Command::Watch(arguments) => commands::watch::run(&target, &arguments).await,
         Command::Doctor(arguments) => commands::doctor::run(&target, &arguments).await,
         Command::Bench(arguments) => commands::bench::run(&target, &arguments).await,
-        Command::Completions(_) | Command::Man | Command::Leash => Ok(0),
+        Command::Completions(_) | Command::Man => Ok(End::DONE),
     }
 }

@@ -1,6 +1,6 @@
 //! What goes to the standard output and the standard error.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
@@ -30,8 +30,7 @@ pub(crate) fn json(value: &Value) -> Result<(), Failure> {
 pub(crate) fn write(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        // Whoever read has seen enough, as `head` does.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Failure::unread()),
         Err(error) => Err(Failure::new(OS, format!("cannot write to the standard output: {error}"))),
         Ok(()) => Ok(()),
     }
@@ -41,31 +40,6 @@ pub(crate) fn write(text: &str) -> Result<(), Failure> {
 pub(crate) fn note(text: &str) {
     // Nobody is there to be told that it does not work.
     let _ = writeln!(io::stderr().lock(), "leasehold: {text}");
-}
-
-/// A line on the terminal that is written over and over, where the standard error is one; otherwise nothing.
-pub(crate) struct StatusLine {
-    shown: bool,
-}
-
-impl StatusLine {
-    pub(crate) fn on_terminal() -> Option<Self> {
-        io::stderr().is_terminal().then_some(Self { shown: false })
-    }
-
-    pub(crate) fn show(&mut self, text: &str) {
-        // Back to the margin, the text, and nothing behind it.
-        let _ = write!(io::stderr().lock(), "\r{text}\x1b[K").and_then(|()| io::stderr().flush());
-        self.shown = true;
-    }
-}
-
-impl Drop for StatusLine {
-    fn drop(&mut self) {
-        if self.shown {
-            let _ = write!(io::stderr().lock(), "\r\x1b[K");
-        }
-    }
 }
 
 /// A time span for people, to the second.

@@ -1,21 +1,35 @@
-//! The signals that this process is sent, to be passed on.
+//! The signals that this process is sent, to be passed on, and the two by which it ends or stops itself.
 //!
 //! # Implementation
 //!
 //! A signal that is ignored as the process starts (`nohup`, a shell's `&`) is left so, and the child inherits that.
+//!
+//! Who is stopped needs somebody to continue him. The terminal's Ctrl-Z stops nobody in a process group that no shell looks after (an
+//! orphaned one); since we stop ourselves by SIGSTOP, which asks no such question, we ask it.
 
 use std::fs;
 use std::future::poll_fn;
 use std::task::Poll;
 
-use rustix::process::Signal;
+use rustix::process::{
+    Pid, Resource, Rlimit, Signal, getpgid, getpgrp, getpid, getppid, getsid, kill_process,
+    kill_process_group, setrlimit,
+};
 use tokio::signal::unix::{self, SignalKind, signal};
 
 use crate::exit::Failure;
 
-/// Those that ask a process for something. SIGTSTP is the terminal's Ctrl-Z.
-const PASSED_ON: [Signal; 7] =
-    [Signal::HUP, Signal::INT, Signal::QUIT, Signal::TERM, Signal::USR1, Signal::USR2, Signal::TSTP];
+/// Those that ask a process for something. SIGTSTP is the terminal's Ctrl-Z; SIGWINCH says that it has another size now.
+const PASSED_ON: [Signal; 8] = [
+    Signal::HUP,
+    Signal::INT,
+    Signal::QUIT,
+    Signal::TERM,
+    Signal::USR1,
+    Signal::USR2,
+    Signal::TSTP,
+    Signal::WINCH,
+];
 
 /// The signals as they come.
 pub(crate) struct Signals {
@@ -52,26 +66,65 @@ impl Signals {
         .await
     }
 
-    /// The next one that asks to end; at one that asks to stop, the process stops.
-    pub(crate) async fn ending(&mut self) -> Signal {
+    /// The next one that asks to end; at one that asks to stop, the process stops, after `tidy`.
+    pub(crate) async fn ending(&mut self, tidy: impl Fn()) -> Signal {
         loop {
             match self.next().await {
-                Signal::TSTP => stop_ourselves(),
+                Signal::WINCH => {}
+                Signal::TSTP => {
+                    tidy();
+                    stop_ourselves();
+                }
                 other => return other,
             }
         }
     }
 }
 
-/// The exit status of what a signal has ended.
-pub(crate) fn status_of(signal: i32) -> u8 {
-    u8::try_from(128 + signal).unwrap_or(u8::MAX)
+/// Stops this process, and returns when it is continued; at once where nobody would continue it.
+pub(crate) fn stop_ourselves() {
+    if !is_orphaned() {
+        // It cannot be refused: the process is our own.
+        let _ = kill_process(getpid(), Signal::STOP);
+    }
 }
 
-/// Stops this process; returns when it is continued.
-pub(crate) fn stop_ourselves() {
-    // It cannot be refused: the process is our own.
-    let _ = rustix::process::kill_process(rustix::process::getpid(), Signal::STOP);
+/// The same for all of our process group, as the terminal would.
+pub(crate) fn stop_our_group() {
+    if !is_orphaned() {
+        // It is refused where we are not even allowed to stop one of them; we are among those that are.
+        let _ = kill_process_group(getpgrp(), Signal::STOP);
+    }
+}
+
+/// Sends a signal that the terminal has sent to the command's group to ours, which has the terminal otherwise.
+pub(crate) fn share_with_our_group(signal: Signal) {
+    let _ = kill_process_group(getpgrp(), signal);
+}
+
+/// Whether no shell looks after our process group: whoever started it is gone, or in another session.
+pub(crate) fn is_orphaned() -> bool {
+    let (Ok(session), group) = (getsid(None), getpgrp()) else { return false };
+    let mut above = getppid();
+    // Of the same group are the script that started us and whoever started that.
+    while let Some(process) = above.filter(|process| getpgid(Some(*process)) == Ok(group)) {
+        above = parent_of(process);
+    }
+    above.is_none_or(|process| getsid(Some(process)) != Ok(session))
+}
+
+/// `None` where the system does not tell.
+fn parent_of(process: Pid) -> Option<Pid> {
+    let status = fs::read_to_string(format!("/proc/{}/status", process.as_raw_nonzero())).ok()?;
+    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"))?;
+    parent.trim().parse().ok().and_then(Pid::from_raw)
+}
+
+/// Ends this process by that signal. Returns if the system refuses.
+pub(crate) fn end_by(signal: Signal) {
+    // The one whose state is of interest was the command; of us no core is to be written.
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    let _ = signal_hook::low_level::emulate_default_handler(signal.as_raw());
 }
 
 fn bit(signal: Signal) -> u64 {

@@ -4,14 +4,14 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 use crate::args::Cli;
-use crate::exit::{Failure, Outcome};
+use crate::exit::{End, Failure, Outcome};
 use crate::output;
 
 /// The command line, or how the program ends at once.
 pub(crate) fn read() -> Result<Cli, Outcome> {
     Cli::try_parse().map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            output::write(&error.render().to_string()).map(|()| 0)
+            output::write(&error.render().to_string()).map(|()| End::DONE)
         }
         _ => Err(Failure::usage(one_line(&error.render().to_string()))),
     })

@@ -1,23 +1,24 @@
 //! Waiting for one's turn, and saying meanwhile how it stands.
 
-use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use leasehold::{ContenderInfo, Coordinator, HolderInfo};
+use leasehold::{ContenderInfo, HolderInfo};
 use rustix::process::Signal;
 use tokio::time::sleep;
 
 use crate::claim::{Claim, Holding, Patience};
 use crate::exit::{Failure, NOT_OBTAINED};
-use crate::output::{StatusLine, span};
+use crate::output::span;
 use crate::place::Place;
+use crate::service::Service;
 use crate::signals::Signals;
+use crate::status_line::StatusLine;
 
 /// Who gets his turn at once is not told that he waits.
 const QUIET: Duration = Duration::from_millis(300);
 
 /// How often the ages on the screen are counted on.
-const TICK: Duration = Duration::from_secs(1);
+pub(crate) const TICK: Duration = Duration::from_secs(1);
 
 /// How the waiting ended.
 pub(crate) enum Waited {
@@ -27,17 +28,17 @@ pub(crate) enum Waited {
 
 /// Waits for the turn, or for a signal that ends it.
 pub(crate) async fn wait(
-    coordinator: &Coordinator,
+    service: &Service,
     place: &Place,
     claim: &Claim,
     patience: Patience,
     signals: &mut Signals,
 ) -> Result<Waited, Failure> {
-    let name = place.text();
+    let (name, line) = (place.text(), StatusLine::new());
     let acquired = tokio::select! {
-        acquired = claim.acquire(coordinator, place, patience) => acquired?,
-        signal = signals.ending() => return Ok(Waited::Signalled(signal)),
-        never = show(coordinator, place, claim) => never?,
+        acquired = claim.acquire(service, place, patience) => acquired?,
+        signal = signals.ending(|| line.clear()) => return Ok(Waited::Signalled(signal)),
+        never = show(service, place, claim, &line) => never?,
     };
     acquired.map(Waited::Obtained).ok_or_else(|| {
         let message = match patience {
@@ -51,20 +52,26 @@ pub(crate) async fn wait(
 }
 
 /// Shows on a terminal how it stands, for as long as it is polled; elsewhere it only waits.
-async fn show<T>(coordinator: &Coordinator, place: &Place, claim: &Claim) -> Result<T, Failure> {
-    let Some(mut line) = StatusLine::on_terminal() else { return std::future::pending().await };
+async fn show<T>(service: &Service, place: &Place, claim: &Claim, line: &StatusLine) -> Result<T, Failure> {
+    if !line.is_seen() {
+        return std::future::pending().await;
+    }
     sleep(QUIET).await;
+    let coordinator = match service {
+        Service::Queues(coordinator) => coordinator,
+        #[cfg(feature = "redis")]
+        Service::Key(lock) => return crate::shared_key::show_waiting(lock, line).await,
+    };
     let mut queue = place.admin(coordinator).observe(claim.recipe(), place.text())?;
     let us = HolderInfo::this_process();
     let mut seen: Option<(Vec<ContenderInfo>, Instant)> = None;
     loop {
-        let mut tick = pin!(sleep(TICK));
         tokio::select! {
             state = queue.next() => match state {
                 Some(state) => seen = Some((state, Instant::now())),
                 None => return std::future::pending().await,
             },
-            () = &mut tick => {}
+            () = sleep(TICK) => {}
         }
         if let Some((contenders, at)) = &seen {
             line.show(&standing(place.text(), contenders, at.elapsed(), &us));

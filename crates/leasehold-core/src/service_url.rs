@@ -126,6 +126,21 @@ impl ServiceUrl {
         }
     }
 
+    /// The option `ttl`, where it is given.
+    pub fn ttl(&self) -> Option<Duration> {
+        self.ttl
+    }
+
+    /// The option `connect_timeout`, where it is given.
+    pub fn connect_timeout(&self) -> Option<Duration> {
+        self.connect_timeout
+    }
+
+    /// The option `request_timeout`, where it is given.
+    pub fn request_timeout(&self) -> Option<Duration> {
+        self.request_timeout
+    }
+
     /// The hosts as they stand in the URL; there may be none.
     pub fn hosts(&self) -> &[String] {
         &self.hosts

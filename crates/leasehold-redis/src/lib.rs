@@ -163,6 +163,6 @@ pub use backend::RedisBackend;
 pub use config::RedisConfig;
 pub use report::RedisReport;
 pub use scheme::RedisScheme;
-pub use shared_key::{SharedKeyGuard, SharedKeyLock, SharedKeys, SharedKeysBuilder};
+pub use shared_key::{SharedKeyGuard, SharedKeyHolder, SharedKeyLock, SharedKeys, SharedKeysBuilder};
 #[cfg(feature = "tls")]
 pub use tls::RedisTls;

@@ -30,25 +30,30 @@ impl Scheme for RedisScheme {
     }
 
     fn backend(&self, url: &mut ServiceUrl) -> Result<Arc<dyn LockBackend>, BackendError> {
-        let servers = url.scheme().split_once('+').map(|(_, servers)| servers.to_owned());
-        let config = match servers.as_deref() {
-            Some("sentinel") => sentinel(url)?,
-            Some(_) => RedisConfig::cluster(url.hosts_with_port(6379)?),
-            None => match url.hosts_with_port(6379)?.as_slice() {
-                [host] => RedisConfig::new(host),
-                _ => return Err(invalid("redis:// takes one host, the primary")),
-            },
-        };
-        let accept_eviction = url.take_flag("accept_eviction")?.unwrap_or(false);
-        let config = match (url.user(), url.password()) {
-            (Some(user), password) => config.user(user, password.unwrap_or_default()),
-            (None, Some(password)) => config.password(password),
-            (None, None) => config,
-        };
-        #[cfg(feature = "tls")]
-        let config = if url.scheme().starts_with("rediss") { config.tls(tls(url)?) } else { config };
-        Ok(Arc::new(RedisBackend::new(config.accept_eviction(accept_eviction))?))
+        Ok(Arc::new(RedisBackend::new(config(url)?)?))
     }
+}
+
+/// What a URL of ours says of the servers.
+pub(crate) fn config(url: &mut ServiceUrl) -> Result<RedisConfig, BackendError> {
+    let servers = url.scheme().split_once('+').map(|(_, servers)| servers.to_owned());
+    let config = match servers.as_deref() {
+        Some("sentinel") => sentinel(url)?,
+        Some(_) => RedisConfig::cluster(url.hosts_with_port(6379)?),
+        None => match url.hosts_with_port(6379)?.as_slice() {
+            [host] => RedisConfig::new(host),
+            _ => return Err(invalid("redis:// takes one host, the primary")),
+        },
+    };
+    let accept_eviction = url.take_flag("accept_eviction")?.unwrap_or(false);
+    let config = match (url.user(), url.password()) {
+        (Some(user), password) => config.user(user, password.unwrap_or_default()),
+        (None, Some(password)) => config.password(password),
+        (None, None) => config,
+    };
+    #[cfg(feature = "tls")]
+    let config = if url.scheme().starts_with("rediss") { config.tls(tls(url)?) } else { config };
+    Ok(config.accept_eviction(accept_eviction))
 }
 
 fn sentinel(url: &mut ServiceUrl) -> Result<RedisConfig, BackendError> {

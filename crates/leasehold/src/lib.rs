@@ -79,6 +79,7 @@ pub mod redis {
     #[cfg(feature = "redis-tls")]
     pub use leasehold_redis::RedisTls;
     pub use leasehold_redis::{
-        RedisBackend, RedisConfig, RedisReport, SharedKeyGuard, SharedKeyLock, SharedKeys, SharedKeysBuilder,
+        RedisBackend, RedisConfig, RedisReport, SharedKeyGuard, SharedKeyHolder, SharedKeyLock, SharedKeys,
+        SharedKeysBuilder,
     };
 }

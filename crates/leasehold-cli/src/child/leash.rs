@@ -3,17 +3,18 @@
 //! # Implementation
 //!
 //! A process of our own program holds the reading end of a pipe whose other end is ours alone. When we end, of whatever, the pipe ends,
-//! and it kills the group that it was told. It has a session of its own, so that nothing that is meant for us or for the
+//! and it kills the group that it was told. It is a process group of its own, so that nothing that is meant for us or for the
 //! command reaches it. When the command has ended first, it is killed itself. It knows no group until the command has
 //! been started: should we be killed in that moment, the command goes on.
 
 use std::io::{self, Read, Write};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::args::LEASH;
-use crate::exit::{Failure, Outcome};
+use crate::exit::{End, Failure, Outcome};
 
 /// Our end.
 pub(super) struct Leash {
@@ -26,6 +27,7 @@ impl Leash {
         let process = std::env::current_exe().and_then(|program| {
             Command::new(program)
                 .arg(LEASH)
+                .process_group(0)
                 .stdin(Stdio::piped())
                 .stdout(Stdio::null())
                 .stderr(Stdio::null())
@@ -54,8 +56,6 @@ impl Drop for Leash {
 
 /// The other process: waits for the end of its input and kills the group that stands there.
 pub(crate) fn hold() -> Outcome {
-    let refused = |error| Failure::os("cannot leave the session", error);
-    rustix::process::setsid().map_err(refused)?;
     let mut input = String::new();
     io::stdin()
         .read_to_string(&mut input)
@@ -64,5 +64,5 @@ pub(crate) fn hold() -> Outcome {
         // It may have ended just before.
         let _ = kill_process_group(group, Signal::KILL);
     }
-    Ok(0)
+    Ok(End::DONE)
 }

@@ -7,7 +7,7 @@ use leasehold::{Coordinator, Mutex};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use crate::exit::{Failure, OS, Outcome};
+use crate::exit::{End, Failure, OS, Outcome};
 use crate::guarded::duration;
 use crate::output::{self, Format};
 use crate::target::{Target, leave};
@@ -53,7 +53,7 @@ pub(crate) async fn run(target: &Target, arguments: &Arguments) -> Outcome {
         leave(coordinator).await;
     }
     report(arguments, &alone, &counts, took)?;
-    Ok(0)
+    Ok(End::DONE)
 }
 
 fn name_of(coordinator: &Coordinator, what: &str) -> Mutex {

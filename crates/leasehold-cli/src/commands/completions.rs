@@ -4,7 +4,7 @@ use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
 use crate::args::Cli;
-use crate::exit::Outcome;
+use crate::exit::{End, Outcome};
 use crate::output;
 
 /// Print the completions for a shell
@@ -21,5 +21,5 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut Cli::command(), "leasehold", &mut script);
     output::write(&String::from_utf8_lossy(&script))?;
-    Ok(0)
+    Ok(End::DONE)
 }

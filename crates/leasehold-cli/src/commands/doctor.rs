@@ -6,7 +6,7 @@ use clap::Args;
 use leasehold::{Coordinator, Error, ServerReport, Severity, WallClock};
 use serde_json::json;
 
-use crate::exit::{Failure, NO_PERMISSION, Outcome, SOFTWARE, UNAVAILABLE, USAGE};
+use crate::exit::{End, Failure, NO_PERMISSION, Outcome, SOFTWARE, UNAVAILABLE, USAGE};
 use crate::guarded::duration;
 use crate::output::{self, Format};
 use crate::target::{Target, leave};
@@ -71,7 +71,7 @@ pub(crate) async fn run(target: &Target, arguments: &Arguments) -> Outcome {
         Err(failure) if failure.status == USAGE => return Err(failure),
         Err(failure) => {
             findings.bad(Severity::Problem, "reach", &failure.message, remedy_of(failure.status))?;
-            return Ok(failure.status);
+            return Ok(End::Status(failure.status));
         }
     };
     let status = coordinator.status().borrow().clone();
@@ -85,7 +85,7 @@ pub(crate) async fn run(target: &Target, arguments: &Arguments) -> Outcome {
     let seen = look(&coordinator, arguments, &mut findings).await;
     leave(&coordinator).await;
     seen?;
-    Ok(if findings.worst == Some(Severity::Problem) { SOFTWARE } else { 0 })
+    Ok(End::Status(if findings.worst == Some(Severity::Problem) { SOFTWARE } else { 0 }))
 }
 
 async fn look(

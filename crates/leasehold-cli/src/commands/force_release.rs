@@ -8,7 +8,7 @@ use leasehold::{Coordinator, HolderInfo, Released};
 use serde_json::json;
 
 use crate::contender::{self, Kind};
-use crate::exit::{Failure, Outcome};
+use crate::exit::{End, Failure, Outcome};
 use crate::guarded::duration;
 use crate::output::{self, Format};
 use crate::place::Place;
@@ -18,7 +18,8 @@ use crate::target::{Target, leave};
 ///
 /// The holder is told and has a moment to give up by itself; then its entry is
 /// removed. A holder that is cut off or asleep learns of it late: what the lock
-/// protects must reject it by its fencing token.
+/// protects must reject it by its fencing token. A key of redis-py's is removed
+/// at once; its holder learns of that when it renews or releases.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -37,8 +38,14 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(target: &Target, arguments: &Arguments) -> Outcome {
-    if !arguments.yes && !io::stdin().is_terminal() {
+    arguments.place.asks(arguments.recipe)?;
+    let can_ask = io::stdin().is_terminal() && io::stderr().is_terminal();
+    if !arguments.yes && !can_ask {
         return Err(Failure::usage("there is no terminal to ask on; give --yes to release without asking"));
+    }
+    #[cfg(feature = "redis")]
+    if arguments.place.is_key() {
+        return at_key(target, arguments).await;
     }
     let coordinator = target.connect(None, None).await?;
     let outcome = release(&coordinator, arguments).await;
@@ -61,7 +68,7 @@ async fn release(coordinator: &Coordinator, arguments: &Arguments) -> Outcome {
         [(kind, holders)] => {
             if !arguments.yes && !confirmed(&contender::table(holders))? {
                 output::note("nothing was released");
-                return Ok(0);
+                return Ok(End::DONE);
             }
             let us = HolderInfo::this_process();
             let who = format!("leasehold force-release on {} pid {}", us.host, us.pid);
@@ -75,17 +82,39 @@ async fn release(coordinator: &Coordinator, arguments: &Arguments) -> Outcome {
             )));
         }
     };
+    tell(name, outcome, arguments.format)
+}
+
+#[cfg(feature = "redis")]
+async fn at_key(target: &Target, arguments: &Arguments) -> Outcome {
+    use crate::shared_key::{connect, summary};
+
+    let lock = connect(target, &arguments.place, None).await?;
+    let Some(holder) = lock.holder().await? else {
+        return tell(lock.key(), Released::WasFree, arguments.format);
+    };
+    let shown = format!("{:?} is held by {}\n", lock.key(), summary(&holder));
+    if !arguments.yes && !confirmed(&shown)? {
+        output::note("nothing was released");
+        return Ok(End::DONE);
+    }
+    // Nobody can be asked by a key, so that there is no grace.
+    let removed = lock.force_release(&holder).await?;
+    tell(lock.key(), if removed { Released::ByForce } else { Released::ByHolder }, arguments.format)
+}
+
+fn tell(name: &str, outcome: Released, format: Format) -> Outcome {
     let (word, text) = match outcome {
         Released::WasFree => ("was-free", "nobody held it"),
         Released::ByHolder => ("by-holder", "its holder gave it up"),
         Released::ByForce => ("by-force", "its holder's entry was removed"),
     };
-    if arguments.format.json {
+    if format.json {
         output::json(&json!({ "name": name, "released": word }))?;
     } else {
         output::line(&format!("{name:?}: {text}"))?;
     }
-    Ok(0)
+    Ok(End::DONE)
 }
 
 fn confirmed(holders: &str) -> Result<bool, Failure> {

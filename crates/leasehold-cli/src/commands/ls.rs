@@ -4,11 +4,14 @@ use clap::Args;
 use serde_json::json;
 
 use crate::contender::Kind;
-use crate::exit::Outcome;
+use crate::exit::{End, Failure, Outcome};
 use crate::output::{self, Format};
 use crate::target::{Target, leave};
 
 /// List the names that somebody holds or waits for
+///
+/// Only those of the URL's namespace: other programs' locks, which the others
+/// find by --path and --profile, bear no mark by which they could be listed.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
     /// Only names that begin with this text
@@ -17,11 +20,20 @@ pub(crate) struct Arguments {
     /// Only those of one recipe
     #[arg(long, value_enum, value_name = "RECIPE")]
     recipe: Option<Kind>,
+    /// Nobody knows which paths and keys are other programs' locks
+    #[arg(long, hide = true, value_name = "PROFILE")]
+    profile: Option<String>,
     #[command(flatten)]
     format: Format,
 }
 
 pub(crate) async fn run(target: &Target, arguments: &Arguments) -> Outcome {
+    if let Some(profile) = &arguments.profile {
+        return Err(Failure::usage(format!(
+            "the locks of {profile:?} bear no mark by which they could be listed; ask for one: leasehold who --path \
+             PATH --profile {profile}"
+        )));
+    }
     let coordinator = target.connect(None, None).await?;
     let admin = coordinator.admin();
     let mut rows = vec![["RECIPE", "NAME"].map(str::to_owned).to_vec()];
@@ -38,5 +50,5 @@ pub(crate) async fn run(target: &Target, arguments: &Arguments) -> Outcome {
         output::write(&output::table(&rows))?;
     }
     leave(&coordinator).await;
-    Ok(0)
+    Ok(End::DONE)
 }

@@ -4,7 +4,7 @@ use clap::Args;
 use leasehold::Leader;
 use serde_json::{Value, json};
 
-use crate::exit::Outcome;
+use crate::exit::{End, Outcome};
 use crate::output::{self, Format, moment};
 use crate::place::Place;
 use crate::target::Target;
@@ -25,18 +25,21 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(target: &Target, arguments: &Arguments) -> Outcome {
+    if arguments.place.is_key() {
+        return Err(arguments.place.lacks("a leader", "observe an election by its name"));
+    }
     let coordinator = target.connect(None, None).await?;
     let election = arguments.place.election(&coordinator)?;
     if arguments.once {
         print(arguments.place.text(), election.leader().await?.as_ref(), arguments.format)?;
         crate::target::leave(&coordinator).await;
-        return Ok(0);
+        return Ok(End::DONE);
     }
     let mut leaders = election.observe()?;
     while let Some(leader) = leaders.next().await {
         print(arguments.place.text(), leader.as_ref(), arguments.format)?;
     }
-    Ok(0)
+    Ok(End::DONE)
 }
 
 fn print(name: &str, leader: Option<&Leader>, format: Format) -> Result<(), crate::exit::Failure> {

@@ -7,11 +7,12 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::claim::{Claim, Patience};
-use crate::exit::Outcome;
+use crate::exit::{End, Outcome};
 use crate::guarded::{self, Limits, duration};
 use crate::place::Place;
-use crate::signals::{Signals, status_of};
-use crate::target::{Target, leave};
+use crate::service::Service;
+use crate::signals::Signals;
+use crate::target::Target;
 use crate::waiting::{Waited, wait};
 
 /// Run a command under a lock
@@ -51,8 +52,9 @@ pub(crate) struct Arguments {
     /// Take K of the N permits of the semaphore NAME
     #[arg(long, value_name = "K/N", value_parser = permits)]
     permits: Option<(u32, u32)>,
-    /// What others read beside the lock; without it, the command's name
-    #[arg(long, value_name = "TEXT")]
+    /// What others read beside the lock; without it, the command's name.
+    /// Another program's PATH has no room for it
+    #[arg(long, value_name = "TEXT", conflicts_with = "profile")]
     purpose: Option<String>,
     #[command(flatten)]
     limits: Limits,
@@ -86,19 +88,21 @@ pub(crate) async fn run(target: &Target, arguments: Arguments) -> Outcome {
         None if arguments.no_wait => Patience::None,
         None => Patience::Forever,
     };
+    let place = &arguments.place;
+    place.takes(&claim)?;
     let mut signals = Signals::listen()?;
     let purpose = arguments.purpose.unwrap_or_else(|| purpose_of(&arguments.command));
-    let coordinator = tokio::select! {
-        connected = target.connect(arguments.ttl, Some(&purpose)) => connected?,
-        signal = signals.ending() => return Ok(status_of(signal.as_raw())),
+    let service = tokio::select! {
+        connected = Service::connect(target, place, arguments.ttl, Some(&purpose)) => connected?,
+        signal = signals.ending(|| ()) => return Ok(End::Signal(signal)),
     };
-    let outcome = match wait(&coordinator, &arguments.place, &claim, patience, &mut signals).await {
+    let outcome = match wait(&service, place, &claim, patience, &mut signals).await {
         Ok(Waited::Obtained(holding)) => {
-            guarded::run(holding, &arguments.command, &arguments.limits, &mut signals).await
+            guarded::run(place.text(), holding, &arguments.command, &arguments.limits, &mut signals).await
         }
-        Ok(Waited::Signalled(signal)) => Ok(status_of(signal.as_raw())),
+        Ok(Waited::Signalled(signal)) => Ok(End::Signal(signal)),
         Err(failure) => Err(failure),
     };
-    leave(&coordinator).await;
+    service.leave().await;
     outcome
 }

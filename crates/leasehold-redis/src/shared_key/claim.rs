@@ -17,7 +17,8 @@ const TOKEN_BYTES: usize = 16;
 
 static TAKE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/take.lua")));
 static EXTEND: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/extend.lua")));
-static REMOVE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/remove.lua")));
+pub(super) static REMOVE: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("scripts/remove.lua")));
 
 pub(super) struct Claim {
     link: Arc<Link>,
@@ -59,20 +60,9 @@ impl Claim {
             [word] if word == b"taken" => Ok(Taken::Ours),
             // A key that has expired just now has no type any more.
             [word, kind, left] if word == b"busy" && matches!(kind.as_slice(), b"string" | b"none") => {
-                let left = std::str::from_utf8(left).ok().and_then(|left| left.parse::<i64>().ok());
-                let left = left.ok_or_else(|| corrupt(WHAT))?;
-                // Of a key without an expiry it is -1, and of none -2.
-                Ok(Taken::Busy(if left == -1 {
-                    None
-                } else {
-                    Some(Duration::from_millis(left.max(0) as u64))
-                }))
+                Ok(Taken::Busy(expiry(left).ok_or_else(|| corrupt(WHAT))?))
             }
-            [word, kind, _] if word == b"busy" => {
-                let kind = String::from_utf8_lossy(kind);
-                let message = format!("{WHAT}: {:?} is no lock but a {kind}", self.key);
-                Err(BackendError::new(BackendErrorKind::Corrupt, message))
-            }
+            [word, kind, _] if word == b"busy" => Err(no_lock(WHAT, &self.key, kind)),
             _ => Err(corrupt(WHAT)),
         }
     }
@@ -132,8 +122,21 @@ impl Claim {
     }
 }
 
+/// When a key expires, as PTTL tells: `Some(None)` is never.
+pub(super) fn expiry(told: &[u8]) -> Option<Option<Duration>> {
+    let left = std::str::from_utf8(told).ok()?.parse::<i64>().ok()?;
+    // Of a key without an expiry it is -1, and of none -2.
+    Some((left != -1).then(|| Duration::from_millis(left.max(0) as u64)))
+}
+
+/// The key is of a type that no lock has.
+pub(super) fn no_lock(what: &str, key: &str, kind: &[u8]) -> BackendError {
+    let kind = String::from_utf8_lossy(kind);
+    BackendError::new(BackendErrorKind::Corrupt, format!("{what}: {key:?} is no lock but a {kind}"))
+}
+
 /// The answer of a script that does something if the key is ours.
-fn done(what: &str, reply: &Reply) -> Result<bool, BackendError> {
+pub(super) fn done(what: &str, reply: &Reply) -> Result<bool, BackendError> {
     match reply.first().map(Vec::as_slice) {
         Some(b"done") => Ok(true),
         Some(b"gone") => Ok(false),

@@ -5,15 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use leasehold_core::{
-    BackendError, BackendErrorKind, Error, ErrorKind, LossReason, Namespace, driver_runtime,
+    BackendError, BackendErrorKind, DEFAULT_TTL, Error, ErrorKind, LossReason, Namespace, Scheme, ServiceUrl,
+    driver_runtime,
 };
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
-use super::lock::SharedKeyLock;
+use super::lock::{BACKEND, SharedKeyLock};
 use crate::config::{RedisConfig, Servers};
 use crate::dial::Dialer;
 use crate::link::Link;
+use crate::scheme::{self, RedisScheme};
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -39,6 +41,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct SharedKeys {
     pub(super) link: Arc<Link>,
     pub(super) driver: Handle,
+    pub(super) ttl: Duration,
 }
 
 impl SharedKeys {
@@ -47,9 +50,56 @@ impl SharedKeys {
         SharedKeysBuilder {
             config,
             database: 0,
+            ttl: DEFAULT_TTL,
             connect_timeout: DEFAULT_TIMEOUT,
             request_timeout: DEFAULT_TIMEOUT,
         }
+    }
+
+    /// Configures a connection as a URL says: that of [`RedisScheme`], with the option `db`, the number of the
+    /// [database](SharedKeysBuilder::database), beside `ttl`, `connect_timeout` and `request_timeout`. A key is taken as it is, so that
+    /// the URL's namespace is not used; one that is a number is refused, since redis-py names a database so.
+    ///
+    /// ```
+    /// use leasehold_redis::SharedKeys;
+    ///
+    /// let builder = SharedKeys::from_url("redis://:secret@10.0.0.1:6379?db=3&ttl=10s")?;
+    /// assert!(SharedKeys::from_url("redis://10.0.0.1:6379/3").is_err());
+    /// # Ok::<(), leasehold_core::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidConfig`] if the URL cannot be read, or says what is not known here; [`ErrorKind::UnknownScheme`] if it is not Redis's.
+    pub fn from_url(url: &str) -> Result<SharedKeysBuilder, Error> {
+        let mut url = ServiceUrl::parse(url).map_err(failed)?;
+        if !RedisScheme.names().contains(&url.scheme()) {
+            let detail = format!(
+                "a key of Redis is at redis:// or redis+sentinel://, or by TLS at rediss:// or rediss+sentinel://, not at {}://",
+                url.scheme()
+            );
+            return Err(Error::new(ErrorKind::UnknownScheme, "connect", detail));
+        }
+        let database = url.take_option("db");
+        let config =
+            scheme::config(&mut url).and_then(|config| url.finish().map(|()| config)).map_err(failed)?;
+        let database = match database {
+            Some(text) => {
+                text.parse().map_err(|_| refused("the URL's option db is the number of a database"))?
+            }
+            None => 0,
+        };
+        let namespace = url.namespace().map_err(failed)?;
+        if let Some(number) = namespace.as_ref().and_then(|namespace| namespace.as_str().parse::<u32>().ok())
+        {
+            return Err(refused(&format!(
+                "a database is named by an option: ?db={number} in the place of /{number}"
+            )));
+        }
+        let mut builder = Self::builder(config).database(database);
+        builder.ttl = url.ttl().unwrap_or(builder.ttl);
+        builder.connect_timeout = url.connect_timeout().unwrap_or(builder.connect_timeout);
+        builder.request_timeout = url.request_timeout().unwrap_or(builder.request_timeout);
+        Ok(builder)
     }
 
     /// The lock that is the key of this name, verbatim. It touches no server.
@@ -73,6 +123,7 @@ impl fmt::Debug for SharedKeys {
 pub struct SharedKeysBuilder {
     config: RedisConfig,
     database: u32,
+    ttl: Duration,
     connect_timeout: Duration,
     request_timeout: Duration,
 }
@@ -81,6 +132,12 @@ impl SharedKeysBuilder {
     /// The number of the database that the keys are in, redis-py's `db`; 0 if not set.
     pub fn database(mut self, number: u32) -> Self {
         self.database = number;
+        self
+    }
+
+    /// The TTL of locks that are [given none](SharedKeyLock::ttl); 15 s if not set.
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = ttl;
         self
     }
 
@@ -107,16 +164,13 @@ impl SharedKeysBuilder {
     /// # Cancel safety
     /// Dropping the future closes the connection within the connect time-out.
     pub async fn connect(self) -> Result<SharedKeys, Error> {
-        let failed =
-            |error| Error::from_backend("connect", Arc::new(error)).with_backend(super::lock::BACKEND);
-        let refused = |why: &str| Err(failed(BackendError::new(BackendErrorKind::InvalidConfig, why)));
         if matches!(self.config.servers(), Servers::Cluster(_)) {
-            return refused("keys that are shared one by one are on one server, not in a cluster");
+            return Err(refused("keys that are shared one by one are on one server, not in a cluster"));
         }
         let dialer = Dialer::new(self.config).map_err(failed)?.in_database(self.database);
         let limit = self.connect_timeout;
         if limit.is_zero() || self.request_timeout.is_zero() {
-            return refused("a time-out of zero");
+            return Err(refused("a time-out of zero"));
         }
         let driver = driver_runtime()?;
         let endpoint = dialer.config().endpoint();
@@ -134,6 +188,44 @@ impl SharedKeysBuilder {
                 return Err(Error::new(ErrorKind::DriverGone, "connect", LossReason::DriverGone.to_string()));
             }
         }
-        Ok(SharedKeys { link, driver })
+        Ok(SharedKeys { link, driver, ttl: self.ttl })
+    }
+}
+
+fn failed(error: BackendError) -> Error {
+    Error::from_backend("connect", Arc::new(error)).with_backend(BACKEND)
+}
+
+fn refused(why: &str) -> Error {
+    failed(BackendError::new(BackendErrorKind::InvalidConfig, why))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_says_where_which_database_and_which_times() {
+        let read = SharedKeys::from_url("redis://me:secret@a/team?db=3&ttl=2s&request_timeout=1s").unwrap();
+        assert_eq!(read.config, RedisConfig::new("a:6379").user("me", "secret"));
+        assert_eq!((read.database, read.ttl), (3, Duration::from_secs(2)));
+        assert_eq!((read.connect_timeout, read.request_timeout), (DEFAULT_TIMEOUT, Duration::from_secs(1)));
+        for (url, kind, hint) in [
+            ("etcd://a", ErrorKind::UnknownScheme, "redis://"),
+            ("redis://a/3", ErrorKind::InvalidConfig, "?db=3"),
+            ("redis://a?db=x", ErrorKind::InvalidConfig, "db"),
+            ("redis://a?bd=3", ErrorKind::InvalidConfig, "bd"),
+            ("a", ErrorKind::InvalidConfig, "scheme"),
+        ] {
+            let error = SharedKeys::from_url(url).unwrap_err();
+            assert_eq!(error.kind(), kind, "{url}");
+            let mut told = error.to_string();
+            let mut source = std::error::Error::source(&error);
+            while let Some(cause) = source {
+                told += &cause.to_string();
+                source = cause.source();
+            }
+            assert!(told.contains(hint), "{url}: {told}");
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use leasehold_core::{BackendError, DEFAULT_TTL, Error, ErrorKind, LossReason};
+use leasehold_core::{BackendError, Error, ErrorKind, LossReason};
 use tokio::sync::{Mutex, Notify, oneshot};
 
 use super::acquisition::{Acquisition, Patience};
@@ -58,10 +58,11 @@ pub(super) struct Local {
 
 impl SharedKeyLock {
     pub(super) fn new(keys: SharedKeys, key: String) -> Self {
-        Self { keys, key: key.into(), ttl: DEFAULT_TTL, poll_interval: POLL_INTERVAL, local: Arc::default() }
+        let (key, ttl) = (key.into(), keys.ttl);
+        Self { keys, key, ttl, poll_interval: POLL_INTERVAL, local: Arc::default() }
     }
 
-    /// The same lock with this TTL, 15 s if not set: how long the key outlives a process that dies.
+    /// The same lock with this TTL, that of the [connection](super::SharedKeysBuilder::ttl) if not set: how long the key outlives a process that dies.
     #[must_use]
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = ttl;
@@ -142,11 +143,11 @@ impl SharedKeyLock {
         }
     }
 
-    fn failed(&self, operation: &'static str, error: BackendError) -> Error {
+    pub(super) fn failed(&self, operation: &'static str, error: BackendError) -> Error {
         self.named(Error::from_backend(operation, Arc::new(error)))
     }
 
-    fn driver_gone(&self, operation: &'static str) -> Error {
+    pub(super) fn driver_gone(&self, operation: &'static str) -> Error {
         self.named(Error::new(ErrorKind::DriverGone, operation, LossReason::DriverGone.to_string()))
     }
 

@@ -19,9 +19,11 @@ mod acquisition;
 mod claim;
 mod guard;
 mod hold;
+mod holder;
 mod keys;
 mod lock;
 
 pub use guard::SharedKeyGuard;
+pub use holder::SharedKeyHolder;
 pub use keys::{SharedKeys, SharedKeysBuilder};
 pub use lock::SharedKeyLock;

@@ -1,17 +1,13 @@
 //! `leasehold` at a path of another program's: `etcdctl lock` is on the other side.
 
 use std::process::{Output, Stdio};
-use std::time::Duration;
 
 use leasehold_testkit::process::Worker;
 use leasehold_testkit::servers::{EtcdServer, ServerOptions};
 use tokio::process::Command;
 use tokio::time::timeout;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_leasehold");
-
-/// Longer than anything that is waited for here takes.
-const PATIENCE: Duration = Duration::from_secs(30);
+use crate::support::{BINARY, PATIENCE};
 
 const PLACE: [&str; 4] = ["--path", "/app/lock", "--profile", "etcd-v3"];
 

@@ -1,21 +1,9 @@
 //! `leasehold doctor` and `leasehold bench`, over real servers.
 
-use std::process::{Output, Stdio};
-use std::time::Duration;
-
 use leasehold_testkit::servers::{EtcdServer, RedisServer, ServerOptions, ZooKeeperServer};
 use serde_json::Value;
-use tokio::process::Command;
-use tokio::time::timeout;
 
-/// Longer than anything that is waited for here takes.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-async fn output(url: &str, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_leasehold"));
-    command.args(arguments).env("LEASEHOLD_URL", url).stdin(Stdio::null()).kill_on_drop(true);
-    timeout(PATIENCE, command.output()).await.expect("it ends").unwrap()
-}
+use crate::support::output;
 
 /// What the doctor says, and its exit status.
 async fn examined(url: &str, more: &[&str]) -> (Vec<Value>, Option<i32>) {
