@@ -1,0 +1,98 @@
+//! One conversation with one cut.
+
+use std::time::{Duration, Instant};
+
+use leasehold_core::Recipe;
+use leasehold_core::{Coordinator, CoordinatorBuilder, ErrorKind, ReleaseError};
+use leasehold_testkit::proxy::{Counts, Proxy};
+use tokio::time::timeout;
+
+/// Of the session that is cut. A reply that is lost with its session is given up by then.
+pub(crate) const TTL: Duration = Duration::from_secs(4);
+
+/// What a machine may take that is busy with other conversations, to connect again included.
+const BUSY: Duration = Duration::from_secs(8);
+
+/// Which bytes are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Counted {
+    /// Those that reach the server.
+    Requests,
+    /// Those that reach the client.
+    Replies,
+}
+
+/// What came of one.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) counts: Counts,
+    /// The cut kept the client from connecting at first.
+    pub(crate) connected_again: bool,
+    /// The release was not confirmed.
+    pub(crate) release_unknown: bool,
+    /// How long the next one waited for the lock.
+    pub(crate) handed_over_after: Duration,
+}
+
+/// Cuts after so many bytes, if there are as many. `direct` is a client that is not disturbed.
+///
+/// # Panics
+/// If a promise is broken.
+pub(crate) async fn hold(
+    endpoint: &str,
+    builder: fn(&str) -> CoordinatorBuilder,
+    direct: &Coordinator,
+    counted: Counted,
+    bytes: usize,
+) -> Outcome {
+    let name = format!("{counted:?}/{bytes}");
+    let proxy = Proxy::start(endpoint).await;
+    match counted {
+        Counted::Requests => proxy.cut_once_after_request_bytes(bytes),
+        Counted::Replies => proxy.cut_once_after_reply_bytes(bytes),
+    }
+    let connect = || builder(&proxy.endpoint()).ttl(TTL).connect_timeout(BUSY).request_timeout(TTL).connect();
+    let mut connected_again = false;
+    let coordinator = match within(&name, "connect", connect()).await {
+        Ok(coordinator) => coordinator,
+        Err(error) => {
+            assert_eq!(error.kind(), ErrorKind::Unavailable, "{name}: {error:?}");
+            connected_again = true;
+            within(&name, "connect again", connect()).await.unwrap_or_else(|error| panic!("{name}: {error:?}"))
+        }
+    };
+    let locked = within(&name, "lock", coordinator.mutex(&name).lock()).await;
+    let guard = locked.unwrap_or_else(|error| panic!("{name}: {error:?}"));
+    let entries = direct.admin().contenders(Recipe::Mutex, &name).await.unwrap();
+    // The session outlives the cut, so the hold does.
+    assert!(guard.held().is_held(), "{name}: lost to a cut that was over at once");
+    let first = entries.first().unwrap_or_else(|| panic!("{name}: granted without an entry"));
+    assert_eq!(first.token, guard.fencing_token(), "{name}: granted behind another entry: {entries:?}");
+    assert_eq!(entries.len(), 1, "{name}: {entries:?}");
+    let tried = direct.mutex(&name).try_lock().await.unwrap();
+    assert!(tried.is_none(), "{name}: held twice");
+    let (token, held) = (guard.fencing_token(), guard.held());
+    let released = within(&name, "release", guard.release()).await;
+    assert!(!held.is_held(), "{name}: released and believed in");
+    let release_unknown = match released {
+        Ok(()) => false,
+        Err(ReleaseError::Unknown(_)) => true,
+        Err(ReleaseError::Lost(error)) => panic!("{name}: {error:?}"),
+    };
+    let began = Instant::now();
+    let next = within(&name, "the next lock", direct.mutex(&name).lock()).await.unwrap();
+    let handed_over_after = began.elapsed();
+    assert!(next.fencing_token() > token, "{name}");
+    next.release().await.unwrap();
+    within(&name, "shutdown", coordinator.shutdown(TTL)).await.unwrap_or_else(|error| panic!("{name}: {error:?}"));
+    let left = direct.admin().contenders(Recipe::Mutex, &name).await.unwrap();
+    assert!(left.is_empty(), "{name}: {left:?}");
+    Outcome { counts: proxy.counts(), connected_again, release_unknown, handed_over_after }
+}
+
+async fn within<T>(name: &str, what: &str, future: impl Future<Output = T>) -> T {
+    match timeout(TTL + BUSY, future).await {
+        Ok(value) => value,
+        Err(_) => panic!("{name}: {what} hangs"),
+    }
+}
