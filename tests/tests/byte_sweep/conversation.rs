@@ -58,7 +58,9 @@ pub(crate) async fn hold(
         Err(error) => {
             assert_eq!(error.kind(), ErrorKind::Unavailable, "{name}: {error:?}");
             connected_again = true;
-            within(&name, "connect again", connect()).await.unwrap_or_else(|error| panic!("{name}: {error:?}"))
+            within(&name, "connect again", connect())
+                .await
+                .unwrap_or_else(|error| panic!("{name}: {error:?}"))
         }
     };
     let locked = within(&name, "lock", coordinator.mutex(&name).lock()).await;
@@ -84,7 +86,9 @@ pub(crate) async fn hold(
     let handed_over_after = began.elapsed();
     assert!(next.fencing_token() > token, "{name}");
     next.release().await.unwrap();
-    within(&name, "shutdown", coordinator.shutdown(TTL)).await.unwrap_or_else(|error| panic!("{name}: {error:?}"));
+    within(&name, "shutdown", coordinator.shutdown(TTL))
+        .await
+        .unwrap_or_else(|error| panic!("{name}: {error:?}"));
     let left = direct.admin().contenders(Recipe::Mutex, &name).await.unwrap();
     assert!(left.is_empty(), "{name}: {left:?}");
     Outcome { counts: proxy.counts(), connected_again, release_unknown, handed_over_after }

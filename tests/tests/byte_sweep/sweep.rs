@@ -46,7 +46,8 @@ impl Sweep {
             });
             let outcomes: Vec<Outcome> =
                 conversations.buffer_unordered(AT_A_TIME).map(|joined| joined.unwrap()).collect().await;
-            let how_many = |such: fn(&Outcome) -> bool| outcomes.iter().filter(|outcome| such(outcome)).count();
+            let how_many =
+                |such: fn(&Outcome) -> bool| outcomes.iter().filter(|outcome| such(outcome)).count();
             let cut = how_many(|outcome| outcome.counts.cut_after_bytes > 0);
             let slowest = outcomes.iter().map(|outcome| outcome.handed_over_after).max().unwrap_or_default();
             println!(

@@ -70,7 +70,9 @@ async fn a_member_is_cut_off(who: Who) {
         (began.elapsed(), cut_at.elapsed())
     };
     let (near_granted, far_granted, (lost, lost_after)) = tokio::join!(near_next, far_next, loss);
-    println!("lost {lost_after:?} after the cut, at {lost:?}; far waiter at {far_granted:?}, near one at {near_granted:?}");
+    println!(
+        "lost {lost_after:?} after the cut, at {lost:?}; far waiter at {far_granted:?}, near one at {near_granted:?}"
+    );
     let stale = match who {
         Who::Follower => Duration::ZERO,
         // A leader that has not stepped down yet acknowledges renewals, which the next one makes up for.

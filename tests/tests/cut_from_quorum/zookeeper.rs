@@ -3,7 +3,10 @@
 
 use std::time::{Duration, Instant};
 
-use leasehold_core::{AttemptIds, Clock, Coordinator, KeyPath, Kind, LockBackend, LossReason, Mode, Namespace, NewEntry, OpenSession};
+use leasehold_core::{
+    AttemptIds, Clock, Coordinator, KeyPath, Kind, LockBackend, LossReason, Mode, Namespace, NewEntry,
+    OpenSession,
+};
 use leasehold_testkit::history::{Kind as Violated, Outcome, What};
 use leasehold_testkit::network::Network;
 use leasehold_testkit::servers::{ServerOptions, ZooKeeperCluster};
@@ -33,7 +36,10 @@ async fn renewal_by_sync_holds_its_deadline_where_renewal_by_pings_does_not() {
     let near = cluster.node(cut).endpoint();
     let (by_sync, by_pings) = (recorder(), recorder());
     let holding = coordinator(&near).await;
-    let waiting = [coordinator(&cluster.node(other).endpoint()).await, coordinator(&cluster.node(leader).endpoint()).await];
+    let waiting = [
+        coordinator(&cluster.node(other).endpoint()).await,
+        coordinator(&cluster.node(leader).endpoint()).await,
+    ];
     let held = lock(&by_sync, "holder", &holding, "a").await;
 
     let believer = Believer::start(&near, "b").await;
@@ -133,8 +139,11 @@ impl Believer {
             clock: Clock::system(),
             resume: None,
         };
-        let session =
-            ZooKeeperBackend::from_client(client.clone()).with_tick(TICK).open_session(options).await.unwrap();
+        let session = ZooKeeperBackend::from_client(client.clone())
+            .with_tick(TICK)
+            .open_session(options)
+            .await
+            .unwrap();
         let queue = session.queue(&KeyPath::new(&Namespace::default(), Kind::Lock, name).unwrap());
         let attempt = AttemptIds::new().unwrap().next();
         let entry = NewEntry { attempt, mode: Mode::Exclusive, value: "".into(), only_if_free: true };

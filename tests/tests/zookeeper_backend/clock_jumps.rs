@@ -33,7 +33,8 @@ async fn set_forward_and_back_nothing_is_lost_nor_free_early_or_late() {
     for (name, set, by) in [("a", Set::Forward(JUMP), jump), ("b", Set::Back(JUMP), -jump)] {
         clock.set(Set::Right);
         let proxy = Proxy::start(&server.endpoint()).await;
-        let (holding, waiting) = (coordinator(&proxy.endpoint()).await, coordinator(&server.endpoint()).await);
+        let (holding, waiting) =
+            (coordinator(&proxy.endpoint()).await, coordinator(&server.endpoint()).await);
         let first = holding.mutex(name).lock().await.unwrap();
         let lock = waiting.mutex(name);
         let mut next = Box::pin(lock.lock());

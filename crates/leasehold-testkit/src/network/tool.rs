@@ -27,7 +27,11 @@ impl Tool {
     pub(super) fn wanted(self) -> Result<(), NetworkError> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let found = std::env::split_paths(&path).any(|dir| dir.join(self.program).is_file());
-        if found { Ok(()) } else { Err(NetworkError::Missing { program: self.program, package: self.package }) }
+        if found {
+            Ok(())
+        } else {
+            Err(NetworkError::Missing { program: self.program, package: self.package })
+        }
     }
 
     /// Runs it with these lines as its input.
@@ -36,7 +40,12 @@ impl Tool {
     }
 
     /// The same inside a namespace.
-    pub(super) fn batch_inside(self, namespace: &Path, args: &[&str], lines: &str) -> Result<(), NetworkError> {
+    pub(super) fn batch_inside(
+        self,
+        namespace: &Path,
+        args: &[&str],
+        lines: &str,
+    ) -> Result<(), NetworkError> {
         let mut command = Command::new(NSENTER.program);
         command.arg(net(namespace)).arg(self.program).args(args);
         self.fed(&mut command, lines)

@@ -71,14 +71,18 @@ impl Kind for Etcd {
                 // etcd 3.4 refuses to run there otherwise.
                 env.insert(0, ("ETCD_UNSUPPORTED_ARCH".into(), "arm64".into()));
             }
-            let line = site::inside(options, index, CommandLine {
-                program: program.clone(),
-                args,
-                env,
-                foreign_env_prefix: Some("ETCD_"),
-                stop_signal: "KILL",
-                network: None,
-            });
+            let line = site::inside(
+                options,
+                index,
+                CommandLine {
+                    program: program.clone(),
+                    args,
+                    env,
+                    foreign_env_prefix: Some("ETCD_"),
+                    stop_signal: "KILL",
+                    network: None,
+                },
+            );
             nodes.push(Server::launch(line, placed, client, vec![peer]).await?);
         }
         Ok(nodes)

@@ -56,6 +56,7 @@ pub use redis_cluster::{RedisCluster, RedisNode};
 pub use resp::{RedisClient, RedisReply};
 pub use sentinel::{RedisSentinels, Sentinel};
 pub use server::{Server, Service};
+pub use small_disk::{fill_disk, free_disk};
 pub use sync_fault::SyncFault;
 pub use wall_clock::{Set, WallClock};
 pub use zookeeper::{ZooKeeper, ZooKeeperCluster, ZooKeeperServer};

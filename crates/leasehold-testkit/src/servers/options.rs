@@ -89,6 +89,16 @@ impl ServerOptions {
         self
     }
 
+    /// What [`network`](Self::network) has set.
+    pub fn in_network(&self) -> Option<&Network> {
+        self.network.as_ref()
+    }
+
+    /// What [`wall_clock`](Self::wall_clock) has set.
+    pub fn by_clock(&self) -> Option<&WallClock> {
+        self.wall_clock.as_ref()
+    }
+
     /// ZooKeeper's tick; 500 ms unless said otherwise. Sessions expire on multiples of it.
     #[must_use]
     pub fn tick_time(mut self, tick: Duration) -> Self {

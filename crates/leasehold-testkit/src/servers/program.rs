@@ -140,7 +140,14 @@ impl<P: Program> Kind for Programmed<P> {
                 command.get_envs().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
             let env = own.chain(options.env.iter().cloned()).collect();
             let program = options.program.clone().unwrap_or_else(|| command.get_program().into());
-            let line = CommandLine { program, args, env, foreign_env_prefix: None, stop_signal: P::STOP, network: None };
+            let line = CommandLine {
+                program,
+                args,
+                env,
+                foreign_env_prefix: None,
+                stop_signal: P::STOP,
+                network: None,
+            };
             servers.push(Server::launch(line, placed, port, Vec::new()).await?);
         }
         Ok(servers)

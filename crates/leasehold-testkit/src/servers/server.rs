@@ -280,7 +280,10 @@ pub(super) async fn start_members<S: Service>(
 /// A fault that never comes would make a test say what it has not seen.
 fn refuse_what_it_would_ignore<S: Service>(options: &ServerOptions) -> Result<(), StartError> {
     if options.network.is_some() && !S::IN_NETWORKS {
-        return Err(StartError::Unsupported { what: S::NAME, why: "its fixture starts it on 127.0.0.1 only" });
+        return Err(StartError::Unsupported {
+            what: S::NAME,
+            why: "its fixture starts it on 127.0.0.1 only",
+        });
     }
     if options.wall_clock.is_some() && !S::ASKS_LIBC_FOR_THE_TIME {
         let why = "it asks the kernel for the time by itself, so nothing can stand between";

@@ -12,7 +12,6 @@ use std::path::Path;
 use std::process::Command;
 
 use super::error::StartError;
-use super::options::Storage;
 use super::server::{Server, Service};
 
 const NAME: &str = "leasehold-small-";
@@ -60,38 +59,54 @@ fn unmount_stale() {
     }
 }
 
-impl<S: Service> Server<S> {
-    /// Leaves no room on the server's disk, until [`free_disk`](Self::free_disk).
-    ///
-    /// # Panics
-    /// Unless its storage is [`Storage::Small`].
-    pub fn fill_disk(&self) {
-        assert!(matches!(self.storage(), Storage::Small(_)), "{} has no disk of its own", self.what());
-        let filled = File::create(self.dir().join("data").join(FILLER)).and_then(|mut filler| {
-            // By pages at the end: the room that is left over is less than one.
-            for piece in [1 << 20, 4096].map(|size| vec![0; size]) {
-                loop {
-                    match filler.write_all(&piece) {
-                        Ok(()) => {}
-                        Err(error) if error.kind() == io::ErrorKind::StorageFull => break,
-                        Err(error) => return Err(error),
-                    }
+/// Leaves no room on the [small disk](super::Storage::Small) of the server in this directory, until [`free_disk`].
+///
+/// # Panics
+/// If the server has no disk of its own.
+pub fn fill_disk(server_dir: &Path) {
+    assert!(server_dir.join("small").exists(), "{} is no disk of a server", server_dir.display());
+    let filled = File::create(server_dir.join("data").join(FILLER)).and_then(|mut filler| {
+        // By pages at the end: the room that is left over is less than one.
+        for piece in [1 << 20, 4096].map(|size| vec![0; size]) {
+            loop {
+                match filler.write_all(&piece) {
+                    Ok(()) => {}
+                    Err(error) if error.kind() == io::ErrorKind::StorageFull => break,
+                    Err(error) => return Err(error),
                 }
             }
-            Ok(())
-        });
-        if let Err(error) = filled {
-            panic!("cannot fill the disk of {}: {error}", self.what());
         }
+        Ok(())
+    });
+    if let Err(error) = filled {
+        panic!("cannot fill {}: {error}", server_dir.display());
     }
+}
 
-    /// Gives back what [`fill_disk`](Self::fill_disk) took.
+/// Gives back what [`fill_disk`] took.
+///
+/// # Panics
+/// If there is nothing to give back.
+pub fn free_disk(server_dir: &Path) {
+    if let Err(error) = fs::remove_file(server_dir.join("data").join(FILLER)) {
+        panic!("cannot free {}: {error}", server_dir.display());
+    }
+}
+
+impl<S: Service> Server<S> {
+    /// [Fills](fill_disk) the server's disk.
     ///
     /// # Panics
-    /// If there is nothing to give back.
+    /// Unless its storage is [`Storage::Small`](super::Storage::Small).
+    pub fn fill_disk(&self) {
+        fill_disk(self.dir());
+    }
+
+    /// [Frees](free_disk) it again.
+    ///
+    /// # Panics
+    /// If it is not full.
     pub fn free_disk(&self) {
-        if let Err(error) = fs::remove_file(self.dir().join("data").join(FILLER)) {
-            panic!("cannot free the disk of {}: {error}", self.what());
-        }
+        free_disk(self.dir());
     }
 }

@@ -32,64 +32,87 @@ pub struct SyncFault {
     log: PathBuf,
 }
 
-impl<S: Service> Server<S> {
-    /// Each sync to the disk takes so much longer from now on. Returns when it is in force.
+impl SyncFault {
+    /// Each sync to the disk by this process takes so much longer from now on. Returns when it is in force.
     ///
     /// # Panics
-    /// If strace is not installed or may not attach, and if the server does not run.
-    pub async fn slow_syncs(&self, by: Duration) -> SyncFault {
-        self.tamper(&format!("delay_enter={}", by.as_micros())).await
+    /// If strace is not installed or may not attach, and if the process does not run.
+    pub async fn slow(pid: u32, by: Duration) -> Self {
+        Self::attach(pid, &format!("delay_enter={}", by.as_micros()))
+            .await
+            .unwrap_or_else(|error| error.panic())
     }
 
-    /// Each sync to the disk fails from now on, with EIO, and does nothing. Returns when it is in force.
+    /// Each sync to the disk by this process fails from now on, with EIO, and does nothing. Returns when it is in force.
     ///
     /// # Panics
-    /// As [`slow_syncs`](Self::slow_syncs).
-    pub async fn failing_syncs(&self) -> SyncFault {
-        self.tamper("error=EIO").await
+    /// As [`slow`](Self::slow).
+    pub async fn failing(pid: u32) -> Self {
+        Self::attach(pid, "error=EIO").await.unwrap_or_else(|error| error.panic())
     }
 
-    async fn tamper(&self, how: &str) -> SyncFault {
+    async fn attach(pid: u32, how: &str) -> Result<Self, StartError> {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let pid = self.pid().unwrap_or_else(|| panic!("{} was killed: nothing to attach to", self.what()));
-        let log = self.dir().join(format!("syncs-{}", NEXT.fetch_add(1, Ordering::Relaxed)));
-        match attach(pid, how, log).await {
-            Ok(fault) => fault,
-            Err(error) => error.panic(),
+        let what = || StartError::io(format!("cannot attach strace to process {pid}"));
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let log = std::env::temp_dir().join(format!("leasehold-syncs-{}-{number}", std::process::id()));
+        let strace = Command::new(STRACE.program(None, "strace")?)
+            .args(["-f", "-q", "-e", "trace=fsync,fdatasync", "-e", "signal=none", "-e"])
+            .arg(format!("inject=fsync,fdatasync:{how}"))
+            .arg("-o")
+            .arg(&log)
+            .arg("-p")
+            .arg(pid.to_string())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(what())?;
+        let mut fault = Self { strace, log };
+        let deadline = Instant::now() + LONGEST_ATTACH;
+        while !is_traced(pid, fault.strace.id()) {
+            if fault.strace.try_wait().map_err(what())?.is_some() {
+                let mut said = String::new();
+                if let Some(mut errors) = fault.strace.stderr.take() {
+                    let _ = errors.read_to_string(&mut said);
+                }
+                return Err(what()(io::Error::other(said.trim().to_owned())));
+            }
+            if Instant::now() > deadline {
+                return Err(what()(io::ErrorKind::TimedOut.into()));
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
+        Ok(fault)
+    }
+
+    /// How many syncs it has tampered with so far.
+    pub fn hits(&self) -> usize {
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        log.lines().filter(|line| line.contains("(DELAYED)") || line.contains("(INJECTED)")).count()
     }
 }
 
-async fn attach(pid: u32, how: &str, log: PathBuf) -> Result<SyncFault, StartError> {
-    let what = || StartError::io(format!("cannot attach strace to process {pid}"));
-    let strace = Command::new(STRACE.program(None, "strace")?)
-        .args(["-f", "-q", "-e", "trace=fsync,fdatasync", "-e", "signal=none", "-e"])
-        .arg(format!("inject=fsync,fdatasync:{how}"))
-        .arg("-o")
-        .arg(&log)
-        .arg("-p")
-        .arg(pid.to_string())
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(what())?;
-    let mut fault = SyncFault { strace, log };
-    let deadline = Instant::now() + LONGEST_ATTACH;
-    while !is_traced(pid, fault.strace.id()) {
-        if fault.strace.try_wait().map_err(what())?.is_some() {
-            let mut said = String::new();
-            if let Some(mut errors) = fault.strace.stderr.take() {
-                let _ = errors.read_to_string(&mut said);
-            }
-            return Err(what()(io::Error::other(said.trim().to_owned())));
-        }
-        if Instant::now() > deadline {
-            return Err(what()(io::ErrorKind::TimedOut.into()));
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
+impl<S: Service> Server<S> {
+    /// Each sync to the disk takes so much longer from now on.
+    ///
+    /// # Panics
+    /// As [`SyncFault::slow`].
+    pub async fn slow_syncs(&self, by: Duration) -> SyncFault {
+        SyncFault::slow(self.traceable(), by).await
     }
-    Ok(fault)
+
+    /// Each sync to the disk fails from now on, with EIO.
+    ///
+    /// # Panics
+    /// As [`SyncFault::slow`].
+    pub async fn failing_syncs(&self) -> SyncFault {
+        SyncFault::failing(self.traceable()).await
+    }
+
+    fn traceable(&self) -> u32 {
+        self.pid().unwrap_or_else(|| panic!("{} was killed: nothing to attach to", self.what()))
+    }
 }
 
 /// Whether all threads of a process are traced by another.
@@ -104,18 +127,11 @@ fn is_traced(pid: u32, by: u32) -> bool {
         })
 }
 
-impl SyncFault {
-    /// How many syncs it has tampered with so far.
-    pub fn hits(&self) -> usize {
-        let log = fs::read_to_string(&self.log).unwrap_or_default();
-        log.lines().filter(|line| line.contains("(DELAYED)") || line.contains("(INJECTED)")).count()
-    }
-}
-
 impl Drop for SyncFault {
     fn drop(&mut self) {
         // Either it detaches at that, or the server has ended and it with it.
         let _ = signals::send(self.strace.id(), Signal::TERM);
         let _ = self.strace.wait();
+        let _ = fs::remove_file(&self.log);
     }
 }

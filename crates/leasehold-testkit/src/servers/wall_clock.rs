@@ -57,9 +57,13 @@ impl WallClock {
         let source = clock.dir.0.join("wall_clock.c");
         fs::write(&source, include_str!("wall_clock.c")).map_err(cannot())?;
         let mut compiler = Command::new("cc");
-        compiler.args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"]).arg(clock.library()).arg(&source);
-        let output =
-            compiler.output().map_err(StartError::io("cannot run `cc` (Debian packages `gcc` and `libc6-dev`)"))?;
+        compiler
+            .args(["-shared", "-fPIC", "-O1", "-Wall", "-Werror", "-o"])
+            .arg(clock.library())
+            .arg(&source);
+        let output = compiler
+            .output()
+            .map_err(StartError::io("cannot run `cc` (Debian packages `gcc` and `libc6-dev`)"))?;
         if output.status.success() {
             return Ok(clock);
         }

@@ -68,14 +68,18 @@ impl Kind for ZooKeeper {
             let placed = storage::fresh_dir(options.storage, ZooKeeper::NAME)?;
             let config = configure(&placed.0, index + 1, &ports.client, &cluster, options)
                 .map_err(StartError::io("cannot write ZooKeeper's configuration"))?;
-            let line = site::inside(options, index, CommandLine {
-                program: java.clone(),
-                args: arguments(&classpath, config, options),
-                env: site::env(options),
-                foreign_env_prefix: Some("JAVA_TOOL_OPTIONS"),
-                stop_signal: "KILL",
-                network: None,
-            });
+            let line = site::inside(
+                options,
+                index,
+                CommandLine {
+                    program: java.clone(),
+                    args: arguments(&classpath, config, options),
+                    env: site::env(options),
+                    foreign_env_prefix: Some("JAVA_TOOL_OPTIONS"),
+                    stop_signal: "KILL",
+                    network: None,
+                },
+            );
             let peers = vec![ports.quorum, ports.election];
             nodes.push(Server::launch(line, placed, ports.client, peers).await?);
         }
