@@ -2,11 +2,12 @@
 
 #![cfg(target_os = "linux")]
 
+use std::ffi::OsString;
 use std::fs;
-use std::io;
-use std::net::{SocketAddr, UdpSocket};
-use std::os::fd::AsFd;
-use std::process::Command;
+use std::io::{BufRead, BufReader, Write};
+use std::net::Ipv4Addr;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,77 +15,112 @@ use leasehold_testkit::network::{Network, NetworkError};
 use leasehold_testkit::servers::{
     EtcdCluster, RedisServer, ServerOptions, StartError, ZooKeeperCluster, ZooKeeperServer,
 };
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-/// How long nothing must arrive for a packet to count as dropped: it arrives in well under a millisecond.
-const SILENCE: Duration = Duration::from_millis(200);
+/// A socket in a namespace: a packet arrives in well under a millisecond, so what has not come in 200 is dropped.
+const AGENT: &str = r#"
+import socket, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind((sys.argv[1], 0))
+s.settimeout(0.2)
+print(s.getsockname()[1], flush=True)
+for line in sys.stdin:
+    words = line.split()
+    try:
+        if words[0] == "send":
+            s.sendto(b"packet", (words[1], int(words[2])))
+            print("sent", flush=True)
+        else:
+            print(s.recvfrom(100)[1][0], flush=True)
+    except socket.timeout:
+        print("silence", flush=True)
+    except OSError as error:
+        print(error, flush=True)
+"#;
 
-/// A socket inside a member's namespace: it stays there when the thread that made it is gone.
-fn socket(network: &Network, member: usize) -> UdpSocket {
-    let [_, namespace] = <[_; 2]>::try_from(network.prefix(member)).unwrap();
-    let path = namespace.into_string().unwrap().replace("--net=", "");
-    let address = network.address(member);
-    let bound = thread::spawn(move || -> io::Result<UdpSocket> {
-        let namespace = fs::File::open(path)?;
-        move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
-        UdpSocket::bind((address, 0))
-    });
-    patient(bound.join().unwrap().unwrap())
+struct Agent {
+    address: Ipv4Addr,
+    port: String,
+    /// Ends when its input does.
+    process: Child,
+    answers: BufReader<ChildStdout>,
 }
 
-fn patient(socket: UdpSocket) -> UdpSocket {
-    socket.set_read_timeout(Some(SILENCE)).unwrap();
-    socket
+impl Agent {
+    fn start(address: Ipv4Addr, prefix: &[OsString]) -> Self {
+        let words = prefix.iter().cloned().chain(["python3", "-c", AGENT].map(OsString::from));
+        let words: Vec<_> = words.collect();
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).arg(address.to_string()).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = command.spawn().unwrap();
+        let answers = BufReader::new(process.stdout.take().unwrap());
+        let mut agent = Self { address, port: String::new(), process, answers };
+        agent.port = agent.answer();
+        agent
+    }
+
+    fn of(network: &Network, member: usize) -> Self {
+        Self::start(network.address(member), &network.prefix(member))
+    }
+
+    fn answer(&mut self) -> String {
+        let mut line = String::new();
+        self.answers.read_line(&mut line).unwrap();
+        line.trim().to_owned()
+    }
+
+    fn ask(&mut self, words: &str) -> String {
+        writeln!(self.process.stdin.as_mut().unwrap(), "{words}").unwrap();
+        self.answer()
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        drop(self.process.stdin.take());
+        self.process.wait().unwrap();
+    }
 }
 
 /// Whether a packet from one arrives at the other.
-fn arrives(from: &UdpSocket, at: &UdpSocket) -> bool {
-    let (mut buffer, sender) = ([0; 8], from.local_addr().unwrap());
-    // Never refused: loss is what a network shows.
-    from.send_to(b"packet", at.local_addr().unwrap()).unwrap();
-    match at.recv_from(&mut buffer) {
-        Ok((6, from)) => {
-            assert_eq!(from, sender, "nothing was late");
-            true
-        }
-        Ok(other) => panic!("{other:?}"),
-        Err(error) => {
-            assert!(matches!(error.kind(), io::ErrorKind::WouldBlock), "{error}");
-            false
-        }
-    }
+fn arrives(agents: &mut [Agent], from: usize, at: usize) -> bool {
+    let send = format!("send {} {}", agents[at].address, agents[at].port);
+    assert_eq!(agents[from].ask(&send), "sent", "loss is what a network shows, not a refusal");
+    let heard = agents[at].ask("receive");
+    assert!(heard == "silence" || heard == agents[from].address.to_string(), "{heard}: nothing was late");
+    heard != "silence"
 }
 
 #[test]
 fn what_is_cut_is_dropped_and_nothing_else() {
+    const HOST: usize = 3;
     let network = Network::start(3);
-    let [a, b, c] = [0, 1, 2].map(|member| socket(&network, member));
-    let host = patient(UdpSocket::bind(SocketAddr::from((network.host(), 0))).unwrap());
-    let heard = |expected: &[(&UdpSocket, &UdpSocket)]| {
-        let all = [(&a, &b), (&b, &a), (&a, &c), (&c, &a), (&b, &c), (&c, &b), (&host, &a), (&a, &host)];
-        for (from, to) in all {
-            let wanted = expected.iter().any(|pair| std::ptr::eq(pair.0, from) && std::ptr::eq(pair.1, to));
-            assert_eq!(arrives(from, to), wanted, "{from:?} to {to:?}");
+    let mut agents: Vec<_> = (0..3).map(|member| Agent::of(&network, member)).collect();
+    agents.push(Agent::start(network.host(), &["env".into()]));
+    let mut only_dropped = |dropped: &[(usize, usize)]| {
+        for from in 0..=HOST {
+            for at in (0..=HOST).filter(|at| *at != from) {
+                let wanted = !dropped.contains(&(from, at));
+                assert_eq!(arrives(&mut agents, from, at), wanted, "{from} to {at} with {dropped:?}");
+            }
         }
     };
-    let everybody = [(&a, &b), (&b, &a), (&a, &c), (&c, &a), (&b, &c), (&c, &b), (&host, &a), (&a, &host)];
-    heard(&everybody);
+    only_dropped(&[]);
     network.isolate(0);
-    heard(&[(&b, &c), (&c, &b), (&host, &a), (&a, &host)]);
+    only_dropped(&[(0, 1), (1, 0), (0, 2), (2, 0)]);
     network.heal();
-    heard(&everybody);
+    only_dropped(&[]);
     network.cut_one_way(1, 2);
-    heard(&[(&a, &b), (&b, &a), (&a, &c), (&c, &a), (&c, &b), (&host, &a), (&a, &host)]);
+    only_dropped(&[(1, 2)]);
     network.heal();
     network.cut(1, 2);
     // Again is no error.
     network.cut(2, 1);
-    heard(&[(&a, &b), (&b, &a), (&a, &c), (&c, &a), (&host, &a), (&a, &host)]);
+    only_dropped(&[(1, 2), (2, 1)]);
     network.heal();
     network.cut_clients(0);
-    heard(&[(&a, &b), (&b, &a), (&a, &c), (&c, &a), (&b, &c), (&c, &b), (&a, &host)]);
+    only_dropped(&[(HOST, 0)]);
     network.heal();
-    heard(&everybody);
+    only_dropped(&[]);
 }
 
 /// Two at a time do not hear each other.
@@ -92,9 +128,9 @@ fn what_is_cut_is_dropped_and_nothing_else() {
 fn networks_are_apart() {
     let (one, other) = (Network::start(1), Network::start(1));
     assert_ne!(one.address(0), other.address(0));
-    let (inside, outside) = (socket(&one, 0), socket(&other, 0));
-    let refused = inside.send_to(b"packet", outside.local_addr().unwrap()).unwrap_err();
-    assert_eq!(refused.kind(), io::ErrorKind::NetworkUnreachable, "{refused}");
+    let (mut inside, outside) = (Agent::of(&one, 0), Agent::of(&other, 0));
+    let answer = inside.ask(&format!("send {} {}", outside.address, outside.port));
+    assert!(answer.contains("unreachable"), "{answer}");
 }
 
 fn exists(interface: &str, namespace: &str) -> [bool; 2] {
@@ -132,22 +168,23 @@ fn nothing_is_left_of_one_that_is_dropped_nor_of_one_whose_process_is_gone() {
     }
 }
 
-/// As any other user, it is said what is missing.
+/// As any other user, it is said what is missing. The test runs itself again as `nobody`.
 #[test]
 fn without_root_it_is_an_error_that_says_so() {
-    let ran = thread::spawn(|| {
-        // The kernel keeps the effective user of each thread by itself.
-        rustix::thread::set_thread_res_uid(rustix::thread::Uid::ROOT, uid(65_534), rustix::thread::Uid::ROOT)
-            .unwrap();
-        Network::try_start(1).map(drop)
-    });
-    let error = ran.join().unwrap().unwrap_err();
-    assert!(matches!(error, NetworkError::NotRoot { uid: 65_534 }), "{error:?}");
-    assert!(error.to_string().contains("need root"), "{error}");
-}
-
-fn uid(raw: u32) -> rustix::thread::Uid {
-    rustix::thread::Uid::from_raw(raw)
+    const AS_NOBODY: &str = "LEASEHOLD_TEST_AS_NOBODY";
+    const NOBODY: u32 = 65_534;
+    if std::env::var_os(AS_NOBODY).is_some() {
+        let error = Network::try_start(1).unwrap_err();
+        assert!(matches!(error, NetworkError::NotRoot { uid: NOBODY }), "{error:?}");
+        assert!(error.to_string().contains("need root"), "{error}");
+        return;
+    }
+    let itself = ["--exact", "without_root_it_is_an_error_that_says_so"];
+    // By this name nobody has to be let into the directories above it.
+    let mut command = Command::new("/proc/self/exe");
+    let output = command.args(itself).env(AS_NOBODY, "1").uid(NOBODY).current_dir("/").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{said}");
 }
 
 /// The two that hear each other go on with a leader of theirs, and clients still reach the third.
