@@ -8,4 +8,4 @@ mod zookeeper;
 
 pub use etcd::EtcdWorld;
 pub use redis::{RedisAddress, RedisWorld};
-pub use zookeeper::ZooKeeperWorld;
+pub use zookeeper::{ZooKeeperWorld, end_zookeeper_session};
