@@ -3,8 +3,11 @@
 //! To add a family: a file with a type that implements [`Fault`], and a line in the table of [`registry`].
 
 mod admin;
+mod clock_jumps;
 mod connections;
+mod disks;
 pub mod fault;
+mod partitions;
 mod pauses;
 pub mod registry;
 mod servers;

@@ -3,8 +3,11 @@
 use std::path::Path;
 
 use super::admin::{DeleteEntry, EndSession};
+use super::clock_jumps::ClockJump;
 use super::connections::{Connection, Trouble};
+use super::disks::{DiskFull, Eio, SlowFsync};
 use super::fault::{Class, Fault};
+use super::partitions::{Partition, Whom};
 use super::pauses::{Kill, Pause};
 use super::servers::{How, Servers, Which};
 use crate::service::ServiceKind;
@@ -31,6 +34,12 @@ const FAULTS: &[Make] = &[
     || Box::new(Servers::new(How::Killed, Which::All)),
     || Box::new(Servers::new(How::Stopped, Which::Any)),
     || Box::new(Servers::new(How::Stopped, Which::Leader)),
+    || Box::new(Partition::of(Whom::Leader)),
+    || Box::new(Partition::of(Whom::Follower)),
+    || Box::<SlowFsync>::default(),
+    || Box::<Eio>::default(),
+    || Box::<DiskFull>::default(),
+    || Box::<ClockJump>::default(),
     || Box::<EndSession>::default(),
     || Box::<DeleteEntry>::default(),
 ];
