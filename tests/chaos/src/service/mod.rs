@@ -1,6 +1,7 @@
 //! The services under test, as the nemesis and the judge need them: servers to be killed, sessions to be ended, and what is left.
 
 mod etcd;
+mod redis;
 mod zookeeper;
 
 use std::str::FromStr;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::tap::{Tap, TappedEntry};
 
 pub use etcd::EtcdService;
+pub use redis::RedisService;
 pub(crate) use etcd::connect as etcd_connect;
 pub use zookeeper::ZooKeeperService;
 
@@ -119,6 +121,6 @@ pub async fn start(kind: ServiceKind, options: ServerOptions) -> Box<dyn Service
     match kind {
         ServiceKind::Etcd => Box::new(EtcdService::start(options).await),
         ServiceKind::ZooKeeper => Box::new(ZooKeeperService::start(options).await),
-        ServiceKind::Redis => panic!("{} has no run yet", kind.name()),
+        ServiceKind::Redis => Box::new(RedisService::start(options).await),
     }
 }
