@@ -267,8 +267,8 @@ impl Resource {
     async fn inspect(&self, recorder: &Recorder) -> Result<(), String> {
         let asked = async { ResourceClient::connect(&self.socket).await?.ask(&Request::Inspect).await };
         match asked.await.map_err(|error| error.to_string())? {
-            Answer::Registers(registers) => {
-                for (resource, version, value) in registers {
+            Answer::Registers { all } => {
+                for (resource, version, value) in all {
                     recorder.record(What::Verdict { resource, version, value });
                 }
                 Ok(())
