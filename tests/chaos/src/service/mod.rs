@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 use crate::tap::{Tap, TappedEntry};
 
 pub use etcd::EtcdService;
-pub use redis::RedisService;
 pub(crate) use etcd::connect as etcd_connect;
+pub use redis::RedisService;
 pub use zookeeper::ZooKeeperService;
 
 /// The tick of the ZooKeeper servers.
@@ -49,9 +49,9 @@ impl ServiceKind {
     /// The TTL of the sessions of a run.
     pub fn ttl(self) -> Duration {
         match self {
-            ServiceKind::Etcd | ServiceKind::Redis => Duration::from_secs(2),
+            ServiceKind::Etcd | ServiceKind::Redis => Duration::from_secs(3),
             // What renews takes two requests a tick apart.
-            ServiceKind::ZooKeeper => Duration::from_secs(3),
+            ServiceKind::ZooKeeper => Duration::from_secs(4),
         }
     }
 }

@@ -74,14 +74,17 @@ impl Reader {
     }
 
     fn done(&mut self, command: &Command) {
-        let Some(words) = command.iter().map(|word| std::str::from_utf8(word).ok()).collect::<Option<Vec<_>>>()
+        let Some(words) =
+            command.iter().map(|word| std::str::from_utf8(word).ok()).collect::<Option<Vec<_>>>()
         else {
             // What is not text is a value of an entry.
             return;
         };
         let start = format!("{{{}}}:", self.tap.namespace());
         match words[..] {
-            [name, key, attempt, header] if is(name, "HSET") && key.starts_with(&start) && key.ends_with(":entries") => {
+            [name, key, attempt, header]
+                if is(name, "HSET") && key.starts_with(&start) && key.ends_with(":entries") =>
+            {
                 self.stored(key, attempt, header);
             }
             [name, key, ref attempts @ ..]
@@ -110,14 +113,25 @@ impl Reader {
     fn stored(&mut self, key: &str, attempt: &str, header: &str) {
         let parts: Vec<&str> = header.split(' ').collect();
         let [order, version, session, mode, queue] = parts[..] else { return };
-        let (Ok(order), Ok(version), Ok(mode)) = (order.parse::<u64>(), version.parse::<u64>(), mode.parse()) else { return };
+        let (Ok(order), Ok(version), Ok(mode)) = (order.parse::<u64>(), version.parse::<u64>(), mode.parse())
+        else {
+            return;
+        };
         let lock = format!("{}/{queue}", self.tap.namespace());
         if order != version {
             return self.tap.changed(&lock, attempt, mode);
         }
         let (entry, session) = (attempt.to_owned(), session.to_owned());
         self.queues.insert((key.to_owned(), entry.clone()), lock.clone());
-        self.tap.created(TappedEntry { lock, entry, key: key.to_owned(), session, order, position: order, mode });
+        self.tap.created(TappedEntry {
+            lock,
+            entry,
+            key: key.to_owned(),
+            session,
+            order,
+            position: order,
+            mode,
+        });
     }
 }
 
@@ -128,7 +142,8 @@ fn is(word: &str, name: &str) -> bool {
 /// The first command, or all from `MULTI` to `EXEC`, and what comes after; `None` if it is not whole.
 fn transaction(bytes: &[u8]) -> Option<(Vec<Command>, &[u8])> {
     let (first, mut rest) = command(bytes)?;
-    let names = |command: &Command, name: &[u8]| command.first().is_some_and(|word| word.eq_ignore_ascii_case(name));
+    let names =
+        |command: &Command, name: &[u8]| command.first().is_some_and(|word| word.eq_ignore_ascii_case(name));
     if !names(&first, b"MULTI") {
         return Some((vec![first], rest));
     }

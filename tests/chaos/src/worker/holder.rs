@@ -21,7 +21,10 @@ use crate::resource::ResourceClient;
 /// What acquires: for ever (`None`), at once (no time) or for that time.
 pub(super) type Acquire<'a, G> = Box<
     dyn Fn(Option<Duration>) -> Pin<Box<dyn Future<Output = Result<Option<G>, Error>> + Send + 'a>>
-        + Send + Sync + 'a>;
+        + Send
+        + Sync
+        + 'a,
+>;
 
 /// An acquisition as a function of its patience.
 macro_rules! acquiring {
