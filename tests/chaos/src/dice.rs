@@ -22,6 +22,11 @@ impl Dice {
         self.0.usize(..end)
     }
 
+    /// Any number that a JSON number holds everywhere.
+    pub fn number(&mut self) -> u64 {
+        self.0.u64(..1 << 53)
+    }
+
     /// Whether it is one of so many percent.
     pub fn percent(&mut self, percent: u32) -> bool {
         self.0.u32(..100) < percent

@@ -117,6 +117,7 @@ pub async fn run(options: &Options) -> Result<Verdict, String> {
         ttl: options.service.ttl(),
         servers: Arc::default(),
     };
+    let machine = tokio::spawn(watch_machine(recorder.clone()));
     let bound = judge::progress_bound(options, &excuses);
     // Long enough that whoever is stuck shows, and some more to let go.
     let calm = bound + Duration::from_secs(3);
@@ -129,6 +130,7 @@ pub async fn run(options: &Options) -> Result<Verdict, String> {
     problems.extend(crew::stopped(&arena.crew).await.err());
     problems.extend(arena.crew.problems());
     settle(&arena, &recorder).await;
+    machine.abort();
     resource.inspect(&recorder).await?;
     let expired = arena.tap.expired();
     drop(arena);
@@ -136,6 +138,21 @@ pub async fn run(options: &Options) -> Result<Verdict, String> {
         Evidence { problems, expired, excuses, resource_log: resource.log.clone(), took: start.elapsed() };
     drop(resource);
     judge::judge(options, evidence)
+}
+
+/// Writes down when this process was not run for so long that nobody can be blamed for being late.
+async fn watch_machine(recorder: Recorder) {
+    const TICK: Duration = Duration::from_millis(50);
+    const STALL: Duration = Duration::from_millis(700);
+    loop {
+        let before = Instant::now();
+        sleep(TICK).await;
+        let late = before.elapsed().saturating_sub(TICK);
+        if late > STALL {
+            let (kind, target) = ("machine-stalled".to_owned(), format!("for {} ms", late.as_millis()));
+            recorder.record(What::Fault { id: recorder.number(), kind, target, lasting: false });
+        }
+    }
 }
 
 /// An empty directory.
@@ -267,8 +284,8 @@ impl Resource {
     async fn inspect(&self, recorder: &Recorder) -> Result<(), String> {
         let asked = async { ResourceClient::connect(&self.socket).await?.ask(&Request::Inspect).await };
         match asked.await.map_err(|error| error.to_string())? {
-            Answer::Registers(registers) => {
-                for (resource, version, value) in registers {
+            Answer::Registers { all } => {
+                for (resource, version, value) in all {
                     recorder.record(What::Verdict { resource, version, value });
                 }
                 Ok(())

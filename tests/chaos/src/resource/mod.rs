@@ -56,7 +56,10 @@ pub enum Answer {
         highest: String,
     },
     /// All registers: the name, the version and the value.
-    Registers(Vec<(String, u64, u64)>),
+    Registers {
+        /// In the order of the names.
+        all: Vec<(String, u64, u64)>,
+    },
     /// It is no request.
     Unreadable {
         /// Why.

@@ -76,7 +76,7 @@ impl Resource {
             Request::Inspect => {
                 let all = self.registers.iter();
                 let all = all.map(|(name, register)| (name.clone(), register.version, register.value));
-                return Ok(Answer::Registers(all.collect()));
+                return Ok(Answer::Registers { all: all.collect() });
             }
         };
         let token = token(text)?;
@@ -124,10 +124,11 @@ mod tests {
             assert_eq!(matches!(late, Answer::Stale { .. }), fenced, "{late:?}");
             let (version, value) = if fenced { (1, 20) } else { (2, 10) };
             assert_eq!(resource.decide(read(3)), Ok(Answer::Accepted { version, value }));
-            assert_eq!(
-                resource.decide(Request::Inspect),
-                Ok(Answer::Registers(vec![("r".into(), version, value)]))
-            );
+            let all = vec![("r".into(), version, value)];
+            let answer = resource.answer(r#"{"ask":"inspect"}"#);
+            // As it is sent.
+            assert!(serde_json::to_string(&answer).is_ok());
+            assert_eq!(answer, Answer::Registers { all });
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The services under test, as the nemesis and the judge need them: servers to be killed, sessions to be ended, and what is left.
 
 mod etcd;
+mod redis;
 mod zookeeper;
 
 use std::str::FromStr;
@@ -14,6 +15,7 @@ use crate::tap::{Tap, TappedEntry};
 
 pub use etcd::EtcdService;
 pub(crate) use etcd::connect as etcd_connect;
+pub use redis::RedisService;
 pub use zookeeper::ZooKeeperService;
 
 /// The tick of the ZooKeeper servers.
@@ -47,9 +49,9 @@ impl ServiceKind {
     /// The TTL of the sessions of a run.
     pub fn ttl(self) -> Duration {
         match self {
-            ServiceKind::Etcd | ServiceKind::Redis => Duration::from_secs(2),
+            ServiceKind::Etcd | ServiceKind::Redis => Duration::from_secs(3),
             // What renews takes two requests a tick apart.
-            ServiceKind::ZooKeeper => Duration::from_secs(3),
+            ServiceKind::ZooKeeper => Duration::from_secs(4),
         }
     }
 }
@@ -119,6 +121,6 @@ pub async fn start(kind: ServiceKind, options: ServerOptions) -> Box<dyn Service
     match kind {
         ServiceKind::Etcd => Box::new(EtcdService::start(options).await),
         ServiceKind::ZooKeeper => Box::new(ZooKeeperService::start(options).await),
-        ServiceKind::Redis => panic!("{} has no run yet", kind.name()),
+        ServiceKind::Redis => Box::new(RedisService::start(options).await),
     }
 }

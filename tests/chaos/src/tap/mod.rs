@@ -1,6 +1,7 @@
 //! The service's own word: what it does to queues and sessions, told by itself and not by its clients.
 
 pub(crate) mod etcd;
+pub(crate) mod redis;
 pub(crate) mod zookeeper;
 
 use std::collections::{BTreeMap, HashMap, HashSet};

@@ -14,7 +14,6 @@ use crate::resource::{Answer, Request};
 #[derive(Debug, Clone, Copy)]
 struct Content {
     version: u64,
-    value: u64,
 }
 
 impl Actor {
@@ -60,7 +59,9 @@ impl Actor {
     }
 
     async fn write(&mut self, held: &Held, place: &Place, seen: Content) -> Io<Option<Content>> {
-        let (token, based_on, value) = (held.fencing_token(), seen.version, seen.value + 1);
+        let (token, based_on) = (held.fencing_token(), seen.version);
+        // Another one each time, so that it tells which write was seen.
+        let value = self.dice.number();
         let resource = place.path.clone();
         let op = self.recorder.invoke(Call::Write { resource, token, based_on, value });
         let register = place.path.clone();
@@ -77,7 +78,7 @@ impl Actor {
         match answer {
             Answer::Accepted { version, value } => {
                 self.recorder.ok(op, outcome(version, value));
-                Ok(Some(Content { version, value }))
+                Ok(Some(Content { version }))
             }
             Answer::Stale { .. } => {
                 self.recorder.fail(op, STALE);

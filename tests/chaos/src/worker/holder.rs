@@ -22,6 +22,7 @@ use crate::resource::ResourceClient;
 pub(super) type Acquire<'a, G> = Box<
     dyn Fn(Option<Duration>) -> Pin<Box<dyn Future<Output = Result<Option<G>, Error>> + Send + 'a>>
         + Send
+        + Sync
         + 'a,
 >;
 
