@@ -79,7 +79,7 @@ pub(crate) async fn hold(
     let release_unknown = match released {
         Ok(()) => false,
         Err(ReleaseError::Unknown(_)) => true,
-        Err(ReleaseError::Lost(error)) => panic!("{name}: {error:?}"),
+        Err(error) => panic!("{name}: {error:?}"),
     };
     let began = Instant::now();
     let next = within(&name, "the next lock", direct.mutex(&name).lock()).await.unwrap();

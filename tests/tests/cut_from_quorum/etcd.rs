@@ -39,20 +39,20 @@ async fn a_member_is_cut_off(who: Who) {
     let recorder = recorder();
     let (holding, near_waiting, far_waiting) =
         (coordinator(&near).await, coordinator(&near).await, coordinator(&far).await);
-    let held = lock(&recorder, "holder", &holding, "a").await;
+    let held = lock(&recorder, "holder", holding.mutex("a")).await;
     // Past what the opening of the sessions counts for.
     tokio::time::sleep(TTL).await;
     assert!(held.is_held());
 
     let began = Instant::now();
     let near_next = async {
-        let next = lock(&recorder, "near waiter", &near_waiting, "a").await;
+        let next = lock(&recorder, "near waiter", near_waiting.mutex("a")).await;
         let granted = began.elapsed();
         next.release().await;
         granted
     };
     let far_next = async {
-        let next = lock(&recorder, "far waiter", &far_waiting, "a").await;
+        let next = lock(&recorder, "far waiter", far_waiting.mutex("a")).await;
         let granted = began.elapsed();
         // The other one is not let in before this, in whichever order it stands.
         tokio::time::sleep(TTL).await;
@@ -85,7 +85,7 @@ async fn a_member_is_cut_off(who: Who) {
     assert_exactly(&recorder, &[]);
 
     cluster.ready().await;
-    lock(&recorder, "holder", &holding, "a").await.release().await;
+    lock(&recorder, "holder", holding.mutex("a")).await.release().await;
     assert_exactly(&recorder, &[]);
     for coordinator in [holding, near_waiting, far_waiting] {
         soon(coordinator.shutdown(TTL)).await.unwrap();

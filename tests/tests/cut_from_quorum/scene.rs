@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use leasehold_core::{Clock, Coordinator, Mode, MutexGuard};
+use leasehold_core::{Clock, Mode, Mutex, MutexGuard};
 use leasehold_testkit::history::{Call, Checker, History, Kind, OpId, Outcome, Recorder, Report, What};
 use tokio::time::timeout;
 
@@ -22,8 +22,9 @@ pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
     timeout(PATIENCE, future).await.expect("it never came")
 }
 
-pub(crate) fn ask(recorder: &Recorder, lock: &str) -> OpId {
-    recorder.invoke(Call::Acquire { lock: lock.into(), mode: Mode::Exclusive, only_if_free: false })
+/// Each history is of one lock.
+pub(crate) fn ask(recorder: &Recorder) -> OpId {
+    recorder.invoke(Call::Acquire { lock: "the lock".into(), mode: Mode::Exclusive, only_if_free: false })
 }
 
 /// One hold, and who is to say when it ends.
@@ -34,10 +35,10 @@ pub(crate) struct Hold {
 }
 
 /// Locks by the library, and records it.
-pub(crate) async fn lock(recorder: &Recorder, who: &str, coordinator: &Coordinator, name: &str) -> Hold {
+pub(crate) async fn lock(recorder: &Recorder, who: &str, mutex: Mutex) -> Hold {
     let recorder = recorder.process(who);
-    let op = ask(&recorder, name);
-    let guard = soon(coordinator.mutex(name).lock()).await.unwrap();
+    let op = ask(&recorder);
+    let guard = soon(mutex.lock()).await.unwrap();
     recorder.ok(op, Outcome::Granted { token: guard.fencing_token(), session: None });
     Hold { recorder, op, guard }
 }

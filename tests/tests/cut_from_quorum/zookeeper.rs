@@ -3,20 +3,20 @@
 
 use std::time::{Duration, Instant};
 
-use leasehold_core::{
-    AttemptIds, Clock, Coordinator, KeyPath, Kind, LockBackend, LossReason, Mode, Namespace, NewEntry,
-    OpenSession,
-};
+use leasehold_core::{Coordinator, FencingToken, LossReason, WireProfile};
 use leasehold_testkit::history::{Kind as Violated, Outcome, What};
 use leasehold_testkit::network::Network;
 use leasehold_testkit::servers::{ServerOptions, ZooKeeperCluster};
 use leasehold_zookeeper::{ZooKeeperBackend, ZooKeeperConfig};
-use zookeeper_client::{Client, SessionState};
+use zookeeper_client::{Acls, Client, CreateMode, SessionState};
 
 use crate::scene::*;
 
 /// The fixture's, as is its `syncLimit` of 10: a follower serves on for 5 s.
 const TICK: Duration = Duration::from_millis(500);
+
+/// Of the lock that is held by pings.
+const PATH: &str = "/app/lock";
 
 const TTL: Duration = Duration::from_secs(2);
 
@@ -36,22 +36,21 @@ async fn renewal_by_sync_holds_its_deadline_where_renewal_by_pings_does_not() {
     let near = cluster.node(cut).endpoint();
     let (by_sync, by_pings) = (recorder(), recorder());
     let holding = coordinator(&near).await;
-    let waiting = [
+    let next = [
         coordinator(&cluster.node(other).endpoint()).await,
         coordinator(&cluster.node(leader).endpoint()).await,
     ];
-    let held = lock(&by_sync, "holder", &holding, "a").await;
+    let held = lock(&by_sync, "holder", holding.mutex("a")).await;
 
-    let believer = Believer::start(&near, "b").await;
+    let believer = Believer::start(&near).await;
     let holder = by_pings.process("holder");
-    let op = ask(&holder, "b");
+    let op = ask(&holder);
     let token = believer.token;
     holder.ok(op, Outcome::Granted { token, session: None });
     // Past what the opening of the sessions counts for.
     tokio::time::sleep(TTL).await;
     assert!(held.is_held() && believer.believes());
 
-    let next = waiting.map(|coordinator| coordinator);
     let cut_at = Instant::now();
     let lost = async {
         let reason = held.lost().await;
@@ -64,13 +63,13 @@ async fn renewal_by_sync_holds_its_deadline_where_renewal_by_pings_does_not() {
         cut_at.elapsed()
     };
     let sync_next = async {
-        let next = lock(&by_sync, "next", &next[0], "a").await;
+        let next = lock(&by_sync, "next", next[0].mutex("a")).await;
         let granted = cut_at.elapsed();
         next.release().await;
         granted
     };
     let pings_next = async {
-        let next = lock(&by_pings, "next", &next[1], "b").await;
+        let next = lock(&by_pings, "next", next[1].at(WireProfile::Curator, PATH).mutex().unwrap()).await;
         let granted = cut_at.elapsed();
         tokio::time::sleep(TTL).await;
         next.release().await;
@@ -96,7 +95,7 @@ async fn renewal_by_sync_holds_its_deadline_where_renewal_by_pings_does_not() {
     network.heal();
     cluster.ready().await;
     // The one that was cut off gets in line again, at the other end of the same server.
-    let again = lock(&by_sync, "holder", &holding, "a").await;
+    let again = lock(&by_sync, "holder", holding.mutex("a")).await;
     again.release().await;
     assert_exactly(&by_sync, &[]);
     soon(holding.shutdown(TTL)).await.unwrap();
@@ -121,35 +120,22 @@ async fn nothing_is_left(cluster: &ZooKeeperCluster) {
     }
 }
 
-/// Holds a lock, and believes so for as long as its client does: while its server answers the pings.
+/// Holds a lock in the way of Curator, and believes so for as long as its client does: while its server answers the pings.
 struct Believer {
     client: Client,
-    _session: std::sync::Arc<dyn leasehold_core::Session>,
-    token: leasehold::FencingToken,
+    token: FencingToken,
 }
 
 impl Believer {
-    async fn start(endpoint: &str, name: &str) -> Self {
+    async fn start(endpoint: &str) -> Self {
         let client = Client::connector().with_session_timeout(TTL).connect(endpoint).await.unwrap();
-        let options = OpenSession {
-            namespace: Namespace::default(),
-            ttl: TTL,
-            connect_timeout: TTL,
-            request_timeout: TTL,
-            clock: Clock::system(),
-            resume: None,
-        };
-        let session = ZooKeeperBackend::from_client(client.clone())
-            .with_tick(TICK)
-            .open_session(options)
-            .await
-            .unwrap();
-        let queue = session.queue(&KeyPath::new(&Namespace::default(), Kind::Lock, name).unwrap());
-        let attempt = AttemptIds::new().unwrap().next();
-        let entry = NewEntry { attempt, mode: Mode::Exclusive, value: "".into(), only_if_free: true };
-        let placed = queue.enqueue(entry).await.unwrap();
-        let leasehold_core::Enqueued::Placed { order, .. } = placed else { panic!("{placed:?}") };
-        Self { client, _session: session, token: leasehold::FencingToken::new(0, order, 0) }
+        let [persistent, sequential] = [CreateMode::Persistent, CreateMode::EphemeralSequential]
+            .map(|mode| mode.with_acls(Acls::anyone_all()));
+        client.mkdir(PATH, &persistent).await.unwrap();
+        let node = format!("{PATH}/_c_0f8fad5b-d9cb-469f-a165-70867728950e-lock-");
+        let (stat, _) = client.create(&node, b"", &sequential).await.unwrap();
+        let token = FencingToken::new(0, stat.czxid.cast_unsigned(), 0);
+        Self { client, token }
     }
 
     fn believes(&self) -> bool {

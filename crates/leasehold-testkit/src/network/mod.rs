@@ -209,6 +209,8 @@ impl Drop for Shared {
     fn drop(&mut self) {
         let mut lines = String::new();
         for member in 0..self.members {
+            // A namespace lives for as long as its last connection does not know of its end, and a cable as long as its namespace.
+            let _ = writeln!(lines, "link del {}", self.names.cable(member));
             let _ = writeln!(lines, "netns del {}", self.names.namespace(member));
         }
         let _ = writeln!(lines, "link del {}", self.names.bridge());

@@ -76,8 +76,7 @@ fn remove_stale(own_too: bool) {
         }
     }
     for name in entries(INTERFACES) {
-        // Cables go with their namespaces.
-        if !name.contains('m') && owner_of_interface(&name).is_some_and(is_stale) {
+        if owner_of_interface(&name).is_some_and(is_stale) {
             lines += &format!("link del {name}\n");
         }
     }
