@@ -25,6 +25,8 @@ pub(crate) enum Counted {
 /// What came of one.
 #[derive(Debug)]
 pub(crate) struct Outcome {
+    /// After how many bytes it was to be cut.
+    pub(crate) bytes: usize,
     pub(crate) counts: Counts,
     /// The cut kept the client from connecting at first.
     pub(crate) connected_again: bool,
@@ -34,7 +36,7 @@ pub(crate) struct Outcome {
     pub(crate) handed_over_after: Duration,
 }
 
-/// Cuts after so many bytes, if there are as many. `direct` is a client that is not disturbed.
+/// Cuts each connection after so many bytes, if it has as many, until one was cut. `direct` is a client that is not disturbed.
 ///
 /// # Panics
 /// If a promise is broken.
@@ -48,33 +50,53 @@ pub(crate) async fn hold(
     let name = format!("{counted:?}/{bytes}");
     let proxy = Proxy::start(endpoint).await;
     match counted {
-        Counted::Requests => proxy.cut_once_after_request_bytes(bytes),
-        Counted::Replies => proxy.cut_once_after_reply_bytes(bytes),
+        Counted::Requests => proxy.cut_after_request_bytes(bytes),
+        Counted::Replies => proxy.cut_after_reply_bytes(bytes),
     }
+    // Each connection that there is by then is cut there, and none that is made when one was cut.
+    let healing = async {
+        proxy.until(|counts| counts.cut_after_bytes > 0).await;
+        proxy.heal();
+        std::future::pending().await
+    };
+    let (connected_again, release_unknown, handed_over_after) = tokio::select! {
+        biased;
+        outcome = converse(&name, &proxy, builder, direct) => outcome,
+        () = healing => unreachable!("it only heals"),
+    };
+    let left = direct.admin().contenders(Recipe::Mutex, &name).await.unwrap();
+    assert!(left.is_empty(), "{name}: {left:?}");
+    Outcome { bytes, counts: proxy.counts(), connected_again, release_unknown, handed_over_after }
+}
+
+async fn converse(
+    name: &str,
+    proxy: &Proxy,
+    builder: fn(&str) -> CoordinatorBuilder,
+    direct: &Coordinator,
+) -> (bool, bool, Duration) {
     let connect = || builder(&proxy.endpoint()).ttl(TTL).connect_timeout(BUSY).request_timeout(TTL).connect();
     let mut connected_again = false;
-    let coordinator = match within(&name, "connect", connect()).await {
+    let coordinator = match within(name, "connect", connect()).await {
         Ok(coordinator) => coordinator,
         Err(error) => {
             assert_eq!(error.kind(), ErrorKind::Unavailable, "{name}: {error:?}");
             connected_again = true;
-            within(&name, "connect again", connect())
-                .await
-                .unwrap_or_else(|error| panic!("{name}: {error:?}"))
+            within(name, "connect again", connect()).await.unwrap_or_else(|error| panic!("{name}: {error:?}"))
         }
     };
-    let locked = within(&name, "lock", coordinator.mutex(&name).lock()).await;
+    let locked = within(name, "lock", coordinator.mutex(name).lock()).await;
     let guard = locked.unwrap_or_else(|error| panic!("{name}: {error:?}"));
-    let entries = direct.admin().contenders(Recipe::Mutex, &name).await.unwrap();
+    let entries = direct.admin().contenders(Recipe::Mutex, name).await.unwrap();
     // The session outlives the cut, so the hold does.
     assert!(guard.held().is_held(), "{name}: lost to a cut that was over at once");
     let first = entries.first().unwrap_or_else(|| panic!("{name}: granted without an entry"));
     assert_eq!(first.token, guard.fencing_token(), "{name}: granted behind another entry: {entries:?}");
     assert_eq!(entries.len(), 1, "{name}: {entries:?}");
-    let tried = direct.mutex(&name).try_lock().await.unwrap();
+    let tried = direct.mutex(name).try_lock().await.unwrap();
     assert!(tried.is_none(), "{name}: held twice");
     let (token, held) = (guard.fencing_token(), guard.held());
-    let released = within(&name, "release", guard.release()).await;
+    let released = within(name, "release", guard.release()).await;
     assert!(!held.is_held(), "{name}: released and believed in");
     let release_unknown = match released {
         Ok(()) => false,
@@ -82,16 +104,14 @@ pub(crate) async fn hold(
         Err(error) => panic!("{name}: {error:?}"),
     };
     let began = Instant::now();
-    let next = within(&name, "the next lock", direct.mutex(&name).lock()).await.unwrap();
+    let next = within(name, "the next lock", direct.mutex(name).lock()).await.unwrap();
     let handed_over_after = began.elapsed();
     assert!(next.fencing_token() > token, "{name}");
     next.release().await.unwrap();
-    within(&name, "shutdown", coordinator.shutdown(TTL))
+    within(name, "shutdown", coordinator.shutdown(TTL))
         .await
         .unwrap_or_else(|error| panic!("{name}: {error:?}"));
-    let left = direct.admin().contenders(Recipe::Mutex, &name).await.unwrap();
-    assert!(left.is_empty(), "{name}: {left:?}");
-    Outcome { counts: proxy.counts(), connected_again, release_unknown, handed_over_after }
+    (connected_again, release_unknown, handed_over_after)
 }
 
 async fn within<T>(name: &str, what: &str, future: impl Future<Output = T>) -> T {

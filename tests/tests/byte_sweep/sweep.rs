@@ -14,8 +14,8 @@ use crate::conversation::{Counted, Outcome, TTL, hold};
 /// How many conversations run at a time: they mostly wait.
 const AT_A_TIME: usize = 12;
 
-/// Beyond the length of a conversation: two differ by the lengths of numbers in them.
-const BEYOND: usize = 24;
+/// How many are tried before it is looked whether any was cut. More than two conversations differ by, which is the lengths of numbers in them.
+const TOGETHER: usize = 48;
 
 pub(crate) struct Sweep {
     pub(crate) service: &'static str,
@@ -33,38 +33,61 @@ impl Sweep {
         let (service, began) = (self.service, Instant::now());
         let this = Arc::new(self);
         for counted in [Counted::Requests, Counted::Replies] {
-            let whole = this.hold(&direct, counted, usize::MAX).await;
-            let length = match counted {
-                Counted::Requests => whole.counts.request_bytes,
-                Counted::Replies => whole.counts.reply_bytes,
-            };
-            assert_eq!((whole.counts.accepted, whole.counts.cut_after_bytes), (1, 0), "{whole:?}");
-            let tried: Vec<usize> = (0..length + BEYOND).step_by(stride).collect();
-            let conversations = stream::iter(&tried).map(|bytes| {
-                let (this, direct, bytes) = (Arc::clone(&this), direct.clone(), *bytes);
-                tokio::spawn(async move { this.hold(&direct, counted, bytes).await })
-            });
-            let outcomes: Vec<Outcome> =
-                conversations.buffer_unordered(AT_A_TIME).map(|joined| joined.unwrap()).collect().await;
+            // The first one of all may bring what the server keeps, as Redis's scripts.
+            this.hold(&direct, counted, usize::MAX).await;
+            let whole = this.hold(&direct, counted, usize::MAX - 1).await;
+            assert_eq!(whole.counts.cut_after_bytes, 0, "{whole:?}");
+            let outcomes = this.until_none_is_cut(&direct, counted, stride).await;
             let how_many =
                 |such: fn(&Outcome) -> bool| outcomes.iter().filter(|outcome| such(outcome)).count();
-            let cut = how_many(|outcome| outcome.counts.cut_after_bytes > 0);
+            let was_cut = |outcome: &Outcome| outcome.counts.cut_after_bytes > 0;
             let slowest = outcomes.iter().map(|outcome| outcome.handed_over_after).max().unwrap_or_default();
+            let last = outcomes.iter().filter(|outcome| was_cut(outcome)).map(|outcome| outcome.bytes).max();
+            let last = last.unwrap_or_default();
             println!(
-                "{service}: {counted:?}: {} of the numbers 0 to {}, each {stride}.: {cut} cuts, {} kept from connecting at first, {} releases not confirmed, handed over within {slowest:?}",
-                tried.len(),
-                length + BEYOND - 1,
+                "{service}: {counted:?}: cut after 0, {stride}, {} … {last} bytes: {} cuts, {} kept from connecting at first, {} releases not confirmed, handed over within {slowest:?}",
+                2 * stride,
+                how_many(was_cut),
                 how_many(|outcome| outcome.connected_again),
                 how_many(|outcome| outcome.release_unknown),
             );
             assert!(slowest < TTL + Duration::from_secs(4), "{slowest:?}");
-            // The check checked: all but the last ones are too short for a whole conversation.
-            assert!(cut + 2 * BEYOND / stride + 1 >= tried.len(), "{cut} cuts of {}", tried.len());
+            // The check checked: the longest connection was swept, and nearly all of it was cut.
+            let bytes = match counted {
+                Counted::Requests => whole.counts.request_bytes,
+                Counted::Replies => whole.counts.reply_bytes,
+            };
+            assert!(last + stride >= bytes / whole.counts.accepted / 4 * 3, "{last} of {whole:?}");
+            assert!(how_many(was_cut) * 10 >= last / stride * 9, "{} cuts", how_many(was_cut));
             assert!(outcomes.iter().all(|outcome| outcome.counts.connections == 0), "a connection is left");
         }
         assert_eq!(direct.admin().names(Recipe::Mutex, "").await.unwrap(), Vec::<String>::new());
         direct.shutdown(TTL).await.unwrap();
         println!("{service}: swept in {:?}", began.elapsed());
+    }
+
+    /// Goes on until no connection is as long.
+    async fn until_none_is_cut(
+        self: &Arc<Self>,
+        direct: &Coordinator,
+        counted: Counted,
+        stride: usize,
+    ) -> Vec<Outcome> {
+        let mut outcomes: Vec<Outcome> = Vec::new();
+        loop {
+            let done = outcomes.len();
+            let conversations = stream::iter(done..done + TOGETHER).map(|number| {
+                let (this, direct) = (Arc::clone(self), direct.clone());
+                tokio::spawn(async move { this.hold(&direct, counted, number * stride).await })
+            });
+            let more: Vec<Outcome> =
+                conversations.buffer_unordered(AT_A_TIME).map(|joined| joined.unwrap()).collect().await;
+            let cut = more.iter().any(|outcome| outcome.counts.cut_after_bytes > 0);
+            outcomes.extend(more);
+            if !cut {
+                return outcomes;
+            }
+        }
     }
 
     async fn hold(&self, direct: &Coordinator, counted: Counted, bytes: usize) -> Outcome {
