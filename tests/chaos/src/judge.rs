@@ -12,6 +12,7 @@ use crate::nemesis::Excuses;
 use crate::page;
 use crate::resource::{LogLine, cross_check};
 use crate::run::Options;
+use crate::scenario::Scenario;
 use crate::service::ServiceKind;
 
 /// How long it may take a process to hear of a loss: the longest timer of the library is one second, and the machine is busy.
@@ -19,6 +20,9 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// How much later than it happened the tap may see something, on a busy machine.
 const TAP_LAG: Duration = Duration::from_millis(1500);
+
+/// With fewer a run has tested nothing.
+const LEAST_FAULTS: usize = 5;
 
 /// What a run left, besides the histories.
 #[derive(Debug)]
@@ -31,6 +35,8 @@ pub struct Evidence {
     pub excuses: Excuses,
     /// Where the resource wrote down what it decided.
     pub resource_log: PathBuf,
+    /// What was counted of what may not grow.
+    pub census: String,
     /// How long it took.
     pub took: Duration,
 }
@@ -46,6 +52,8 @@ pub struct Verdict {
     pub expiries: usize,
     /// What is wrong beyond the history: processes, expiries that were not, accounts that differ.
     pub problems: Vec<String>,
+    /// What was counted of what may not grow.
+    pub census: String,
     /// How long it took.
     pub took: Duration,
     /// Where everything is.
@@ -61,24 +69,37 @@ impl Verdict {
     }
 }
 
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Verdict {
+    /// The run in one line.
+    pub fn line(&self) -> String {
         let report = &self.report;
-        let faults: Vec<_> = report.faults.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
-        writeln!(
-            f,
-            "{}: {} operations ({} unanswered), {} grants, {} losses, {} sessions expired, {} stale operations rejected, {} violations, {:.0} s",
+        format!(
+            "{}: {} operations ({} unanswered), {} grants, {} losses, {} sessions expired, {} faults of {} kinds, \
+             {} stale operations rejected, {} violations, {:.0} s",
             self.title,
             report.operations,
             report.unanswered,
             report.grants,
             report.losses,
             self.expiries,
+            report.faults.values().sum::<usize>(),
+            report.faults.len(),
             report.stale_rejections,
             report.violations.len() + self.problems.len(),
             self.took.as_secs_f64(),
-        )?;
+        )
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let report = &self.report;
+        let faults: Vec<_> = report.faults.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+        writeln!(f, "{}", self.line())?;
         write!(f, "  faults: {}", if faults.is_empty() { "none".to_owned() } else { faults.join(", ") })?;
+        if !self.census.is_empty() {
+            write!(f, "\n  {}", self.census)?;
+        }
         for problem in &self.problems {
             write!(f, "\n  {problem}")?;
         }
@@ -127,6 +148,7 @@ pub fn judge(options: &Options, evidence: Evidence) -> Result<Verdict, String> {
             options.least_expiries
         ));
     }
+    let history = History::new(events);
     let mut checker = Checker::new()
         .grace(GRACE)
         .tap_lag(TAP_LAG + evidence.excuses.tap_lag)
@@ -138,13 +160,17 @@ pub fn judge(options: &Options, evidence: Evidence) -> Result<Verdict, String> {
     if evidence.excuses.only_the_fence && options.fenced {
         checker = checker.expect_stale_rejections(1);
     }
-    let history = History::new(events);
     let report = checker.check(&history);
+    let faults: usize = report.faults.values().sum();
+    if faults < LEAST_FAULTS {
+        problems.push(format!("{faults} faults are too few to tell anything"));
+    }
     let verdict = Verdict {
         title: format!("{} {} seed {}", options.service.name(), options.name, options.seed),
         report,
         expiries,
         problems,
+        census: evidence.census,
         took: evidence.took,
         dir: options.dir.clone(),
         command: command(options),
@@ -155,14 +181,15 @@ pub fn judge(options: &Options, evidence: Evidence) -> Result<Verdict, String> {
 
 /// What repeats a run.
 fn command(options: &Options) -> String {
+    let what = if options.scenario == Scenario::Faults { "fault" } else { "scenario" };
     let mut command = format!(
-        "ci/chaos.sh --service {} --fault {} --seed {} --minutes {:.1}",
+        "ci/chaos.sh --service {} --{what} {} --seed {} --minutes {:.1}",
         options.service.name(),
         options.name,
         options.seed,
         options.time.as_secs_f64() / 60.0
     );
-    if options.recipes.len() == 1 {
+    if options.recipes.len() == 1 && options.scenario == Scenario::Faults {
         command.push_str(&format!(" --recipe {}", options.recipes[0].name()));
     }
     command

@@ -8,6 +8,7 @@
 //! In every run processes are stopped for longer than their TTL, so that leases expire all the time. The run fails if too few did, if nothing was
 //! rejected by the fence where only the fence can help, and if anything is wrong.
 
+pub mod census;
 pub mod crew;
 pub mod dice;
 pub mod judge;
@@ -15,6 +16,7 @@ pub mod nemesis;
 pub mod page;
 pub mod resource;
 pub mod run;
+pub mod scenario;
 pub mod service;
 pub mod tap;
 pub mod worker;

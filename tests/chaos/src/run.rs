@@ -11,12 +11,14 @@ use leasehold_testkit::process::Worker;
 use leasehold_testkit::servers::ServerOptions;
 use tokio::time::{sleep, timeout};
 
+use crate::census::Census;
 use crate::crew::{self, Crew};
 use crate::dice::Dice;
 use crate::judge::{self, Evidence, Verdict};
 use crate::nemesis::registry::{self, Make};
 use crate::nemesis::{Arena, Excuses, Fault, Pace, strand};
 use crate::resource::{Answer, Request, ResourceClient};
+use crate::scenario::Scenario;
 use crate::service::{self, Service, ServiceKind};
 use crate::tap::Tap;
 use crate::worker::{Recipe, WorkerPlan};
@@ -31,6 +33,8 @@ pub struct Options {
     pub service: ServiceKind,
     /// The faults: each strand injects its own, one at a time. Pauses come with every run.
     pub strands: Vec<Vec<Make>>,
+    /// In which way.
+    pub scenario: Scenario,
     /// What it is called: the faults, as on the command line.
     pub name: String,
     /// What repeats its choices.
@@ -68,6 +72,8 @@ pub struct Shape {
     pub longest_pause: Duration,
     /// Whether processes are paused all the time.
     pub pauses: bool,
+    /// Whether what may not grow is counted: nobody is killed then, whose memory would be that of another.
+    pub census: bool,
 }
 
 impl Default for Shape {
@@ -76,10 +82,11 @@ impl Default for Shape {
             processes: 4,
             sessions: 3,
             tasks: 2,
-            names: 2,
-            longest_rest: Duration::from_millis(120),
+            names: 1,
+            longest_rest: Duration::from_millis(200),
             longest_pause: Duration::from_millis(250),
             pauses: true,
+            census: false,
         }
     }
 }
@@ -123,10 +130,21 @@ pub async fn run(options: &Options) -> Result<Verdict, String> {
     let calm = bound + Duration::from_secs(3);
     let until =
         start + options.time.saturating_sub(calm + Duration::from_secs(6)).max(Duration::from_secs(10));
-    disturb(&arena, options, faults, until).await;
-    arena.service.ready().await;
-    sleep(calm).await;
-    let mut problems = Vec::new();
+    let mut census = Census::default();
+    let disturbed = async {
+        disturb(&arena, options, faults, until).await;
+        arena.service.ready().await;
+        sleep(calm).await;
+    };
+    if options.shape.census {
+        tokio::select! {
+            () = disturbed => {}
+            () = census.take(&arena) => {}
+        }
+    } else {
+        disturbed.await;
+    }
+    let mut problems = census.grown();
     problems.extend(crew::stopped(&arena.crew).await.err());
     problems.extend(arena.crew.problems());
     settle(&arena, &recorder).await;
@@ -134,8 +152,14 @@ pub async fn run(options: &Options) -> Result<Verdict, String> {
     resource.inspect(&recorder).await?;
     let expired = arena.tap.expired();
     drop(arena);
-    let evidence =
-        Evidence { problems, expired, excuses, resource_log: resource.log.clone(), took: start.elapsed() };
+    let evidence = Evidence {
+        census: census.summary(),
+        problems,
+        expired,
+        excuses,
+        resource_log: resource.log.clone(),
+        took: start.elapsed(),
+    };
     drop(resource);
     judge::judge(options, evidence)
 }

@@ -3,7 +3,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use etcd_client::{Client, ConnectOptions, GetOptions};
-use leasehold_testkit::servers::{EtcdCluster, ServerOptions};
+use leasehold_testkit::servers::{EtcdCluster, Metrics, ServerOptions};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::{Service, ServiceKind};
@@ -113,13 +115,46 @@ impl Service for EtcdService {
     }
 
     async fn watches(&self) -> Vec<String> {
-        let mut watches = Vec::new();
-        for (number, node) in self.cluster.nodes().iter().enumerate() {
-            let count = node.metrics().await.sum("etcd_debugging_mvcc_watcher_total");
-            if count > 0.0 {
-                watches.push(format!("{count} watches at server {number}"));
+        let mut left = Vec::new();
+        for (server, watches) in self.watchers().await.into_iter().enumerate() {
+            match watches {
+                Some(0.0) => {}
+                Some(watches) => left.push(format!("{watches} watches at server {server}")),
+                None => left.push(format!("server {server} does not tell its watches")),
             }
         }
-        watches
+        left
     }
+
+    async fn census(&self, namespace: &str) -> Vec<(String, f64)> {
+        let mut counts = Vec::new();
+        if let Ok(mut client) = self.client().await {
+            let options = GetOptions::new().with_prefix().with_count_only();
+            let keys = Self::ask("counting keys", client.get(format!("{namespace}/"), Some(options))).await;
+            counts.extend(keys.ok().map(|keys| ("keys".to_owned(), keys.count() as f64)));
+        }
+        let watchers: Option<Vec<f64>> = self.watchers().await.into_iter().collect();
+        counts.extend(watchers.map(|watchers| ("watches".to_owned(), watchers.iter().sum())));
+        counts
+    }
+}
+
+impl EtcdService {
+    /// How many watches each server has; nothing of one that does not answer.
+    async fn watchers(&self) -> Vec<Option<f64>> {
+        let mut watchers = Vec::new();
+        for endpoint in self.endpoints() {
+            let metrics = timeout(REQUEST, metrics(&endpoint)).await.ok().and_then(Result::ok);
+            watchers.push(metrics.map(|text| Metrics::parse(&text).sum("etcd_debugging_mvcc_watcher_total")));
+        }
+        watchers
+    }
+}
+
+async fn metrics(endpoint: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(endpoint).await?;
+    stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    Ok(answer)
 }

@@ -114,6 +114,9 @@ pub trait Service: Send + Sync {
 
     /// The watches that there are, the tap's among them.
     async fn watches(&self) -> Vec<String>;
+
+    /// What may not grow for ever, counted: keys, watches. A server that is disturbed tells nothing.
+    async fn census(&self, namespace: &str) -> Vec<(String, f64)>;
 }
 
 /// Starts the servers of a service.

@@ -121,4 +121,12 @@ impl Service for RedisService {
             Err(error) => vec![error],
         }
     }
+
+    async fn census(&self, _namespace: &str) -> Vec<(String, f64)> {
+        let keys = self.command(&["DBSIZE"]).await.ok().and_then(|keys| keys.text().parse().ok());
+        let channels =
+            self.command(&["PUBSUB", "CHANNELS"]).await.ok().map(|channels| channels.texts().len() as f64);
+        let keys = keys.map(|keys: f64| ("keys".to_owned(), keys));
+        keys.into_iter().chain(channels.map(|channels| ("channels".to_owned(), channels))).collect()
+    }
 }

@@ -148,4 +148,15 @@ impl Service for ZooKeeperService {
         }
         left
     }
+
+    async fn census(&self, _namespace: &str) -> Vec<(String, f64)> {
+        let answers: Result<Vec<String>, String> = self.answers("mntr").await.into_iter().collect();
+        let Ok(answers) = answers else { return Vec::new() };
+        let sum = |name: &str| {
+            let lines = answers.iter().flat_map(|answer| answer.lines());
+            let values = lines.filter_map(|line| line.split_once('\t')).filter(|(key, _)| *key == name);
+            values.filter_map(|(_, value)| value.trim().parse::<f64>().ok()).sum()
+        };
+        vec![("nodes".to_owned(), sum("zk_znode_count")), ("watches".to_owned(), sum("zk_watch_count"))]
+    }
 }

@@ -20,7 +20,7 @@ impl Actor {
     /// Reads the resource behind the lock and adds to it, once or twice. Some holders look whether they still hold before each
     /// access, and some never do: to keep those out is the business of the fence.
     pub(super) async fn work(&mut self, held: &Held, place: &Place) -> Io<()> {
-        let careful = self.dice.percent(50);
+        let careful = self.dice.percent(25);
         if !place.guards {
             self.rest().await;
             return Ok(());

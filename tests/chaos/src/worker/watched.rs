@@ -28,15 +28,20 @@ pub(crate) struct Sessions(Mutex<Known>);
 #[derive(Debug, Default)]
 struct Known {
     newest: Option<String>,
-    /// By queue and order.
+    /// By queue and order: the newest, and those before.
     entries: HashMap<(String, u64), String>,
+    earlier: HashMap<(String, u64), String>,
 }
+
+/// So many entries are remembered at least; a grant comes soon after its entry.
+const REMEMBERED: usize = 5000;
 
 impl Sessions {
     /// The session that holds the entry of this order.
     pub(crate) fn of(&self, lock: &str, order: u64) -> Option<String> {
         let known = self.lock();
-        known.entries.get(&(lock.to_owned(), order)).or(known.newest.as_ref()).cloned()
+        let entry = (lock.to_owned(), order);
+        known.entries.get(&entry).or(known.earlier.get(&entry)).or(known.newest.as_ref()).cloned()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Known> {
@@ -183,7 +188,11 @@ struct WatchedQueue {
 
 impl WatchedQueue {
     fn is_here(&self, order: u64) {
-        self.sessions.lock().entries.insert((self.lock.clone(), order), self.session.clone());
+        let mut known = self.sessions.lock();
+        if known.entries.len() >= REMEMBERED {
+            known.earlier = std::mem::take(&mut known.entries);
+        }
+        known.entries.insert((self.lock.clone(), order), self.session.clone());
     }
 }
 
