@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use leasehold_core::Recipe;
 use leasehold_core::{Coordinator, CoordinatorBuilder, ErrorKind, ReleaseError};
 use leasehold_testkit::proxy::{Counts, Proxy};
+use tokio::sync::Notify;
 use tokio::time::timeout;
 
 /// Of the session that is cut. A reply that is lost with its session is given up by then.
@@ -54,24 +55,28 @@ pub(crate) async fn hold(
         Counted::Replies => proxy.cut_after_reply_bytes(bytes),
     }
     // Each connection that there is by then is cut there, and none that is made when one was cut.
+    let healed = Notify::new();
     let healing = async {
         proxy.until(|counts| counts.cut_after_bytes > 0).await;
         proxy.heal();
+        healed.notify_one();
         std::future::pending().await
     };
     let (connected_again, release_unknown, handed_over_after) = tokio::select! {
         biased;
-        outcome = converse(&name, &proxy, builder, direct) => outcome,
+        outcome = converse(&name, &proxy, &healed, builder, direct) => outcome,
         () = healing => unreachable!("it only heals"),
     };
     let left = direct.admin().contenders(Recipe::Mutex, &name).await.unwrap();
     assert!(left.is_empty(), "{name}: {left:?}");
-    Outcome { bytes, counts: proxy.counts(), connected_again, release_unknown, handed_over_after }
+    let counts = within(&name, "a connection", proxy.until(|counts| counts.connections == 0)).await;
+    Outcome { bytes, counts, connected_again, release_unknown, handed_over_after }
 }
 
 async fn converse(
     name: &str,
     proxy: &Proxy,
+    healed: &Notify,
     builder: fn(&str) -> CoordinatorBuilder,
     direct: &Coordinator,
 ) -> (bool, bool, Duration) {
@@ -82,6 +87,7 @@ async fn converse(
         Err(error) => {
             assert_eq!(error.kind(), ErrorKind::Unavailable, "{name}: {error:?}");
             connected_again = true;
+            within(name, "the cut", healed.notified()).await;
             within(name, "connect again", connect()).await.unwrap_or_else(|error| panic!("{name}: {error:?}"))
         }
     };
