@@ -11,7 +11,7 @@ async fn etcd() {
     let builder = |endpoint: &str| {
         Coordinator::builder(EtcdBackend::new(EtcdConfig::new([endpoint])).expect("a good address"))
     };
-    Sweep { service: "etcd", endpoint: server.endpoint(), builder, stride: 1 }.run().await;
+    Sweep { service: "etcd", endpoint: server.endpoint(), builder, stride: 7 }.run().await;
     let mut admin = Client::connect([server.endpoint()], None).await.unwrap();
     nothing_is_left(async || {
         let keys = admin.get("", Some(GetOptions::new().with_all_keys().with_keys_only())).await.unwrap();

@@ -10,7 +10,7 @@ async fn redis() {
     let builder = |endpoint: &str| {
         Coordinator::builder(RedisBackend::new(RedisConfig::new(endpoint)).expect("a good address"))
     };
-    Sweep { service: "redis", endpoint: server.endpoint(), builder, stride: 1 }.run().await;
+    Sweep { service: "redis", endpoint: server.endpoint(), builder, stride: 20 }.run().await;
     nothing_is_left(async || {
         let mut keys = server.keys("*").await;
         // The counters of the tokens stay for ever.

@@ -52,13 +52,15 @@ impl Sweep {
                 how_many(|outcome| outcome.release_unknown),
             );
             assert!(slowest < TTL + Duration::from_secs(4), "{slowest:?}");
-            // The check checked: the longest connection was swept, and nearly all of it was cut.
+            // The check checked: the longest connection was swept. Its length differs from run to run, by less than a half.
             let bytes = match counted {
                 Counted::Requests => whole.counts.request_bytes,
                 Counted::Replies => whole.counts.reply_bytes,
             };
             assert!(last + stride >= bytes / whole.counts.accepted / 4 * 3, "{last} of {whole:?}");
-            assert!(how_many(was_cut) * 10 >= last / stride * 9, "{} cuts", how_many(was_cut));
+            let too_long = |outcome: &&Outcome| !was_cut(outcome) && outcome.bytes * 2 < last;
+            let uncut = outcomes.iter().find(too_long);
+            assert!(uncut.is_none(), "{uncut:?}");
         }
         assert_eq!(direct.admin().names(Recipe::Mutex, "").await.unwrap(), Vec::<String>::new());
         direct.shutdown(TTL).await.unwrap();

@@ -10,7 +10,7 @@ async fn zookeeper() {
     let builder = |endpoint: &str| {
         Coordinator::builder(ZooKeeperBackend::new(ZooKeeperConfig::new([endpoint])).expect("a good address"))
     };
-    Sweep { service: "zookeeper", endpoint: server.endpoint(), builder, stride: 1 }.run().await;
+    Sweep { service: "zookeeper", endpoint: server.endpoint(), builder, stride: 5 }.run().await;
     nothing_is_left(async || {
         // Sessions with what they have, one path a line.
         let dump = server.four_letter("dump").await;
