@@ -5,6 +5,7 @@
 mod admin;
 mod connections;
 pub mod fault;
+mod keeping;
 mod pauses;
 pub mod registry;
 mod servers;

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::admin::{DeleteEntry, EndSession};
 use super::connections::{Connection, Trouble};
 use super::fault::{Class, Fault};
+use super::keeping::{Compact, DeleteQueue};
 use super::pauses::{Kill, Pause};
 use super::servers::{How, Servers, Which};
 use crate::service::ServiceKind;
@@ -33,6 +34,8 @@ const FAULTS: &[Make] = &[
     || Box::new(Servers::new(How::Stopped, Which::Leader)),
     || Box::<EndSession>::default(),
     || Box::<DeleteEntry>::default(),
+    || Box::<DeleteQueue>::default(),
+    || Box::<Compact>::default(),
 ];
 
 /// The one of this name.
