@@ -157,6 +157,9 @@ pub fn judge(options: &Options, evidence: Evidence) -> Result<Verdict, String> {
     if options.service == ServiceKind::Redis || evidence.excuses.two_believers {
         checker = checker.without_exclusive_belief();
     }
+    if options.service == ServiceKind::ZooKeeper {
+        checker = checker.tries_look_after_creating();
+    }
     if evidence.excuses.only_the_fence && options.fenced {
         checker = checker.expect_stale_rejections(1);
     }

@@ -7,6 +7,7 @@ mod clock_jumps;
 mod connections;
 mod disks;
 pub mod fault;
+mod keeping;
 mod partitions;
 mod pauses;
 pub mod registry;

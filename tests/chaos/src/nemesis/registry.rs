@@ -7,6 +7,7 @@ use super::clock_jumps::ClockJump;
 use super::connections::{Connection, Trouble};
 use super::disks::{DiskFull, Eio, SlowFsync};
 use super::fault::{Class, Fault};
+use super::keeping::{Compact, DeleteQueue};
 use super::partitions::{Partition, Whom};
 use super::pauses::{Kill, Pause};
 use super::servers::{How, Servers, Which};
@@ -42,6 +43,8 @@ const FAULTS: &[Make] = &[
     || Box::<ClockJump>::default(),
     || Box::<EndSession>::default(),
     || Box::<DeleteEntry>::default(),
+    || Box::<DeleteQueue>::default(),
+    || Box::<Compact>::default(),
 ];
 
 /// The one of this name.

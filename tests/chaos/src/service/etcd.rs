@@ -99,6 +99,13 @@ impl Service for EtcdService {
         Self::ask("deleting a key", client.delete(entry.key.as_str(), None)).await.map(drop)
     }
 
+    async fn tidy(&self) -> Result<(), String> {
+        let mut client = self.client().await?;
+        let now = Self::ask("reading the revision", client.get("revision", None)).await?;
+        let revision = now.header().map_or(0, |header| header.revision());
+        Self::ask("compacting", client.compact(revision, None)).await.map(drop)
+    }
+
     fn tap(&self, tap: Tap) {
         crate::tap::etcd::start(self.endpoints(), &tap);
     }

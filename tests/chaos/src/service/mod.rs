@@ -106,6 +106,16 @@ pub trait Service: Send + Sync {
     /// Deletes an entry of somebody else's.
     async fn delete_entry(&self, entry: &TappedEntry) -> Result<(), String>;
 
+    /// Deletes the directory of a queue, if it is empty, where the service has such.
+    async fn delete_directory(&self, _lock: &str) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Has the service forget what it need not know, where it keeps such.
+    async fn tidy(&self) -> Result<(), String> {
+        Ok(())
+    }
+
     /// Starts to write down what the service does to its queues; until the tap is closed.
     fn tap(&self, tap: Tap);
 

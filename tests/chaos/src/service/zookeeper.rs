@@ -27,6 +27,15 @@ impl ZooKeeperService {
         Self { cluster: ZooKeeperCluster::start(options.tick_time(ZOOKEEPER_TICK)).await }
     }
 
+    async fn delete(&self, path: &str) -> Result<(), String> {
+        let endpoints = self.endpoints().join(",");
+        let delete = async {
+            let client = Client::connect(&endpoints).await.map_err(|error| error.to_string())?;
+            client.delete(path, None).await.map_err(|error| error.to_string())
+        };
+        timeout(REQUEST, delete).await.unwrap_or_else(|_| Err(format!("no answer within {REQUEST:?}")))
+    }
+
     /// The answer of each server that gives one to a question of four letters.
     async fn answers(&self, word: &str) -> Vec<Result<String, String>> {
         let mut answers = Vec::new();
@@ -104,12 +113,12 @@ impl Service for ZooKeeperService {
     }
 
     async fn delete_entry(&self, entry: &TappedEntry) -> Result<(), String> {
-        let endpoints = self.endpoints().join(",");
-        let delete = async {
-            let client = Client::connect(&endpoints).await.map_err(|error| error.to_string())?;
-            client.delete(&entry.key, None).await.map_err(|error| error.to_string())
-        };
-        timeout(REQUEST, delete).await.unwrap_or_else(|_| Err(format!("no answer within {REQUEST:?}")))
+        self.delete(&entry.key).await
+    }
+
+    /// As a container is reaped; whoever comes next makes another one, in which the sequence begins anew.
+    async fn delete_directory(&self, lock: &str) -> Result<(), String> {
+        self.delete(&format!("/{lock}")).await
     }
 
     fn tap(&self, tap: Tap) {

@@ -72,11 +72,10 @@ pub async fn run(plan: WorkerPlan) -> Result<(), Box<dyn Error>> {
     }
     tokio::spawn(say_alive(rounds));
     let mut commands = leasehold_testkit::process::commands();
-    while let Some(command) = commands.recv().await {
-        match command.as_str() {
-            "stop" => break,
-            other => return Err(format!("{other:?} is no command").into()),
-        }
+    // Without any more commands the process ends.
+    let command = commands.recv().await.unwrap_or_default();
+    if command != "stop" {
+        return Err(format!("{command:?} is no command").into());
     }
     stop.send_replace(true);
     while let Some(ended) = tasks.join_next().await {
