@@ -20,6 +20,11 @@ need etcd-client command -v etcdctl
 need golang-go command -v "${LEASEHOLD_GO_BIN:-go}"
 need ca-certificates test -e /etc/ssl/certs/ca-certificates.crt
 need gcc command -v cc
+need iproute2 command -v ip
+need nftables command -v nft
+need strace command -v "${LEASEHOLD_STRACE_BIN:-strace}"
+need util-linux command -v nsenter
+need mount command -v mount
 need libc6-dev test -e /usr/include/stdlib.h
 need patch command -v patch
 need shellcheck command -v shellcheck

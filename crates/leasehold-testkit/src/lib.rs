@@ -6,6 +6,7 @@
 //!   those of all the other recipes;
 //! * [`worlds`] are real servers as the suites need them;
 //! * [`servers`] starts etcd, Redis and ZooKeeper, alone or as three, on free ports, and kills, restarts and pauses them;
+//! * [`network`] runs the servers of a cluster in network namespaces of their own, between which packets can be dropped;
 //! * [`proxy`] stands between a client and a server and cuts, holds back, swallows and delays;
 //! * [`process`] runs worker processes that are killed and paused;
 //! * [`history`] records what happens in a run and checks that it kept the promises;
@@ -26,6 +27,8 @@ pub mod guide;
 pub mod history;
 pub mod interop;
 pub mod mutex;
+#[cfg(target_os = "linux")]
+pub mod network;
 pub mod polls;
 #[cfg(target_os = "linux")]
 pub mod process;

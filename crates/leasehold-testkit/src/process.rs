@@ -37,6 +37,11 @@ const LEASH: &str = r#"read -r _; kill -9 "$1""#;
 /// How long a worker may take to say a line that a test waits for.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Whether a process of this number runs, or is stopped; one that has ended and was not collected yet does not.
+pub fn runs(pid: u32) -> bool {
+    signals::runs(pid)
+}
+
 /// A child process that a test talks with and does violence to. It is killed when this is dropped and when the test
 /// process dies; it must [exit](commands) when its standard input ends.
 ///

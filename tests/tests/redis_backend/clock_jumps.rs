@@ -5,10 +5,10 @@ use std::time::Duration;
 use leasehold::fencing::Fence;
 use leasehold_core::LossReason;
 use leasehold_testkit::proxy::Proxy;
+use leasehold_testkit::servers::{RedisServer, ServerOptions, Set, WallClock};
 use tokio::time::{Instant, timeout};
 
 use crate::fixture::*;
-use crate::wall_clock::{Set, WallClock};
 
 /// Of a holder that hears nothing for a while.
 const SHORT_TTL: Duration = Duration::from_secs(3);
@@ -18,11 +18,30 @@ const SLOW_TTL: Duration = Duration::from_secs(60);
 
 const JUMP: Duration = Duration::from_secs(120);
 
+/// A server by a clock of its own, which is right.
+async fn server_by_a_clock() -> (WallClock, RedisServer) {
+    let clock = WallClock::start();
+    let server = RedisServer::start(ServerOptions::default().wall_clock(&clock)).await;
+    // The check checked: the server goes by this clock.
+    let before = time_of(&server).await;
+    clock.set(Set::Forward(Duration::from_secs(1_000)));
+    assert!(time_of(&server).await >= before + Duration::from_secs(1_000));
+    clock.set(Set::Right);
+    (clock, server)
+}
+
+/// What time a server takes it to be.
+async fn time_of(server: &RedisServer) -> Duration {
+    let time = server.command(&["TIME"]).await.texts();
+    let [seconds, micros] = time.as_slice() else { panic!("{time:?}") };
+    Duration::from_secs(seconds.parse().unwrap()) + Duration::from_micros(micros.parse().unwrap())
+}
+
 /// The worst case: two believe in the lock, for no longer than the local deadline of the one that has lost it. What saves
 /// the data is the fence alone.
 #[tokio::test]
 async fn set_forward_past_the_ttl_two_believe_until_the_deadline_and_the_fence_rejects_the_first() {
-    let (clock, server) = WallClock::with_server().await;
+    let (clock, server) = server_by_a_clock().await;
     let proxy = Proxy::start(&server.endpoint()).await;
     let mut fence = Fence::new();
     let first = coordinator(&proxy.endpoint(), SHORT_TTL).await.mutex("a").lock().await.unwrap();
@@ -53,7 +72,7 @@ async fn set_forward_past_the_ttl_two_believe_until_the_deadline_and_the_fence_r
 /// A holder that can be reached is told as soon as anybody takes its place.
 #[tokio::test]
 async fn set_forward_past_the_ttl_a_holder_is_told_by_whoever_takes_its_place() {
-    let (clock, server) = WallClock::with_server().await;
+    let (clock, server) = server_by_a_clock().await;
     let first = coordinator(&server.endpoint(), SLOW_TTL).await.mutex("a").lock().await.unwrap();
     let began = Instant::now();
     clock.set(Set::Forward(JUMP));
@@ -68,7 +87,7 @@ async fn set_forward_past_the_ttl_a_holder_is_told_by_whoever_takes_its_place() 
 /// in a session of its own that follows.
 #[tokio::test]
 async fn set_forward_past_the_ttl_the_holder_is_told_and_the_waiter_goes_on() {
-    let (clock, server) = WallClock::with_server().await;
+    let (clock, server) = server_by_a_clock().await;
     let first_node = coordinator(&server.endpoint(), SHORT_TTL).await;
     let first = first_node.mutex("a").lock().await.unwrap();
     let waiting_node = coordinator(&server.endpoint(), SHORT_TTL).await;
@@ -101,7 +120,7 @@ async fn set_forward_past_the_ttl_the_holder_is_told_and_the_waiter_goes_on() {
 #[tokio::test]
 async fn set_back_nothing_is_free_early_and_what_a_dead_holder_left_late() {
     const BACK: Duration = Duration::from_secs(5);
-    let (clock, server) = WallClock::with_server().await;
+    let (clock, server) = server_by_a_clock().await;
     let proxy = Proxy::start(&server.endpoint()).await;
     let dead = coordinator(&proxy.endpoint(), SHORT_TTL).await.mutex("a").lock().await.unwrap();
     let alive_node = coordinator(&server.endpoint(), SHORT_TTL).await;

@@ -13,4 +13,3 @@ mod leftovers;
 mod oddities;
 mod sentinel;
 mod tls;
-mod wall_clock;

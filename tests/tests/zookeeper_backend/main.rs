@@ -3,6 +3,7 @@
 #![cfg(target_os = "linux")]
 
 mod access;
+mod clock_jumps;
 mod entries;
 mod faults;
 mod fixture;

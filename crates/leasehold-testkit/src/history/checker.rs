@@ -39,6 +39,7 @@ use super::violation::{Kind, Violation};
 pub struct Checker {
     pub(super) believers: bool,
     pub(super) order: bool,
+    pub(super) tries_are_atomic: bool,
     pub(super) grace: u64,
     pub(super) tap_lag: u64,
     pub(super) progress: Option<u64>,
@@ -58,6 +59,7 @@ impl Checker {
         Self {
             believers: true,
             order: true,
+            tries_are_atomic: true,
             grace: 0,
             tap_lag: 0,
             progress: None,
@@ -77,6 +79,14 @@ impl Checker {
     #[must_use]
     pub fn without_order(mut self) -> Self {
         self.order = false;
+        self
+    }
+
+    /// For services that cannot create an entry on condition that the queue is free, and so create that of a try first and look afterwards who is
+    /// ahead (ZooKeeper): whoever leaves between the two was not waited for. That a try overtakes nobody is asked at its grant all the same.
+    #[must_use]
+    pub fn tries_look_after_creating(mut self) -> Self {
+        self.tries_are_atomic = false;
         self
     }
 

@@ -10,7 +10,7 @@ use tokio::task::{JoinHandle, LocalSet};
 
 use super::Counts;
 use super::door::Door;
-use super::relay::{self, Ending, Flow, Orders, Wire};
+use super::relay::{self, Direction, Ending, Flow, Orders, Wire};
 use crate::servers::Port;
 
 /// How many ports are tried: a stranger may take one after it was reserved.
@@ -89,6 +89,9 @@ pub(super) struct Ledger {
     wires: RefCell<Vec<Rc<Wire>>>,
     accepted: Cell<usize>,
     swallowed: Cell<usize>,
+    request_bytes: Cell<usize>,
+    reply_bytes: Cell<usize>,
+    cut_after_bytes: Cell<usize>,
     counts: watch::Sender<Counts>,
 }
 
@@ -101,12 +104,27 @@ impl Ledger {
             accepted: self.accepted.get(),
             held_bytes: wires.iter().map(|wire| wire.held_bytes()).sum(),
             swallowed_bytes: self.swallowed.get(),
+            request_bytes: self.request_bytes.get(),
+            reply_bytes: self.reply_bytes.get(),
+            cut_after_bytes: self.cut_after_bytes.get(),
         };
         self.counts.send_if_modified(|counts| std::mem::replace(counts, now) != now);
     }
 
     pub(super) fn swallowed(&self, bytes: usize) {
         self.swallowed.set(self.swallowed.get() + bytes);
+    }
+
+    pub(super) fn delivered(&self, direction: Direction, bytes: usize) {
+        let counter = match direction {
+            Direction::Requests => &self.request_bytes,
+            Direction::Replies => &self.reply_bytes,
+        };
+        counter.set(counter.get() + bytes);
+    }
+
+    pub(super) fn cut_after_bytes(&self) {
+        self.cut_after_bytes.set(self.cut_after_bytes.get() + 1);
     }
 
     pub(super) fn closed(&self, wire: &Rc<Wire>) {
@@ -149,6 +167,9 @@ impl Control {
                 wires: RefCell::default(),
                 accepted: Cell::new(0),
                 swallowed: Cell::new(0),
+                request_bytes: Cell::new(0),
+                reply_bytes: Cell::new(0),
+                cut_after_bytes: Cell::new(0),
                 counts,
             }),
         }

@@ -63,6 +63,12 @@ pub struct Counts {
     pub held_bytes: usize,
     /// Bytes of replies that were lost since the start.
     pub swallowed_bytes: usize,
+    /// Bytes of requests that were delivered since the start, on all connections.
+    pub request_bytes: usize,
+    /// Bytes of replies that were delivered since the start, on all connections.
+    pub reply_bytes: usize,
+    /// Connections that were cut after a number of bytes since the start.
+    pub cut_after_bytes: usize,
 }
 
 /// A proxy for one server.

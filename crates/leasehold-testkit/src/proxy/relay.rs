@@ -95,7 +95,7 @@ struct Chunk {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Direction {
+pub(super) enum Direction {
     Requests,
     Replies,
 }
@@ -221,14 +221,19 @@ async fn write(
             ledger.swallowed(chunk.bytes.len());
         } else if !vanished {
             vanished = to.write_all(&chunk.bytes[..within]).await.is_err();
+            if !vanished {
+                ledger.delivered(direction, within);
+            }
         }
         if direction == Direction::Requests {
             wire.undelivered.set(wire.undelivered.get() - chunk.bytes.len());
         }
-        ledger.publish();
         if within < chunk.bytes.len() {
+            ledger.cut_after_bytes();
+            ledger.publish();
             return Err(Cut);
         }
+        ledger.publish();
         allowance = allowance.map(|left| left - within);
     }
     pass_or_swallow(wire, direction).await;

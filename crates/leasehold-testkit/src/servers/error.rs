@@ -47,6 +47,14 @@ pub enum StartError {
         /// The end of its log.
         log: String,
     },
+    /// The service cannot be started with an option.
+    #[error("{what} cannot be started like that: {why}")]
+    Unsupported {
+        /// Which service.
+        what: &'static str,
+        /// Why not.
+        why: &'static str,
+    },
     /// The machine refused something that a server needs.
     #[error("{what}")]
     Io {

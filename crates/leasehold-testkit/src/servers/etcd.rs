@@ -8,6 +8,7 @@ use super::options::ServerOptions;
 use super::ports::Port;
 use super::server::kind::Kind;
 use super::server::{Package, Server};
+use super::site;
 use super::storage;
 use super::watchdog::CommandLine;
 
@@ -25,12 +26,14 @@ pub type EtcdCluster = Cluster<Etcd>;
 
 impl Kind for Etcd {
     const NAME: &'static str = "etcd";
+    const IN_NETWORKS: bool = true;
 
     async fn launch(options: &ServerOptions, members: usize) -> Result<Vec<Server<Self>>, StartError> {
         let program = PACKAGE.program(options.program.as_deref(), "etcd")?;
         let mut ports = Vec::with_capacity(members);
-        for _ in 0..members {
-            ports.push((Port::reserve()?, Port::reserve()?));
+        for index in 0..members {
+            let host = site::host(options, index);
+            ports.push((Port::reserve_at(host)?, Port::reserve_at(host)?));
         }
         let cluster: Vec<String> = ports
             .iter()
@@ -68,13 +71,18 @@ impl Kind for Etcd {
                 // etcd 3.4 refuses to run there otherwise.
                 env.insert(0, ("ETCD_UNSUPPORTED_ARCH".into(), "arm64".into()));
             }
-            let line = CommandLine {
-                program: program.clone(),
-                args,
-                env,
-                foreign_env_prefix: Some("ETCD_"),
-                stop_signal: "KILL",
-            };
+            let line = site::inside(
+                options,
+                index,
+                CommandLine {
+                    program: program.clone(),
+                    args,
+                    env,
+                    foreign_env_prefix: Some("ETCD_"),
+                    stop_signal: "KILL",
+                    network: None,
+                },
+            );
             nodes.push(Server::launch(line, placed, client, vec![peer]).await?);
         }
         Ok(nodes)

@@ -21,6 +21,7 @@
 //! | `LEASEHOLD_REDIS_BIN` | the Redis binary | `redis-server` in `PATH` |
 //! | `LEASEHOLD_JAVA_BIN` | the Java binary | `java` in `PATH` |
 //! | `LEASEHOLD_ZOOKEEPER_CLASSPATH` | ZooKeeper's jars | those of Debian's package |
+//! | `LEASEHOLD_STRACE_BIN` | the strace binary, for [`SyncFault`] | `strace` in `PATH` |
 //! | `LEASEHOLD_DISK_DIR` | where [`Storage::Disk`] is | the first of the temporary directories that is on a disk |
 
 mod cluster;
@@ -36,7 +37,11 @@ mod redis_cluster;
 mod resp;
 mod sentinel;
 mod server;
+mod site;
+mod small_disk;
 mod storage;
+mod sync_fault;
+mod wall_clock;
 mod watchdog;
 mod zookeeper;
 
@@ -51,6 +56,9 @@ pub use redis_cluster::{RedisCluster, RedisNode};
 pub use resp::{RedisClient, RedisReply};
 pub use sentinel::{RedisSentinels, Sentinel};
 pub use server::{Server, Service};
+pub use small_disk::{fill_disk, free_disk};
+pub use sync_fault::SyncFault;
+pub use wall_clock::{Set, WallClock};
 pub use zookeeper::{ZooKeeper, ZooKeeperCluster, ZooKeeperServer};
 
 pub(crate) use ports::Port;

@@ -2,6 +2,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::wall_clock::WallClock;
+use crate::network::Network;
+
 /// Where a server keeps its data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Storage {
@@ -11,6 +14,9 @@ pub enum Storage {
     Tmpfs,
     /// On a disk, as in production: what benchmarks are about.
     Disk,
+    /// In memory, on a disk of its own of so many megabytes that can be [filled](super::Server::fill_disk). It is mounted, which takes root.
+    /// etcd preallocates 64 MB twice: it does not start on less than some 130 MB.
+    Small(u32),
 }
 
 /// How to start a server. What a service does not know is ignored by its fixture.
@@ -23,6 +29,8 @@ pub struct ServerOptions {
     pub(crate) config_lines: Vec<String>,
     pub(crate) tick_time: Option<Duration>,
     pub(crate) container_check_interval: Option<Duration>,
+    pub(crate) network: Option<Network>,
+    pub(crate) wall_clock: Option<WallClock>,
 }
 
 impl ServerOptions {
@@ -64,6 +72,31 @@ impl ServerOptions {
     pub fn config_line(mut self, line: impl Into<String>) -> Self {
         self.config_lines.push(line.into());
         self
+    }
+
+    /// Runs each member of a cluster in the namespace of the same number: etcd and ZooKeeper. Others are refused with
+    /// [`StartError::Unsupported`](super::StartError::Unsupported).
+    #[must_use]
+    pub fn network(mut self, network: &Network) -> Self {
+        self.network = Some(network.clone());
+        self
+    }
+
+    /// Lets the server go by this clock: Redis and ZooKeeper. etcd is refused with [`StartError::Unsupported`](super::StartError::Unsupported).
+    #[must_use]
+    pub fn wall_clock(mut self, clock: &WallClock) -> Self {
+        self.wall_clock = Some(clock.clone());
+        self
+    }
+
+    /// What [`network`](Self::network) has set.
+    pub fn in_network(&self) -> Option<&Network> {
+        self.network.as_ref()
+    }
+
+    /// What [`wall_clock`](Self::wall_clock) has set.
+    pub fn by_clock(&self) -> Option<&WallClock> {
+        self.wall_clock.as_ref()
     }
 
     /// ZooKeeper's tick; 500 ms unless said otherwise. Sessions expire on multiples of it.

@@ -26,21 +26,27 @@ const LOWEST: u16 = 10_000;
 /// The kernel's range, where it cannot be read.
 const USUAL_EPHEMERAL: RangeInclusive<u16> = 32_768..=60_999;
 
-/// A port of 127.0.0.1 that nobody listened on, reserved among fixtures until it is dropped.
+/// A port that nobody listened on, reserved among fixtures until it is dropped. Its number is free on 127.0.0.1, whichever host it is for.
 #[derive(Debug)]
 pub(crate) struct Port {
+    host: Ipv4Addr,
     number: u16,
     _reservation: UnixListener,
 }
 
 impl Port {
-    /// Reserves one.
+    /// Reserves one of 127.0.0.1.
     pub(crate) fn reserve() -> Result<Self, StartError> {
+        Self::reserve_at(Ipv4Addr::LOCALHOST)
+    }
+
+    /// Reserves one of a host, which is this one by one of its names.
+    pub(crate) fn reserve_at(host: Ipv4Addr) -> Result<Self, StartError> {
         let usable = usable(ephemeral());
         for _ in 0..usable.len() {
             let number = usable[next_index(usable.len())];
             match reserve(number) {
-                Ok(port) => return Ok(port),
+                Ok(port) => return Ok(Self { host, ..port }),
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => continue,
                 Err(error) => return Err(StartError::io(format!("cannot reserve port {number}"))(error)),
             }
@@ -51,12 +57,16 @@ impl Port {
         })
     }
 
+    pub(crate) fn host(&self) -> Ipv4Addr {
+        self.host
+    }
+
     pub(crate) fn number(&self) -> u16 {
         self.number
     }
 
     pub(crate) fn endpoint(&self) -> String {
-        format!("127.0.0.1:{}", self.number)
+        format!("{}:{}", self.host, self.number)
     }
 }
 
@@ -64,7 +74,7 @@ fn reserve(number: u16) -> io::Result<Port> {
     let name = SocketAddr::from_abstract_name(format!("leasehold-testkit-port-{number}"))?;
     let reservation = UnixListener::bind_addr(&name)?;
     TcpListener::bind((Ipv4Addr::LOCALHOST, number))?;
-    Ok(Port { number, _reservation: reservation })
+    Ok(Port { host: Ipv4Addr::LOCALHOST, number, _reservation: reservation })
 }
 
 /// Walks the ports from a random start, so that processes which start together rarely meet.

@@ -130,7 +130,7 @@ impl<P: Program> Kind for Programmed<P> {
             let command = match P::command(&place) {
                 Ok(command) => command,
                 Err(error) => {
-                    let _ = std::fs::remove_dir_all(&placed.0);
+                    storage::remove(&placed.0);
                     return Err(error);
                 }
             };
@@ -140,7 +140,14 @@ impl<P: Program> Kind for Programmed<P> {
                 command.get_envs().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
             let env = own.chain(options.env.iter().cloned()).collect();
             let program = options.program.clone().unwrap_or_else(|| command.get_program().into());
-            let line = CommandLine { program, args, env, foreign_env_prefix: None, stop_signal: P::STOP };
+            let line = CommandLine {
+                program,
+                args,
+                env,
+                foreign_env_prefix: None,
+                stop_signal: P::STOP,
+                network: None,
+            };
             servers.push(Server::launch(line, placed, port, Vec::new()).await?);
         }
         Ok(servers)

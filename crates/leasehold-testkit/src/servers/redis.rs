@@ -8,6 +8,7 @@ use super::ports::Port;
 use super::resp::{RedisClient, RedisReply};
 use super::server::kind::Kind;
 use super::server::{Package, Server, Service};
+use super::site;
 use super::storage;
 use super::watchdog::CommandLine;
 
@@ -29,6 +30,7 @@ pub type RedisServer = Server<Redis>;
 
 impl Kind for Redis {
     const NAME: &'static str = "redis";
+    const ASKS_LIBC_FOR_THE_TIME: bool = true;
 
     /// The first member is the primary, the others are its replicas.
     async fn launch(options: &ServerOptions, members: usize) -> Result<Vec<Server<Self>>, StartError> {
@@ -68,7 +70,7 @@ pub(super) async fn launch<S: Service>(
     let program = PACKAGE.program(options.program.as_deref(), "redis-server")?;
     let placed = storage::fresh_dir(options.storage, S::NAME)?;
     let data = placed.0.join("data");
-    fs::create_dir(&data).map_err(StartError::io(format!("cannot create {}", data.display())))?;
+    fs::create_dir_all(&data).map_err(StartError::io(format!("cannot create {}", data.display())))?;
     let settings: [(&str, OsString); 7] = [
         ("--port", port.number().to_string().into()),
         ("--bind", "127.0.0.1".into()),
@@ -85,9 +87,10 @@ pub(super) async fn launch<S: Service>(
     let line = CommandLine {
         program,
         args,
-        env: options.env.clone(),
+        env: site::env(options),
         foreign_env_prefix: Some("REDIS_"),
         stop_signal: "KILL",
+        network: None,
     };
     Server::launch(line, placed, port, peer_ports).await
 }

@@ -49,6 +49,7 @@ impl Kind for Sentinel {
                 env,
                 foreign_env_prefix: Some("REDIS_"),
                 stop_signal: "KILL",
+                network: None,
             };
             sentinels.push(Server::launch(line, placed, port, Vec::new()).await?);
         }

@@ -12,6 +12,7 @@ use rustix::process::Signal;
 use super::error::StartError;
 use super::options::{ServerOptions, Storage};
 use super::ports::Port;
+use super::storage;
 use super::watchdog::{CommandLine, Watchdog};
 use crate::signals;
 
@@ -45,6 +46,12 @@ pub(super) mod kind {
     pub trait Kind: Sized + Send + Sync + 'static {
         /// What the server is called in errors and file names.
         const NAME: &'static str;
+
+        /// Whether its members can run in a [`Network`](crate::network::Network).
+        const IN_NETWORKS: bool = false;
+
+        /// Whether it asks libc for the time, where a [`WallClock`](crate::servers::WallClock) stands.
+        const ASKS_LIBC_FOR_THE_TIME: bool = false;
 
         /// Starts the processes of so many members of one cluster on fresh ports; waits for nothing.
         fn launch(
@@ -102,7 +109,7 @@ impl<S: Service> Server<S> {
         peer_ports: Vec<Port>,
     ) -> Result<Self, StartError> {
         let watchdog = Watchdog::new(&dir, line).map_err(|error| {
-            let _ = fs::remove_dir_all(&dir);
+            storage::remove(&dir);
             StartError::io("cannot run `setsid sh` (Debian package `util-linux`)")(error)
         })?;
         let server = Self {
@@ -118,7 +125,7 @@ impl<S: Service> Server<S> {
         Ok(server)
     }
 
-    /// Where clients connect: `127.0.0.1:<port>`. It stays the same over restarts.
+    /// Where clients connect: `127.0.0.1:<port>`, in a [`Network`](crate::network::Network) the member's address. It stays the same over restarts.
     pub fn endpoint(&self) -> String {
         self.client_port.endpoint()
     }
@@ -256,6 +263,7 @@ pub(super) async fn start_members<S: Service>(
     options: &ServerOptions,
     members: usize,
 ) -> Result<Vec<Server<S>>, StartError> {
+    refuse_what_it_would_ignore::<S>(options)?;
     let mut attempts = 0;
     loop {
         attempts += 1;
@@ -267,6 +275,21 @@ pub(super) async fn start_members<S: Service>(
             result => return result,
         }
     }
+}
+
+/// A fault that never comes would make a test say what it has not seen.
+fn refuse_what_it_would_ignore<S: Service>(options: &ServerOptions) -> Result<(), StartError> {
+    if options.network.is_some() && !S::IN_NETWORKS {
+        return Err(StartError::Unsupported {
+            what: S::NAME,
+            why: "its fixture starts it on 127.0.0.1 only",
+        });
+    }
+    if options.wall_clock.is_some() && !S::ASKS_LIBC_FOR_THE_TIME {
+        let why = "it asks the kernel for the time by itself, so nothing can stand between";
+        return Err(StartError::Unsupported { what: S::NAME, why });
+    }
+    Ok(())
 }
 
 async fn start_members_once<S: Service>(

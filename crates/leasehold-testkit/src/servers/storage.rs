@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::error::StartError;
 use super::options::Storage;
+use super::small_disk;
 
 /// What a server may need: etcd preallocates two segments of 64 MB.
 const ENOUGH: u64 = 256 << 20;
@@ -16,12 +17,16 @@ const TMPFS_MAGIC: u64 = 0x0102_1994;
 /// Creates an empty directory for one server and says which storage it is on.
 pub(super) fn fresh_dir(storage: Storage, what: &str) -> Result<(PathBuf, Storage), StartError> {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
-    let (base, storage) = base_dir(storage)?;
+    let (base, found) = base_dir(storage)?;
     loop {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let dir = base.join(format!("leasehold-{what}-{}-{number}", std::process::id()));
         match fs::create_dir(&dir) {
-            Ok(()) => return Ok((dir, storage)),
+            Ok(()) => {
+                let Storage::Small(megabytes) = storage else { return Ok((dir, found)) };
+                small_disk::mount(&dir, megabytes)?;
+                return Ok((dir, storage));
+            }
             // Another process namespace with the same process id shares the directory.
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => continue,
             Err(error) => return Err(StartError::io(format!("cannot create {}", dir.display()))(error)),
@@ -29,9 +34,15 @@ pub(super) fn fresh_dir(storage: Storage, what: &str) -> Result<(PathBuf, Storag
     }
 }
 
+/// Removes a directory that no server was started in.
+pub(super) fn remove(dir: &Path) {
+    small_disk::unmount(dir);
+    let _ = fs::remove_dir_all(dir);
+}
+
 fn base_dir(storage: Storage) -> Result<(PathBuf, Storage), StartError> {
     let shared_memory = Path::new(SHARED_MEMORY);
-    if storage == Storage::Tmpfs && is_tmpfs(shared_memory) && has_room(shared_memory) {
+    if storage != Storage::Disk && is_tmpfs(shared_memory) && has_room(shared_memory) {
         return Ok((shared_memory.to_owned(), Storage::Tmpfs));
     }
     if let Some(dir) = std::env::var_os("LEASEHOLD_DISK_DIR") {

@@ -19,6 +19,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::network::Network;
+
 /// Arguments: the data directory, the signal that ends the server, then its command line. A server that was stopped hears of no signal but
 /// KILL before it goes on, and one that does not end at another signal is killed after ten seconds.
 const SCRIPT: &str = r#"
@@ -52,6 +54,7 @@ while read -r command; do
     esac
 done
 end
+[ -e "$dir/small" ] && umount -l "$dir/data"
 rm -rf "$dir"
 "#;
 
@@ -65,6 +68,8 @@ pub(super) struct CommandLine {
     pub(super) foreign_env_prefix: Option<&'static str>,
     /// What ends it: a signal's name.
     pub(super) stop_signal: &'static str,
+    /// The network that it runs in, if that is not the host's.
+    pub(super) network: Option<Network>,
 }
 
 #[derive(Debug)]
@@ -72,6 +77,8 @@ pub(super) struct Watchdog {
     shell: Child,
     /// `None` once dropped.
     pipes: Option<Mutex<Pipes>>,
+    /// Outlives the server.
+    _network: Option<Network>,
 }
 
 #[derive(Debug)]
@@ -97,7 +104,7 @@ impl Watchdog {
         let pipes = shell.stdin.take().zip(shell.stdout.take()).map(|(commands, answers)| {
             Mutex::new(Pipes { commands, answers: BufReader::new(answers), server: None })
         });
-        Ok(Self { shell, pipes })
+        Ok(Self { shell, pipes, _network: line.network })
     }
 
     /// Starts the server, after killing one that runs.

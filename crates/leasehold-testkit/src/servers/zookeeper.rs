@@ -14,6 +14,7 @@ use super::options::ServerOptions;
 use super::ports::Port;
 use super::server::kind::Kind;
 use super::server::{Package, Server};
+use super::site;
 use super::storage;
 use super::watchdog::CommandLine;
 
@@ -45,16 +46,19 @@ pub type ZooKeeperCluster = Cluster<ZooKeeper>;
 
 impl Kind for ZooKeeper {
     const NAME: &'static str = "zookeeper";
+    const IN_NETWORKS: bool = true;
+    const ASKS_LIBC_FOR_THE_TIME: bool = true;
 
     async fn launch(options: &ServerOptions, members: usize) -> Result<Vec<Server<Self>>, StartError> {
         let java = JAVA.program(options.program.as_deref(), "java")?;
         let classpath = classpath()?;
         let mut ports = Vec::with_capacity(members);
-        for _ in 0..members {
+        for index in 0..members {
+            let host = site::host(options, index);
             ports.push(Ports {
-                client: Port::reserve()?,
-                quorum: Port::reserve()?,
-                election: Port::reserve()?,
+                client: Port::reserve_at(host)?,
+                quorum: Port::reserve_at(host)?,
+                election: Port::reserve_at(host)?,
             });
         }
         // A server without members serves alone.
@@ -64,13 +68,18 @@ impl Kind for ZooKeeper {
             let placed = storage::fresh_dir(options.storage, ZooKeeper::NAME)?;
             let config = configure(&placed.0, index + 1, &ports.client, &cluster, options)
                 .map_err(StartError::io("cannot write ZooKeeper's configuration"))?;
-            let line = CommandLine {
-                program: java.clone(),
-                args: arguments(&classpath, config, options),
-                env: options.env.clone(),
-                foreign_env_prefix: Some("JAVA_TOOL_OPTIONS"),
-                stop_signal: "KILL",
-            };
+            let line = site::inside(
+                options,
+                index,
+                CommandLine {
+                    program: java.clone(),
+                    args: arguments(&classpath, config, options),
+                    env: site::env(options),
+                    foreign_env_prefix: Some("JAVA_TOOL_OPTIONS"),
+                    stop_signal: "KILL",
+                    network: None,
+                },
+            );
             let peers = vec![ports.quorum, ports.election];
             nodes.push(Server::launch(line, placed, ports.client, peers).await?);
         }
@@ -132,8 +141,8 @@ fn classpath() -> Result<OsString, StartError> {
 fn cluster_lines(ports: &[Ports]) -> String {
     let lines = ports.iter().zip(1..);
     lines.fold(String::new(), |mut text, (ports, id)| {
-        let (quorum, election) = (ports.quorum.number(), ports.election.number());
-        let _ = writeln!(text, "server.{id}=127.0.0.1:{quorum}:{election}");
+        let (quorum, election) = (ports.quorum.endpoint(), ports.election.number());
+        let _ = writeln!(text, "server.{id}={quorum}:{election}");
         text
     })
 }
@@ -148,10 +157,10 @@ fn configure(
 ) -> io::Result<PathBuf> {
     let data = dir.join("data");
     let data_dir = data.display();
-    let port = client.number();
+    let (host, port) = (client.host(), client.number());
     let tick = options.tick_time.unwrap_or(TICK).as_millis();
     let own = options.config_lines.join("\n");
-    fs::create_dir(&data)?;
+    fs::create_dir_all(&data)?;
     fs::write(data.join("myid"), id.to_string())?;
     let config = dir.join("zoo.cfg");
     fs::write(
@@ -164,7 +173,7 @@ fn configure(
              syncLimit=10\n\
              dataDir={data_dir}\n\
              clientPort={port}\n\
-             clientPortAddress=127.0.0.1\n\
+             clientPortAddress={host}\n\
              maxClientCnxns=0\n\
              admin.enableServer=false\n\
              4lw.commands.whitelist=*\n\

@@ -10,4 +10,4 @@ mod zookeeper;
 pub use etcd::EtcdWorld;
 pub use laid_out::LaidOutWorld;
 pub use redis::{RedisAddress, RedisWorld};
-pub use zookeeper::ZooKeeperWorld;
+pub use zookeeper::{ZooKeeperWorld, end_zookeeper_session};

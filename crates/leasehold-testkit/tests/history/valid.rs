@@ -253,3 +253,28 @@ fn what_a_service_does_not_promise_is_not_asked_of_it() {
     strict.sort_unstable();
     assert_eq!(strict, [TwoBelievers, TokenNotRising, Overtaken]);
 }
+
+#[test]
+fn a_try_may_look_after_its_entry_was_created() {
+    use leasehold_testkit::history::Kind::{Overtaken, TryOvertook};
+    let tries = |leaves_in_time: bool| {
+        let mut script = Script::default();
+        script.entry(1, X);
+        let a = script.lock("a", 1);
+        let b = script.ask_try("b");
+        script.entry(2, X);
+        if leaves_in_time {
+            script.release(a).gone(1, Removal::Withdrawn);
+        }
+        script.grant(b, 2);
+        History::new(script.events)
+    };
+    let order = |checker: Checker, history: &History| {
+        let violations = checker.check(history).violations.into_iter().map(|violation| violation.kind);
+        violations.filter(|kind| matches!(kind, Overtaken | TryOvertook)).collect::<Vec<_>>()
+    };
+    let later = || Checker::new().tries_look_after_creating();
+    assert_eq!(order(Checker::new(), &tries(true)), [TryOvertook]);
+    assert_eq!(order(later(), &tries(true)), []);
+    assert_eq!(order(later(), &tries(false)), [Overtaken], "somebody is still ahead");
+}

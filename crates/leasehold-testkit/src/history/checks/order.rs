@@ -3,7 +3,8 @@
 //! # Implementation
 //!
 //! Nobody comes in ahead of an entry after it was created, so who is entitled stays so: a grant is out of order if, when it returned, somebody was
-//! still ahead whom the granted one excludes. A try must have been entitled from the beginning, when its entry was created.
+//! still ahead whom the granted one excludes. A try must have been entitled from the beginning, when its entry was created; unless the service creates
+//! first and looks afterwards (`tries_are_atomic`), when the look lies anywhere up to the grant, and the first question is all there is to ask.
 //!
 //! Both are questions about a queue at a moment, answered in one sweep: the entries stand by position, and those that are gone by then are taken
 //! out. O(n log n), times the entries ahead of a grant, which are its fellow holders as long as all is well.
@@ -45,7 +46,7 @@ pub(in crate::history) fn check(case: &Case<'_>) -> Vec<Violation> {
             let granted = case.history.moment(hold.granted).later(case.checker.tap_lag);
             questions.push(Question { hold, life, moment: granted, kind: Kind::Overtaken });
             // An entry that was there before is one that local turns share.
-            if hold.only_if_free && life.created > hold.asked {
+            if hold.only_if_free && case.checker.tries_are_atomic && life.created > hold.asked {
                 let created = case.history.moment(life.created);
                 questions.push(Question { hold, life, moment: created, kind: Kind::TryOvertook });
             }

@@ -13,6 +13,17 @@ use crate::proxy::Proxy;
 use crate::servers::{ServerOptions, ZooKeeperServer};
 use wire::{NO_NODE, NODE_EXISTS, NOT_EMPTY, Wire};
 
+/// Ends a session of somebody else's by a second connection, with everything that is tied to it: what an administrator can do who knows how
+/// a server makes a session's password. `id` is `0x` and hexadecimal digits.
+///
+/// # Errors
+/// As the connection fails, or if `id` is no session's.
+pub async fn end_zookeeper_session(endpoint: &str, id: &str) -> std::io::Result<()> {
+    let number = id.strip_prefix("0x").and_then(|digits| u64::from_str_radix(digits, 16).ok());
+    let number = number.ok_or_else(|| std::io::Error::other(format!("{id:?} is no session's")))?;
+    wire::end_session(endpoint, number.cast_signed()).await
+}
+
 /// A ZooKeeper server of its own, behind a proxy.
 pub struct ZooKeeperWorld {
     server: ZooKeeperServer,
@@ -92,9 +103,7 @@ impl World for ZooKeeperWorld {
     }
 
     async fn expire_session(&self, id: &str) {
-        let number = id.strip_prefix("0x").and_then(|digits| u64::from_str_radix(digits, 16).ok());
-        let number = number.unwrap_or_else(|| panic!("{id:?} is no session's"));
-        let ended = wire::end_session(&self.server.endpoint(), number.cast_signed()).await;
+        let ended = end_zookeeper_session(&self.server.endpoint(), id).await;
         ended.unwrap_or_else(|error| panic!("ending session {id}: {error}"));
     }
 

@@ -1,0 +1,171 @@
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use leasehold_testkit::servers::{ServerOptions, ZooKeeperCluster};
+use leasehold_testkit::worlds::end_zookeeper_session;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use zookeeper_client::Client;
+
+use super::{Service, ServiceKind, ZOOKEEPER_TICK};
+use crate::tap::{Tap, TappedEntry};
+
+/// How long an administrator's request may take.
+const REQUEST: Duration = Duration::from_secs(3);
+
+/// Three ZooKeeper servers.
+#[derive(Debug)]
+pub struct ZooKeeperService {
+    cluster: ZooKeeperCluster,
+}
+
+impl ZooKeeperService {
+    /// Starts them.
+    pub async fn start(options: ServerOptions) -> Self {
+        Self { cluster: ZooKeeperCluster::start(options.tick_time(ZOOKEEPER_TICK)).await }
+    }
+
+    async fn delete(&self, path: &str) -> Result<(), String> {
+        let endpoints = self.endpoints().join(",");
+        let delete = async {
+            let client = Client::connect(&endpoints).await.map_err(|error| error.to_string())?;
+            client.delete(path, None).await.map_err(|error| error.to_string())
+        };
+        timeout(REQUEST, delete).await.unwrap_or_else(|_| Err(format!("no answer within {REQUEST:?}")))
+    }
+
+    /// The answer of each server that gives one to a question of four letters.
+    async fn answers(&self, word: &str) -> Vec<Result<String, String>> {
+        let mut answers = Vec::new();
+        for endpoint in self.endpoints() {
+            let asked = timeout(REQUEST, four_letters(&endpoint, word)).await;
+            answers.push(match asked {
+                Ok(answer) => answer.map_err(|error| format!("{endpoint}: {error}")),
+                Err(_) => Err(format!("{endpoint}: no answer to {word}")),
+            });
+        }
+        answers
+    }
+}
+
+async fn four_letters(endpoint: &str, word: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(endpoint).await?;
+    stream.write_all(word.as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    Ok(answer)
+}
+
+#[async_trait]
+impl Service for ZooKeeperService {
+    fn kind(&self) -> ServiceKind {
+        ServiceKind::ZooKeeper
+    }
+
+    fn endpoints(&self) -> Vec<String> {
+        self.cluster.endpoints()
+    }
+
+    fn dir(&self, server: usize) -> PathBuf {
+        self.cluster.node(server).dir().to_owned()
+    }
+
+    fn pid(&self, server: usize) -> Option<u32> {
+        self.cluster.node(server).pid()
+    }
+
+    async fn kill(&self, server: usize) {
+        self.cluster.node(server).kill().await;
+    }
+
+    async fn respawn(&self, server: usize) {
+        self.cluster.node(server).respawn().await;
+    }
+
+    async fn ready(&self) {
+        self.cluster.ready().await;
+    }
+
+    fn pause(&self, server: usize) {
+        self.cluster.node(server).pause();
+    }
+
+    fn resume(&self, server: usize) {
+        self.cluster.node(server).resume();
+    }
+
+    async fn leader(&self) -> Option<usize> {
+        timeout(Duration::from_secs(2), self.cluster.leader()).await.ok()
+    }
+
+    async fn end_session(&self, session: &str) -> Result<(), String> {
+        let mut why = String::new();
+        for endpoint in self.endpoints() {
+            match timeout(REQUEST, end_zookeeper_session(&endpoint, session)).await {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(error)) => why = error.to_string(),
+                Err(_) => why = format!("no answer of {endpoint}"),
+            }
+        }
+        Err(why)
+    }
+
+    async fn delete_entry(&self, entry: &TappedEntry) -> Result<(), String> {
+        self.delete(&entry.key).await
+    }
+
+    /// As a container is reaped; whoever comes next makes another one, in which the sequence begins anew.
+    async fn delete_directory(&self, lock: &str) -> Result<(), String> {
+        self.delete(&format!("/{lock}")).await
+    }
+
+    fn tap(&self, tap: Tap) {
+        let logs = (0..self.endpoints().len()).map(|server| self.dir(server).join("data/version-2"));
+        crate::tap::zookeeper::start(logs.collect(), &tap);
+    }
+
+    /// The leader knows all sessions, and every server all ephemeral nodes.
+    async fn leftovers(&self, namespace: &str) -> Result<Vec<String>, String> {
+        let mut left = Vec::new();
+        for dump in self.answers("dump").await {
+            for line in dump?.lines().filter(|line| line.starts_with('\t')).map(str::trim) {
+                let is_session = line.strip_prefix("0x").is_some_and(|id| !id.contains(' '));
+                if line.starts_with(&format!("/{namespace}/")) || is_session {
+                    left.push(line.to_owned());
+                }
+            }
+        }
+        left.sort_unstable();
+        left.dedup();
+        Ok(left)
+    }
+
+    async fn watches(&self) -> Vec<String> {
+        let mut left = Vec::new();
+        for (server, summary) in self.answers("wchs").await.into_iter().enumerate() {
+            let count = summary
+                .as_deref()
+                .ok()
+                .and_then(|text| text.lines().find_map(|l| l.strip_prefix("Total watches:")));
+            match count {
+                Some("0") => {}
+                Some(count) => left.push(format!("{count} watches at server {server}")),
+                None => left.push(format!("server {server} does not tell its watches: {summary:?}")),
+            }
+        }
+        left
+    }
+
+    async fn census(&self, _namespace: &str) -> Vec<(String, f64)> {
+        let answers: Result<Vec<String>, String> = self.answers("mntr").await.into_iter().collect();
+        let Ok(answers) = answers else { return Vec::new() };
+        let sum = |name: &str| {
+            let lines = answers.iter().flat_map(|answer| answer.lines());
+            let values = lines.filter_map(|line| line.split_once('\t')).filter(|(key, _)| *key == name);
+            values.filter_map(|(_, value)| value.trim().parse::<f64>().ok()).sum()
+        };
+        vec![("nodes".to_owned(), sum("zk_znode_count")), ("watches".to_owned(), sum("zk_watch_count"))]
+    }
+}
