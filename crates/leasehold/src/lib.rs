@@ -31,6 +31,7 @@
 //! | `zookeeper` | `zookeeper://`, [`zookeeper`] | nothing |
 //! | `redis` | `redis://`, [`redis`] | nothing |
 //! | `redis-tls` | `rediss://` too | a C compiler to build |
+//! | `tracing`, `metrics` | spans and events, metrics: [`observe`] | nothing |
 
 pub mod blocking;
 mod connect;
@@ -40,6 +41,8 @@ pub use connect::{builder, connect, connect_lazy};
 pub use connector::Connector;
 #[doc(inline)]
 pub use leasehold_core::fencing;
+#[doc(inline)]
+pub use leasehold_core::observe;
 pub use leasehold_core::{
     Admin, Bucket, Candidate, Capabilities, ContenderInfo, Coordinator, CoordinatorBuilder, Credentials,
     DEFAULT_TTL, DoubleBarrier, Election, EntryDetails, EntryId, Error, ErrorKind, FencingToken, Finding,
