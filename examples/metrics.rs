@@ -35,7 +35,7 @@ async fn main() -> Result<(), AnyError> {
         }
         println!("alert: {alert}");
     });
-    let alerts = alerts.held_longer_than(Duration::from_millis(200));
+    let alerts = alerts.held_longer_than(Duration::from_millis(500));
     let coordinator = leasehold::builder(&url_argument()?)?.alerts(alerts).connect().await?;
     let mutex = coordinator.mutex(fresh_name("shared"));
 
@@ -77,11 +77,14 @@ async fn main() -> Result<(), AnyError> {
         (format!("leasehold_withdrawals_pending{{backend=\"{backend}\"}}"), 0),
         (format!("leasehold_session_changes_total{{backend=\"{backend}\",change=\"opened\"}}"), 1),
         (format!("leasehold_session_changes_total{{backend=\"{backend}\",change=\"closed\"}}"), 1),
-        (format!("leasehold_alerts_total{{backend=\"{backend}\",alert=\"held_long\"}}"), 1),
     ] {
         let line = format!("{metric} {value}");
         assert!(text.lines().any(|seen| seen == line), "there is no line {line:?}");
     }
+    // On a busy machine one of the workers may have held for so long, too.
+    let alerts = format!("leasehold_alerts_total{{backend=\"{backend}\",alert=\"held_long\"}} ");
+    let raised = text.lines().find_map(|line| line.strip_prefix(&alerts)).ok_or("no alert is counted")?;
+    assert!(raised.parse::<u64>()? >= 1);
     let most_held = mutex.stats().holds.max();
     println!("this process: {grants} grants, the longest hold {most_held:.1?}");
     Ok(())
