@@ -7,7 +7,8 @@
 //! What one handle has counted is [`Stats`](crate::Stats). Metrics count the same at the same place, over all handles of the
 //! process: the labels of a metric have few values, so the name of the lock is none of them.
 //!
-//! No field and no label holds the value of an entry, a credential or a URL.
+//! No field and no label holds the value of an entry or a credential. The errors in fields are those that the application gets; they name hosts, and never a
+//! password.
 //!
 #![doc = include_str!("names.md")]
 //!
