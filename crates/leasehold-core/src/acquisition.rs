@@ -45,6 +45,7 @@ use tokio::sync::oneshot;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use crate::attempt::AttemptId;
 use crate::backend::{Certainty, Enqueued, NewEntry};
 use crate::backend_error::{BackendError, BackendErrorKind};
 use crate::backoff::Backoff;
@@ -59,6 +60,7 @@ use crate::hold::{Grant, HoldLimits, Holding, value_of_new_entry};
 use crate::liveness::LossReason;
 use crate::mode::Mode;
 use crate::name::KeyPath;
+use crate::observe::{self, Subject};
 use crate::own_entry::{OwnEntry, transient_backoff};
 use crate::rule::{Rule, Verdict};
 use crate::session_keeper::LiveSession;
@@ -104,15 +106,16 @@ impl From<Duration> for Patience {
     }
 }
 
-type Answer = Result<Option<Grant>, Error>;
+pub(crate) type Answer = Result<Option<Grant>, Error>;
 
 /// Acquires by a task on the driver; `None` when somebody else was there, as far as the request's patience went.
 pub(crate) async fn acquire(engine: &Arc<Engine>, request: Request) -> Answer {
     let (operation, name, backend) = (request.operation, request.name.clone(), engine.backend_name);
     let (reply, answer) = oneshot::channel();
+    let span = observe::acquisition_span(engine, &request);
     let acquisition = Acquisition { engine: engine.clone(), request };
     // It is large, and handed on a few times before it runs.
-    engine.spawn(Box::pin(acquisition.run(reply)));
+    engine.spawn(span.around(Box::pin(acquisition.run(reply))));
     match answer.await {
         Ok(answer) => answer,
         Err(_) => Err(Error::new(ErrorKind::DriverGone, operation, LossReason::DriverGone.to_string())
@@ -127,7 +130,8 @@ struct Caller {
     since: Instant,
     deadline: Option<Instant>,
     stage: Stage,
-    stats: Arc<Recorder>,
+    subject: Subject,
+    attempt: Option<AttemptId>,
 }
 
 /// Why the caller does not wait any longer.
@@ -183,8 +187,8 @@ impl Caller {
 
     fn answer_as(&mut self, outcome: Outcome, answer: Answer) {
         if let Some(reply) = self.reply.take() {
-            // Counted first, so that the caller finds itself counted.
-            self.stats.acquisition(outcome);
+            // Recorded first, so that the caller finds itself counted.
+            self.subject.acquisition_ended(self.attempt, self.since.elapsed(), outcome, &answer);
             // A guard that nobody receives is dropped here, which gives up its hold.
             let _ = reply.send(answer);
         }
@@ -223,8 +227,8 @@ impl Acquisition {
         };
         let since = Instant::now();
         let deadline = patience.and_then(|patience| since.checked_add(patience));
-        let (stage, stats) = (Stage::Unanswered, self.request.outcomes.clone());
-        let mut caller = Caller { reply: Some(reply), since, deadline, stage, stats };
+        let (stage, subject) = (Stage::Unanswered, Subject::of_asked(&self.engine, &self.request));
+        let mut caller = Caller { reply: Some(reply), since, deadline, stage, subject, attempt: None };
         loop {
             let live = tokio::select! {
                 biased;
@@ -247,6 +251,7 @@ impl Acquisition {
         caller.stage = Stage::Unanswered;
         let queue = live.session.queue(&self.request.path);
         let mut own = OwnEntry::new(live, queue, self.request.mode);
+        caller.attempt = Some(own.attempt);
         let value = value_of_new_entry(&self.engine, &self.request.payload);
         let waited = match self.enqueue(&mut own, &value, caller).await {
             Ok(contenders) => self.wait(&own, contenders, caller).await,
@@ -268,7 +273,8 @@ impl Acquisition {
         caller.answer(Ok(Some(grant)));
         // The caller goes on first, where it shares the thread: a hold that ends at once needs nobody to watch for its other ends.
         yield_now().await;
-        holding.keep(announce).await;
+        let span = holding.span();
+        span.around(holding.keep(announce)).await;
         Ended::Done
     }
 

@@ -17,6 +17,7 @@ use crate::error::{Error, ErrorKind};
 use crate::gate::Gate;
 use crate::holder::HolderInfo;
 use crate::name::Namespace;
+use crate::observe::Alerts;
 use crate::session_keeper::{SessionKeeper, Slot};
 use crate::status::{State, Status};
 
@@ -41,6 +42,7 @@ pub struct CoordinatorBuilder {
     gate: Option<Gate>,
     entropy: Entropy,
     resume: Option<Credentials>,
+    alerts: Option<Alerts>,
 }
 
 impl CoordinatorBuilder {
@@ -57,6 +59,7 @@ impl CoordinatorBuilder {
             gate: None,
             entropy: Entropy::system(),
             resume: None,
+            alerts: None,
         }
     }
 
@@ -73,6 +76,7 @@ impl CoordinatorBuilder {
             gate: engine.driver.gate().cloned(),
             entropy: engine.entropy.clone(),
             resume: None,
+            alerts: engine.alerts.clone(),
         }
     }
 
@@ -135,6 +139,12 @@ impl CoordinatorBuilder {
     /// [`Entropy::seeded`].
     pub fn entropy(mut self, entropy: Entropy) -> Self {
         self.entropy = entropy;
+        self
+    }
+
+    /// Tells the application what somebody should look at; see [`Alerts`]. Nobody is told if this is not set.
+    pub fn alerts(mut self, alerts: Alerts) -> Self {
+        self.alerts = Some(alerts);
         self
     }
 
@@ -231,6 +241,7 @@ impl CoordinatorBuilder {
             request_timeout: self.request_timeout,
             driver: driver.clone(),
             entropy: self.entropy,
+            alerts: self.alerts,
             slot: slots,
             status: watch::Sender::new(status),
             acquisitions: TaskTracker::new(),

@@ -15,6 +15,7 @@ use crate::backend_error::BackendError;
 use crate::driver::Driver;
 use crate::entropy::Entropy;
 use crate::holder::HolderInfo;
+use crate::observe::Alerts;
 use crate::session_keeper::{LiveSession, Slot};
 use crate::status::{State, Status};
 
@@ -28,6 +29,7 @@ pub(crate) struct Engine {
     pub(crate) request_timeout: Duration,
     pub(crate) driver: Driver,
     pub(crate) entropy: Entropy,
+    pub(crate) alerts: Option<Alerts>,
     pub(crate) slot: watch::Receiver<Slot>,
     pub(crate) status: watch::Sender<Status>,
     /// Every acquisition from its enqueue to the confirmed end of its entry, and every request beside them.

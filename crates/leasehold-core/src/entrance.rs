@@ -34,8 +34,6 @@
 //! caller's time. (The engine may enter the permits by itself in a new session before that is seen; that entry is given back.) The permit is looked at
 //! last, after the entrance was left: a grant is never born stale.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use tokio::time::Instant;
 
@@ -50,10 +48,11 @@ use crate::mode::Mode;
 use crate::mutex::FirstInLine;
 use crate::name::KeyPath;
 use crate::named::{Acquire, Named};
+use crate::observe::Subject;
 use crate::requests::{AbortOnDrop, Step};
 use crate::rule::Rule;
 use crate::session_keeper::LiveSession;
-use crate::stats::{Outcome, Recorder};
+use crate::stats::Outcome;
 
 type Acquired = Result<Option<HeldGuard>, Error>;
 
@@ -65,7 +64,7 @@ pub(crate) async fn acquire(entrance: &Named, permits: &Named, acquire: Acquire)
     let Acquire { operation, rule, mode, patience, .. } = acquire;
     let (entrance, budget) = (entrance.clone(), Budget::new(patience));
     // Made here, so that one who goes before the task has begun is counted, too.
-    let counted = Counted::new(permits);
+    let counted = Counted::new(permits, &permits.path(operation)?);
     let steps =
         Steps { entrance, permits: permits.clone(), operation, rule, mode, patience, budget, counted };
     match AbortOnDrop(permits.coordinator().engine().spawn(steps.run())).await {
@@ -175,19 +174,20 @@ impl Step for Room {
 
 /// Counts an acquisition when it ends: as cancelled, unless somebody says otherwise.
 struct Counted {
-    recorder: Arc<Recorder>,
+    subject: Subject,
     since: Instant,
     outcome: Outcome,
 }
 
 impl Counted {
-    fn new(named: &Named) -> Self {
-        Self { recorder: named.recorder().clone(), since: Instant::now(), outcome: Outcome::Cancelled }
+    fn new(named: &Named, path: &KeyPath) -> Self {
+        let subject = Subject::of_whole(named, path);
+        Self { subject, since: Instant::now(), outcome: Outcome::Cancelled }
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.recorder.acquisition(self.outcome);
+        self.subject.acquisition_counted(self.outcome);
     }
 }

@@ -22,14 +22,13 @@ use crate::engine::Engine;
 use crate::error::{Error, ErrorKind};
 use crate::liveness::{Liveness, LivenessCell, LossReason};
 use crate::name::KeyPath;
+use crate::observe::Subject;
 use crate::own_entry::OwnEntry;
 use crate::session_keeper::LiveSession;
-use crate::stats::Recorder;
 use crate::token::FencingToken;
 
 pub(crate) struct HeldState {
-    name: Arc<str>,
-    backend: &'static str,
+    subject: Subject,
     /// The entry that is held, for writes on condition of it.
     path: KeyPath,
     attempt: AttemptId,
@@ -46,14 +45,14 @@ pub(crate) struct HeldState {
     /// Whether the application has got it.
     handed_over: AtomicBool,
     since: Instant,
-    stats: Arc<Recorder>,
 }
 
 impl HeldState {
     pub(crate) fn new(engine: &Arc<Engine>, request: &Request, own: &OwnEntry, token: FencingToken) -> Self {
+        let subject = Subject::of(engine, request);
+        subject.hold_began();
         Self {
-            name: request.name.clone(),
-            backend: engine.backend_name,
+            subject,
             path: request.path.clone(),
             attempt: own.attempt,
             engine: Arc::downgrade(engine),
@@ -66,7 +65,6 @@ impl HeldState {
             asked: CancellationToken::new(),
             handed_over: AtomicBool::new(false),
             since: Instant::now(),
-            stats: request.stats.clone(),
         }
     }
 
@@ -86,6 +84,15 @@ impl HeldState {
         self.asked.cancel();
     }
 
+    /// What is held.
+    pub(crate) fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    pub(crate) fn token(&self) -> FencingToken {
+        self.token
+    }
+
     /// Where the entry is that is held.
     pub(crate) fn entry(&self) -> (&KeyPath, AttemptId) {
         (&self.path, self.attempt)
@@ -98,10 +105,15 @@ impl HeldState {
 
     /// Ends the hold; the reason that stays is the first one.
     pub(crate) fn end(&self, reason: LossReason) -> LossReason {
+        let mut held = None;
         let reason = *self.reason.get_or_init(|| {
-            self.stats.hold(self.since.elapsed(), reason);
+            held = Some(self.since.elapsed());
             reason
         });
+        // Not within: whoever records it may ask this hold something.
+        if let Some(held) = held {
+            self.subject.hold_ended(self.attempt, self.token, held, reason);
+        }
         // In this order: who is woken by the end sees everything ended.
         self.stop.cancel();
         self.ended.cancel();
@@ -153,7 +165,7 @@ impl HeldState {
     }
 
     pub(crate) fn named(&self, error: Error) -> Error {
-        error.with_name(self.name.clone()).with_backend(self.backend)
+        error.with_name(self.subject.name().clone()).with_backend(self.subject.backend())
     }
 }
 
@@ -177,7 +189,7 @@ impl Held {
 
     /// The name of what is held.
     pub fn name(&self) -> &str {
-        &self.state.name
+        self.state.subject.name()
     }
 
     /// The token to hand to the resource with every read and write; see [`FencingToken`].

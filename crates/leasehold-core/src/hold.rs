@@ -47,6 +47,7 @@ use crate::error::{Error, ReleaseError};
 use crate::held::{Held, HeldState};
 use crate::liveness::{LivenessCell, LossReason};
 use crate::mode::Mode;
+use crate::observe::{self, Span};
 use crate::own_entry::{OwnEntry, Release, transient_backoff};
 
 /// A grant on its way to a guard, and what a guard is made of. Dropping it gives up the hold.
@@ -157,6 +158,8 @@ pub(crate) struct Holding {
     version: u64,
     since: Instant,
     min: Duration,
+    /// When somebody wants to be told that it is still held.
+    alert_at: Option<Instant>,
     ending: Ending,
     _fail_closed: EndOnDrop,
 }
@@ -193,6 +196,7 @@ async fn reach(time: Option<Instant>) {
 enum Event {
     Command(Option<Command>),
     Over(LossReason),
+    Long,
     Entry(Option<Entry>),
 }
 
@@ -221,9 +225,16 @@ impl Holding {
             liveness: own.live.liveness().clone(),
             at: limits.max.and_then(|max| since.checked_add(max)),
         };
-        let min = limits.min;
-        let holding = Self { engine, own, state, commands, value, version, since, min, ending, _fail_closed };
+        let (min, alerts) = (limits.min, engine.alerts.as_ref());
+        let alert_at = alerts.and_then(|alerts| since.checked_add(alerts.threshold()?));
+        let holding =
+            Self { engine, own, state, commands, value, version, since, min, alert_at, ending, _fail_closed };
         (grant, holding)
+    }
+
+    /// What it is traced in.
+    pub(crate) fn span(&self) -> Span {
+        observe::hold_span(&self.state)
     }
 
     /// Keeps the hold until it is over and its entry is gone.
@@ -251,6 +262,11 @@ impl Holding {
                     over
                 }
                 Event::Over(reason) => Some(reason),
+                Event::Long => {
+                    self.alert_at = None;
+                    observe::held_long(&self.engine, &self.state, self.since.elapsed());
+                    None
+                }
                 Event::Entry(entry) => self.adopt(entry).err(),
             };
             if let Some(reason) = over {
@@ -265,6 +281,7 @@ impl Holding {
             command = self.commands.recv() => Event::Command(command),
             reason = self.ending.reached() => Event::Over(reason),
             entry = self.own.altered(self.version) => Event::Entry(entry),
+            () = reach(self.alert_at) => Event::Long,
         }
     }
 

@@ -49,6 +49,7 @@ mod mutex;
 mod name;
 mod named;
 mod observation;
+pub mod observe;
 mod once;
 mod own_entry;
 mod partition;

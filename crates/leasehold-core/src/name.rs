@@ -191,6 +191,16 @@ impl KeyPath {
         self.wire
     }
 
+    /// The segment of the kind of queue that is there.
+    #[cfg(any(feature = "tracing", feature = "metrics"))]
+    pub(crate) fn kind_segment(&self) -> &'static str {
+        if let Some(wire) = self.wire {
+            return wire.kind.segment();
+        }
+        let segment = self.text.rsplit('/').nth(1).unwrap_or_default();
+        Kind::QUEUES.map(Kind::segment).into_iter().find(|known| *known == segment).unwrap_or("others")
+    }
+
     /// What the paths of all names of a kind begin with, the last slash included.
     pub fn prefix(namespace: &Namespace, kind: Kind) -> String {
         format!("{}/{}/", namespace.as_str(), kind.segment())

@@ -27,6 +27,7 @@ use crate::engine::Engine;
 use crate::entropy::Entropy;
 use crate::liveness::{Liveness, LossReason};
 use crate::mode::Mode;
+use crate::observe;
 use crate::rule::{Rule, Verdict};
 use crate::session_keeper::LiveSession;
 
@@ -164,6 +165,7 @@ impl OwnEntry {
         if let Liveness::Lost(reason) = self.live.liveness().current() {
             return answer(after_loss(reason));
         }
+        let _pending = observe::withdrawing(engine);
         tokio::pin! {
             let confirmed = self.confirm_removal();
             let lost = self.live.liveness().seen_lost();

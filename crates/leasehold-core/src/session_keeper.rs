@@ -29,6 +29,7 @@ use crate::backoff::Backoff;
 use crate::engine::Engine;
 use crate::entropy::Entropy;
 use crate::liveness::{Liveness, LivenessCell, LossReason};
+use crate::observe::{self, SessionObserver};
 use crate::status::State;
 
 /// A session in use.
@@ -116,6 +117,7 @@ impl SessionKeeper {
                 }
                 Err(error) => {
                     let error = Arc::new(error);
+                    observe::session_refused(&self.engine, &error);
                     if let Some(first) = first.take() {
                         self.engine.set_state(State::Closed);
                         let _ = first.send(Err(error));
@@ -150,14 +152,16 @@ impl SessionKeeper {
     }
 
     /// Follows the session until it is lost or a command comes.
-    async fn follow(&mut self, live: &LiveSession) -> Why {
+    async fn follow(&mut self, live: &Arc<LiveSession>) -> Why {
         let liveness = live.liveness().clone();
+        let mut observer = SessionObserver::new(&self.engine, live);
         let mut states = liveness.subscribe();
         let lost = liveness.lost();
         tokio::pin!(lost);
         loop {
             tokio::select! {
                 reason = &mut lost => {
+                    observer.lost(reason);
                     self.engine.status.send_modify(|status| {
                         status.state = State::Connecting;
                         status.session = None;
@@ -167,7 +171,9 @@ impl SessionKeeper {
                 }
                 // The cell, which `liveness` keeps alive, is the sender: this fails never.
                 Ok(()) = states.changed() => {
-                    let state = match *states.borrow_and_update() {
+                    let seen = *states.borrow_and_update();
+                    observer.saw(seen);
+                    let state = match seen {
                         Liveness::Live { .. } => State::Live,
                         Liveness::Suspect { .. } => State::Suspect,
                         Liveness::Lost(_) => continue,
@@ -199,6 +205,7 @@ impl SessionKeeper {
         let left = if drained { 0 } else { engine.acquisitions.len() };
         engine.abandon.cancel();
         if let Some(live) = live {
+            observe::session_closed(&engine, &live);
             self.slot.send_replace(Slot::default());
             if drained || command.is_none() {
                 let _ = timeout(engine.request_timeout, live.session.close()).await;

@@ -77,6 +77,7 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
+    /// To be called by [`Subject`](crate::observe::Subject) alone, so that whatever is counted here is recorded everywhere else.
     pub(crate) fn acquisition(&self, outcome: Outcome) {
         let counter = match outcome {
             Outcome::Acquired(waited) => return self.waits.record(waited),
@@ -88,6 +89,7 @@ impl Recorder {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// As [`Recorder::acquisition`].
     pub(crate) fn hold(&self, held: Duration, reason: LossReason) {
         if reason != LossReason::Released {
             self.losses.fetch_add(1, Ordering::Relaxed);

@@ -69,28 +69,48 @@ fn read(status: &StatusResponse, report: &mut ServerReport) {
     report.findings.extend(status.errors().iter().map(|error| {
         Finding::new(Severity::Problem, format!("it says: {error}"), "see etcdctl alarm list and etcd's log")
     }));
-    report.findings.extend(bug_of(status.version()));
+    report.findings.extend(bugs_of(status.version()));
 }
 
-/// The bug of old versions that takes away what is promised over etcd.
-fn bug_of(version: &str) -> Option<Finding> {
+/// A bug of some versions that takes away what is promised over etcd.
+struct Bug {
+    has: fn((u32, u32, u32)) -> bool,
+    severity: Severity,
+    what: &'static str,
+    remedy: &'static str,
+}
+
+const BUGS: [Bug; 3] = [
+    Bug {
+        has: |version| version < (3, 4, 31) || ((3, 5, 0)..(3, 5, 13)).contains(&version),
+        severity: Severity::Warning,
+        what: "after a change of leaders it may revoke a lease that is renewed (etcd issue 15247): a holder's lock can be given away before its deadline",
+        remedy: "update to 3.4.31 or 3.5.13 or later; until then only fencing protects data",
+    },
+    Bug {
+        has: |version| {
+            version < (3, 4, 38)
+                || ((3, 5, 0)..(3, 5, 23)).contains(&version)
+                || ((3, 6, 0)..(3, 6, 5)).contains(&version)
+        },
+        severity: Severity::Warning,
+        what: "it may answer that a lease is renewed which was revoked (etcd issue 20590): a holder whose lease was revoked is told by the watch on its entry alone",
+        remedy: "update to 3.4.38, 3.5.23 or 3.6.5 or later",
+    },
+    Bug {
+        has: |version| ((3, 5, 0)..(3, 5, 3)).contains(&version),
+        severity: Severity::Problem,
+        what: "a member that was killed may have other data afterwards than the others (etcd 3.5.0 to 3.5.2)",
+        remedy: "update to 3.5.3 or later, and compare the members by etcdctl endpoint hashkv",
+    },
+];
+
+fn bugs_of(version: &str) -> impl Iterator<Item = Finding> {
     let mut numbers = version.split(['.', '-', '+']).map_while(|number| number.parse::<u32>().ok());
-    let (major, minor, patch) = (numbers.next()?, numbers.next()?, numbers.next()?);
-    let fixed = match (major, minor) {
-        (..=2, _) | (3, ..=3) => return Some(revokes_live_leases("3.4.31 or 3.5.13")),
-        (3, 4) => (31, "3.4.31"),
-        (3, 5) => (13, "3.5.13"),
-        _ => return None,
-    };
-    (patch < fixed.0).then(|| revokes_live_leases(fixed.1))
-}
-
-fn revokes_live_leases(fixed: &str) -> Finding {
-    Finding::new(
-        Severity::Warning,
-        "after a change of leaders it may revoke a lease that is renewed (etcd issue 15247): a holder's lock can be given away before its deadline",
-        format!("update to {fixed} or later; until then only fencing protects data"),
-    )
+    let version = (|| Some((numbers.next()?, numbers.next()?, numbers.next()?)))();
+    // Of a version that cannot be read nothing is known.
+    let bugs = version.into_iter().flat_map(|version| BUGS.iter().filter(move |bug| (bug.has)(version)));
+    bugs.map(|bug| Finding::new(bug.severity, bug.what, bug.remedy))
 }
 
 #[cfg(test)]
@@ -98,12 +118,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn which_versions_have_the_bug() {
-        for version in ["3.3.27", "3.4.23", "3.4.30", "3.5.0", "3.5.12", "3.5.0-rc.1", "2.3.8"] {
-            assert!(bug_of(version).is_some(), "{version}");
-        }
-        for version in ["3.4.31", "3.5.13", "3.5.13+git", "3.6.0", "4.0.0", "", "unknown", "3.5"] {
-            assert_eq!(bug_of(version), None, "{version}");
+    fn which_versions_have_which_bugs() {
+        let (revoked, renewed, data) = ("15247", "20590", "3.5.0 to 3.5.2");
+        for (versions, bugs) in [
+            (&["3.3.27", "3.4.23", "3.4.30", "3.5.3", "3.5.12", "2.3.8"][..], &[revoked, renewed][..]),
+            (&["3.5.0", "3.5.2", "3.5.0-rc.1"], &[revoked, renewed, data]),
+            (&["3.4.31", "3.4.37", "3.5.13", "3.5.22", "3.5.13+git", "3.6.0", "3.6.4"], &[renewed]),
+            (&["3.4.38", "3.5.23", "3.6.5", "3.7.0", "4.0.0", "", "unknown", "3.5"], &[]),
+        ] {
+            for version in versions {
+                let found: Vec<_> = bugs_of(version).map(|finding| finding.what).collect();
+                assert_eq!(found.len(), bugs.len(), "{version}: {found:?}");
+                assert!(found.iter().zip(bugs).all(|(what, bug)| what.contains(bug)), "{version}: {found:?}");
+            }
         }
     }
 }

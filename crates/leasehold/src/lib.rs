@@ -20,6 +20,8 @@
 //! A lock alone cannot stop a holder that was paused and does not know that it has lost it; the resource can, by the
 //! holder's token. How, in a database, an object store or a service: [`fencing`].
 //!
+//! What to know before a lock goes into production stands in the [`guide`]: choosing a service, time-outs, fencing, Kubernetes, each error.
+//!
 //! A program without async uses [`blocking`]. A service that is none of these takes a backend and a [`Connector`].
 //!
 //! # Features
@@ -31,15 +33,19 @@
 //! | `zookeeper` | `zookeeper://`, [`zookeeper`] | nothing |
 //! | `redis` | `redis://`, [`redis`] | nothing |
 //! | `redis-tls` | `rediss://` too | a C compiler to build |
+//! | `tracing`, `metrics` | spans and events, metrics: [`observe`] | nothing |
 
 pub mod blocking;
 mod connect;
 mod connector;
+pub mod guide;
 
 pub use connect::{builder, connect, connect_lazy};
 pub use connector::Connector;
 #[doc(inline)]
 pub use leasehold_core::fencing;
+#[doc(inline)]
+pub use leasehold_core::observe;
 pub use leasehold_core::{
     Admin, Bucket, Candidate, Capabilities, ContenderInfo, Coordinator, CoordinatorBuilder, Credentials,
     DEFAULT_TTL, DoubleBarrier, Election, EntryDetails, EntryId, Error, ErrorKind, FencingToken, Finding,
