@@ -16,6 +16,10 @@ rounds=${LEASEHOLD_NIGHTLY_ROUNDS:-3}
 read -ra services <<<"${LEASEHOLD_NIGHTLY_SERVICES:-memory etcd zookeeper redis redis_cluster postgres}"
 read -ra mutants <<<"${LEASEHOLD_NIGHTLY_MUTANTS:-}"
 
+# Minutes of each fault of the chaos runs, and of what has to bear a long time; the services that they are run on.
+fault_minutes=${LEASEHOLD_NIGHTLY_FAULT_MINUTES:-2}
+endurance_minutes=${LEASEHOLD_NIGHTLY_ENDURANCE_MINUTES:-60}
+
 . ci/steps.sh
 
 # Every case over every recipe.
@@ -38,6 +42,19 @@ fuzz() {
     cargo run --locked --profile proof --package leasehold-fuzz -- --iterations "$inputs"
 }
 
+# Every byte of every conversation.
+byte_sweep() {
+    LEASEHOLD_NIGHTLY=1 cargo test --locked --all-features --package leasehold-tests --test byte_sweep -- --test-threads=1 --nocapture
+}
+
+endurance() {
+    local service
+    for service in etcd zookeeper redis; do
+        ci/chaos.sh --service "$service" --scenario load
+        ci/chaos.sh --service "$service" --scenario endurance --minutes "$endurance_minutes"
+    done
+}
+
 tests() {
     local round
     for ((round = 1; round <= rounds; round++)); do
@@ -54,6 +71,10 @@ step 'properties' properties
 step 'fuzzing' fuzz
 step 'conformance' conformance
 step 'tests' tests
+step 'byte sweep' byte_sweep
+step 'chaos, each fault' ci/chaos.sh --each --minutes "$fault_minutes"
+step 'chaos, endurance' endurance
+step 'packages build' ci/release.sh --build
 step 'mutants' ci/mutants.sh "${mutants[@]}"
 
 all_done

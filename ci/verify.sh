@@ -33,7 +33,7 @@ one_msrv() {
 
 features_one_by_one() {
     local features
-    for features in '' memory etcd zookeeper redis redis-tls memory,etcd memory,zookeeper memory,redis etcd,zookeeper etcd,redis \
+    for features in '' memory tracing metrics tracing,metrics etcd zookeeper redis redis-tls memory,etcd memory,zookeeper memory,redis etcd,zookeeper etcd,redis \
         zookeeper,redis memory,etcd,zookeeper,redis; do
         echo "features: ${features:-none}"
         cargo clippy --quiet --locked --package leasehold --lib \
@@ -72,11 +72,12 @@ small_quickstart() {
 
 shell_scripts() {
     local script
-    for script in ci/*.sh .ci/run; do
+    local scripts=(ci/*.sh examples/*.sh crates/leasehold-bench/*.sh crates/leasehold-bench/programs/*.sh .ci/run)
+    for script in "${scripts[@]}"; do
         bash -n "$script"
         [ -x "$script" ] || { echo "$script is not executable" >&2; return 1; }
     done
-    shellcheck ci/*.sh .ci/run
+    shellcheck "${scripts[@]}"
 }
 
 # Tests with live servers mostly wait, for time-outs and expiries: more of them than cores at once keep the cores busy.
@@ -111,11 +112,14 @@ step 'no client crate uninvited' no_client_uninvited
 step 'a small quickstart' small_quickstart
 step 'clippy' cargo clippy --locked --workspace --all-targets --all-features -- --deny warnings
 step 'features one by one' features_one_by_one
+step 'licences' ci/licences.sh
+step 'release' ci/release.sh
 step 'documentation' env RUSTDOCFLAGS='--deny warnings' cargo doc --locked --workspace --all-features --no-deps
 step 'tests' tests
 step 'what ran where' what_ran_where
 step 'interoperability' interoperability
 step 'examples' ci/examples.sh
+step 'chaos' ci/chaos.sh --minutes 10
 step 'mutants' ci/mutants.sh
 step 'model' ci/model.sh
 step 'simulation' ci/simulation.sh

@@ -69,7 +69,7 @@ pub(crate) async fn run(options: &Options, service: Service, storage: Storage) -
     }
     let storage = match site.storage() {
         Storage::Disk => "disk",
-        Storage::Tmpfs => "tmpfs",
+        Storage::Tmpfs | Storage::Small(_) => "tmpfs",
     };
     let id = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     let mut run = Measuring { options, site: &*site, run: id, storage, samples: Vec::new() };
