@@ -91,6 +91,9 @@ impl Default for Shape {
     }
 }
 
+/// A fault that nobody made: the machine itself stood still.
+pub(crate) const STALLED: &str = "machine-stalled";
+
 /// How long a request of a worker may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -173,7 +176,7 @@ async fn watch_machine(recorder: Recorder) {
         sleep(TICK).await;
         let late = before.elapsed().saturating_sub(TICK);
         if late > STALL {
-            let (kind, target) = ("machine-stalled".to_owned(), format!("for {} ms", late.as_millis()));
+            let (kind, target) = (STALLED.to_owned(), format!("for {} ms", late.as_millis()));
             recorder.record(What::Fault { id: recorder.number(), kind, target, lasting: false });
         }
     }

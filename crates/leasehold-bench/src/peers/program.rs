@@ -41,20 +41,20 @@ impl Program {
 
     /// The mutex of etcd's own client in Go.
     pub(crate) async fn go(endpoint: &str) -> Result<Self, Failure> {
-        let program = made_by("crates/leasehold-bench/programs/go-mutex.sh")?;
+        let program = made_by("crates/leasehold-bench/programs/go-mutex.sh").await?;
         Self::start("Go's concurrency.Mutex", vec![program, endpoint.to_owned()]).await
     }
 
     /// Curator's mutex.
     pub(crate) async fn curator(endpoint: &str) -> Result<Self, Failure> {
-        let class_path = made_by("crates/leasehold-bench/programs/curator-mutex.sh")?;
+        let class_path = made_by("crates/leasehold-bench/programs/curator-mutex.sh").await?;
         let java = std::env::var("LEASEHOLD_JAVA_BIN").unwrap_or_else(|_| "java".into());
         let line = [&java, "-Xmx256m", "-XX:+UseSerialGC", "-cp", &class_path, "CuratorMutex", endpoint];
         Self::start("Curator", line.map(str::to_owned).to_vec()).await
     }
 
     async fn python(name: &str, program: &str, endpoint: &str) -> Result<Self, Failure> {
-        let interpreter = made_by("ci/python-venv.sh")?;
+        let interpreter = made_by("ci/python-venv.sh").await?;
         let program = Path::new(ROOT).join("crates/leasehold-bench/programs").join(program);
         // Nothing is compiled into the source directory.
         let line = vec![interpreter, "-B".into(), program.display().to_string(), endpoint.to_owned()];
@@ -119,10 +119,13 @@ impl Peer for Program {
     }
 }
 
-/// What a script makes, or finds; an error says what this machine lacks.
-fn made_by(script: &str) -> Result<String, Failure> {
+/// What a script makes, or finds; an error says what this machine lacks. It may take long, and clients that are connected already have
+/// sessions to renew on this thread.
+async fn made_by(script: &str) -> Result<String, Failure> {
     let script: PathBuf = Path::new(ROOT).join(script);
-    let made = Command::new(&script).output().map_err(|error| format!("{}: {error}", script.display()))?;
+    let shown = script.display().to_string();
+    let made = tokio::task::spawn_blocking(move || Command::new(script).output()).await?;
+    let made = made.map_err(|error| format!("{shown}: {error}"))?;
     if !made.status.success() {
         return Err(String::from_utf8_lossy(&made.stderr).trim().into());
     }

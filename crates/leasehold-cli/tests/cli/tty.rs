@@ -37,8 +37,10 @@ impl Shell {
             rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty()).unwrap();
         let stdio = |end: &OwnedFd| Stdio::from(end.try_clone().unwrap());
         let directory = std::path::Path::new(BINARY).parent().unwrap().display();
-        let shell = Command::new("setsid")
-            .args(["--ctty", "bash", "--norc", "--noprofile", "--noediting", "-i"])
+        // Whoever runs the tests in the background has them ignore what is typed, and a shell keeps to that.
+        let shell = Command::new("env")
+            .args(["--default-signal", "setsid", "--ctty"])
+            .args(["bash", "--norc", "--noprofile", "--noediting", "-i"])
             .env("LEASEHOLD_URL", url)
             .env("PATH", format!("{directory}:{}", std::env::var("PATH").unwrap_or_default()))
             .env("PS1", "$ ")
