@@ -128,7 +128,11 @@ mod tests {
         fn names_of_other_clients_read_back(id: u128, sequence: i32, again: i32, shared: bool) {
             for layout in LAYOUTS.into_iter().filter(|layout| *layout != Layout::Own) {
                 let shared = shared && matches!(layout, Layout::Curator(Recipe::RwLock) | Layout::Kazoo(Recipe::RwLock));
-                let mode = if shared { Mode::Shared } else { Mode::Exclusive };
+                let mode = match layout {
+                    Layout::Curator(Recipe::Semaphore(limit)) => Mode::Permits { count: 1, limit, granted: false },
+                    _ if shared => Mode::Shared,
+                    _ => Mode::Exclusive,
+                };
                 let created = layout.to_create(attempt(id), mode).unwrap();
                 let (first, second) = (format!("{created}{sequence:010}"), format!("{created}{again:010}"));
                 let Child::Entry(entry) = layout.read(&first) else { panic!("{first} in {layout:?}") };

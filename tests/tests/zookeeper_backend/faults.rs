@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use futures::future::join_all;
+use futures::future::try_join_all;
 use leasehold_core::{
     AttemptIds, BackendErrorKind, Certainty, Enqueued, Interest, LockBackend, Mode, OpenSession,
     RegisterWrite, Versioned, Withdrawn,
@@ -194,9 +194,8 @@ async fn a_thousand_waiters() {
     let contenders: Vec<_> = contenders.collect();
     drop(granted);
     let began = Instant::now();
-    for contender in join_all(contenders).await {
-        contender.unwrap();
-    }
+    // The first that fails ends it, since those behind it would wait for ever.
+    try_join_all(contenders).await.unwrap();
     let mut orders = Vec::new();
     while let Some(order) = grants.recv().await {
         orders.push(order);
