@@ -150,7 +150,7 @@ pub async fn run(options: &Options) -> Result<Verdict, String> {
     let mut problems = census.grown();
     problems.extend(crew::stopped(&arena.crew).await.err());
     problems.extend(arena.crew.problems());
-    settle(&arena, &recorder).await;
+    settle(&arena, &recorder, excuses.recovery).await;
     machine.abort();
     resource.inspect(&recorder).await?;
     let expired = arena.tap.expired();
@@ -258,8 +258,8 @@ async fn all(futures: impl Iterator<Item = impl Future<Output = ()>>) {
 }
 
 /// Waits until nothing is left of what the workers had, the dead ones too; what is left all the same goes into the history.
-async fn settle(arena: &Arena, recorder: &Recorder) {
-    let limit = arena.ttl * 3 + Duration::from_secs(10);
+async fn settle(arena: &Arena, recorder: &Recorder, recovery: Duration) {
+    let limit = arena.ttl * 3 + Duration::from_secs(10) + recovery;
     let gone = async {
         loop {
             let left = arena.service.leftovers(NAMESPACE).await.unwrap_or_else(|error| vec![error]);

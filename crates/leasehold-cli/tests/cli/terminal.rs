@@ -143,7 +143,8 @@ async fn a_shell_below_the_lock_has_jobs_of_its_own() {
     let (_server, url) = server().await;
     let mut shell = Shell::start(&url);
     shell.type_line("leasehold run a -- bash --norc --noediting -i");
-    shell.type_line("echo inner-$LEASEHOLD_NAME; sleep 60");
+    // It tells of itself, so that it is what has the terminal by then.
+    shell.type_line("sh -c 'echo inner-$LEASEHOLD_NAME; sleep 60'");
     shell.expect("inner-a");
     shell.type_text(CTRL_Z);
     shell.expect("Stopped");

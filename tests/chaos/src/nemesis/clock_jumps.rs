@@ -1,5 +1,6 @@
 //! The wall clock of the servers is set while locks are held.
 
+use std::ops::RangeInclusive;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -11,8 +12,12 @@ use super::fault::{Aim, Arena, Class, Excuses, Fault};
 use crate::dice::Dice;
 use crate::service::ServiceKind;
 
-/// What may be free later by a clock that is set back while somebody is dead.
-const LONGEST_BACK: Duration = Duration::from_secs(5);
+/// Forward, in milliseconds: past every TTL.
+const FORWARD: RangeInclusive<u64> = 10_000..=15_000;
+
+/// By so much later may be free, or gone, what was written by the clock that was wrong: of one that was set forward when the clock is right
+/// again, of one that was set back at once.
+const LATER: Duration = Duration::from_millis(*FORWARD.end());
 
 /// Forward past every TTL, or back by some seconds; all servers of the service go by one clock. Redis counts its expiries on it, so two may believe
 /// there and the fence has to save the resource; ZooKeeper counts on another. etcd cannot be given a clock: it asks the kernel by itself.
@@ -49,13 +54,13 @@ impl Fault for ClockJump {
     }
 
     fn excuses(&self) -> Excuses {
-        Excuses { only_the_fence: true, recovery: LONGEST_BACK, ..Excuses::default() }
+        Excuses { only_the_fence: true, recovery: LATER, ..Excuses::default() }
     }
 
     async fn aim(&mut self, arena: &Arena, dice: &mut Dice) -> Option<Aim> {
         self.reserved = Some(arena.reserve_servers()?);
         let to = if dice.percent(60) {
-            Set::Forward(Duration::from_secs(60) + dice.millis(0..=60_000))
+            Set::Forward(dice.millis(FORWARD))
         } else {
             Set::Back(dice.millis(500..=5_000))
         };
