@@ -63,7 +63,8 @@ impl Common {
         let restart = if service == ServiceKind::Redis { "restart-all" } else { "rolling-restart" };
         let (name, strands, shape, recipes, least_expiries) = match scenario {
             Scenario::Faults => {
-                (fault.to_owned(), strands(service, fault)?, Shape::default(), self.recipes.clone(), 20)
+                let least = least_expiries(self.time);
+                (fault.to_owned(), strands(service, fault)?, Shape::default(), self.recipes.clone(), least)
             }
             Scenario::Load => ("load".to_owned(), strands(service, restart)?, load(), vec![Recipe::Mutex], 0),
             Scenario::Endurance => {
@@ -87,6 +88,14 @@ impl Common {
             programs: self.programs.clone(),
         })
     }
+}
+
+/// How many sessions have to expire for a run to tell something: twenty, and of a run that is too short for that its share. Each waits for
+/// the service, which takes as long as a change of leaders adds.
+fn least_expiries(time: Duration) -> usize {
+    const ENOUGH: u64 = 20;
+    const TIME: u64 = 150;
+    usize::try_from((time.as_secs() * ENOUGH / TIME).min(ENOUGH)).unwrap_or(0)
 }
 
 fn load() -> Shape {
