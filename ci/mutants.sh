@@ -118,7 +118,8 @@ judge() {
     case $status in
         0) echo passes ;;
         101) echo fails ;;
-        124 | 137) echo hangs ;;
+        # A case that has panicked has failed, though what the mutant does may keep its process from ending.
+        124 | 137) if grep -q "panicked at" "$log"; then echo fails; else echo hangs; fi ;;
         *) echo "ends with status $status" ;;
     esac
 }
