@@ -61,7 +61,8 @@ case ${1:-} in
         without_a_server
         features=(--features "etcd zookeeper redis metrics")
         build
-        cargo build --quiet --locked --package leasehold-cli
+        # As the tests have built it.
+        cargo build --quiet --locked --workspace --all-features --bin leasehold
         ci/with-servers.sh "${BASH_SOURCE[0]}" over-services
         ;;
     # For itself.
