@@ -59,6 +59,7 @@ mod rule;
 mod rule_model;
 mod rw_lock;
 mod scheme;
+mod secret;
 mod semaphore;
 mod service_url;
 mod session_keeper;
@@ -111,6 +112,7 @@ pub use quorum_lock::{QuorumGuard, QuorumHeld, QuorumLock, QuorumLost, QuorumMem
 pub use register::{Register, Updated};
 pub use rw_lock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use scheme::Scheme;
+pub use secret::Secret;
 pub use semaphore::{Semaphore, SemaphorePermit};
 pub use service_url::ServiceUrl;
 pub use shared_guard::{Guard, SharedGuard};

@@ -73,8 +73,12 @@ mod mirror;
 mod queue;
 mod register;
 mod scheme;
+#[cfg(feature = "tls")]
+mod secured;
 mod session;
 
 pub use backend::EtcdBackend;
 pub use config::EtcdConfig;
+#[cfg(feature = "tls")]
+pub use leasehold_tls::{Tls, TlsFault};
 pub use scheme::EtcdScheme;

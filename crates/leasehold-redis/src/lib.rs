@@ -154,8 +154,6 @@ mod scheme;
 mod scripts;
 mod session;
 mod shared_key;
-#[cfg(feature = "tls")]
-mod tls;
 mod topology;
 mod watchman;
 
@@ -165,4 +163,4 @@ pub use report::RedisReport;
 pub use scheme::RedisScheme;
 pub use shared_key::{SharedKeyGuard, SharedKeyLock, SharedKeys, SharedKeysBuilder};
 #[cfg(feature = "tls")]
-pub use tls::RedisTls;
+pub use leasehold_tls::{Tls, TlsFault};
