@@ -102,7 +102,14 @@ impl LockBackend for EtcdBackend {
             let link = Arc::new(link);
             let Some(credentials) = options.resume else {
                 let (lease, liveness) = Lease::grant(&link, options.ttl, limit, clock).await?;
-                let incarnation = Incarnation::begin(&link, namespace, lease.id, limit).await?;
+                let incarnation = match Incarnation::begin(&link, namespace, lease.id, limit).await {
+                    Ok(begun) => begun,
+                    Err(refused) => {
+                        // Nothing is tied to it. Whoever does not get to this leaves a lease that ends by itself.
+                        lease.revoke(&link).await;
+                        return Err(refused);
+                    }
+                };
                 return Ok((Core { link, lease, liveness, incarnation, namespace: namespace.clone() }, None));
             };
             let (incarnation, id) = Incarnation::take_over(&link, namespace, credentials, limit).await?;

@@ -91,8 +91,9 @@ impl RedisConfig {
     }
 
     /// A user of Redis's access control lists, and the password. It needs `+@read +@write +@scripting +@pubsub
-    /// +@connection +time +info`, in a cluster also `+cluster|slots`, the keys `~{<namespace>}:*` and the channels
-    /// `&{<namespace>}:*`.
+    /// +@connection -@dangerous +time +info`, in a cluster also `+cluster|slots`, the keys `~{<namespace>}:*` and the channels
+    /// `&{<namespace>}:*`. Without `-@dangerous`, which has to stand behind the others, the users of one server can flush it and end each
+    /// other's connections. The names of all keys can be seen by any of them.
     pub fn user(mut self, name: impl Into<String>, password: impl Into<Secret>) -> Self {
         self.user = Some(User { name: Some(name.into()), password: password.into() });
         self

@@ -24,6 +24,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName,
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use crate::fault::TlsFault;
+use crate::pem;
 use crate::tls::Tls;
 
 /// The settings, checked and ready.
@@ -31,6 +32,7 @@ use crate::tls::Tls;
 pub struct Handshake {
     connector: TlsConnector,
     authorities: Arc<[TrustAnchor<'static>]>,
+    authorities_pem: Arc<str>,
     server_name: Option<ServerName<'static>>,
     shown: bool,
 }
@@ -45,6 +47,7 @@ impl Handshake {
             Some(pem) => certificates("the authorities' certificates", pem)?,
             None => rustls_native_certs::load_native_certs().certs,
         };
+        let authorities_pem = pem::of_certificates(&authorities).into();
         let mut trusted = RootCertStore::empty();
         trusted.add_parsable_certificates(authorities);
         if trusted.is_empty() {
@@ -75,6 +78,7 @@ impl Handshake {
         Ok(Self {
             connector: TlsConnector::from(Arc::new(config)),
             authorities: anchors,
+            authorities_pem,
             server_name: server_name.transpose()?,
             shown: tls.has_identity(),
         })
@@ -83,6 +87,20 @@ impl Handshake {
     /// The authorities that are trusted.
     pub fn authorities(&self) -> &[TrustAnchor<'static>] {
         &self.authorities
+    }
+
+    /// The certificates of the authorities that are trusted, in PEM.
+    pub fn authorities_pem(&self) -> &str {
+        &self.authorities_pem
+    }
+
+    /// Sees whether a certificate can be for a host, a name or an address without brackets.
+    ///
+    /// # Errors
+    /// `InvalidConfig` if it cannot.
+    pub fn check_host(&self, host: &str) -> Result<(), BackendError> {
+        let checked = ServerName::try_from(host.to_owned()).map(drop);
+        checked.map_err(|error| invalid(format!("no certificate can be for the host {host:?}"), error))
     }
 
     /// Secures a connection to `host`, a name or an address without brackets. `server` is how errors call it.

@@ -15,6 +15,7 @@
 
 mod fault;
 mod handshake;
+mod pem;
 mod tls;
 
 pub use fault::TlsFault;

@@ -88,6 +88,7 @@
 //! +        TcpStream::connect((endpoint.host, endpoint.port)).await.and_then(|s| s.set_nodelay(true).map(|()| Connection::new_raw(s)))
 //! ```
 
+mod access;
 mod backend;
 mod changes;
 mod cleanup;
@@ -112,6 +113,8 @@ mod register;
 mod renewal;
 mod renewal_window;
 mod scheme;
+#[cfg(feature = "tls")]
+mod secured;
 mod session;
 mod version;
 mod view;
@@ -120,4 +123,6 @@ mod watches;
 
 pub use backend::ZooKeeperBackend;
 pub use config::ZooKeeperConfig;
+#[cfg(feature = "tls")]
+pub use leasehold_tls::{Tls, TlsFault};
 pub use scheme::ZooKeeperScheme;

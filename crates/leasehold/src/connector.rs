@@ -15,6 +15,8 @@ const ABSENT: &[(&str, &str)] = &[
     ("etcds", "etcd-tls"),
     #[cfg(not(feature = "zookeeper"))]
     ("zookeeper", "zookeeper"),
+    #[cfg(not(feature = "zookeeper-tls"))]
+    ("zookeepers", "zookeeper-tls"),
     #[cfg(not(feature = "redis"))]
     ("redis", "redis"),
     #[cfg(not(feature = "redis"))]

@@ -30,6 +30,8 @@
 //! | `etcd` | `etcd://`, [`etcd`] | `protoc` to build |
 //! | `etcd-tls` | `etcds://` too | `protoc` and a C compiler to build |
 //! | `zookeeper` | `zookeeper://`, [`zookeeper`] | nothing |
+//! | `zookeeper-sasl` | users of SASL there (`auth=sasl`) | nothing |
+//! | `zookeeper-tls` | `zookeepers://` too | a C compiler to build |
 //! | `redis` | `redis://`, [`redis`] | nothing |
 //! | `redis-tls` | `rediss://` too | a C compiler to build |
 
@@ -56,7 +58,7 @@ pub use leasehold_core::{
 pub use leasehold_core::{Barrier, Completion, CountDownLatch, Counter, Once, Register, Updated, Versioned};
 
 /// How servers are known, and we to them, by TLS: one type for all services; see [`connect`] for the options of URLs.
-#[cfg(any(feature = "etcd-tls", feature = "redis-tls"))]
+#[cfg(any(feature = "etcd-tls", feature = "redis-tls", feature = "zookeeper-tls"))]
 pub mod tls {
     pub use leasehold_tls::{Tls, TlsFault};
 }
