@@ -63,8 +63,12 @@ impl Authority {
     pub fn sign_flawed(&self, flaw: Flaw) -> Identity {
         let (mut here, mut there) = (params(&HERE, HERE[0]), params(&["server.example"], "server.example"));
         match flaw {
-            Flaw::Expired => (here.not_before, here.not_after) = (date_time_ymd(2000, 1, 1), date_time_ymd(2001, 1, 1)),
-            Flaw::Early => (here.not_before, here.not_after) = (date_time_ymd(3000, 1, 1), date_time_ymd(3001, 1, 1)),
+            Flaw::Expired => {
+                (here.not_before, here.not_after) = (date_time_ymd(2000, 1, 1), date_time_ymd(2001, 1, 1))
+            }
+            Flaw::Early => {
+                (here.not_before, here.not_after) = (date_time_ymd(3000, 1, 1), date_time_ymd(3001, 1, 1))
+            }
             Flaw::OtherHost => std::mem::swap(&mut here, &mut there),
         }
         self.sign(here)

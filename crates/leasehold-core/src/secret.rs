@@ -108,9 +108,12 @@ mod tests {
 
     #[test]
     fn a_file_gives_its_text_without_the_last_line_feed() {
-        for (name, bytes, text) in
-            [("a", &b"pass word\n"[..], "pass word"), ("b", b" x\n\n", " x\n"), ("c", b"y", "y"), ("d", b"z\r\n", "z")]
-        {
+        for (name, bytes, text) in [
+            ("a", &b"pass word\n"[..], "pass word"),
+            ("b", b" x\n\n", " x\n"),
+            ("c", b"y", "y"),
+            ("d", b"z\r\n", "z"),
+        ] {
             let path = file(name, bytes);
             assert_eq!(Secret::from_file(&path).unwrap().expose(), text);
             std::fs::remove_file(path).unwrap();
@@ -119,9 +122,11 @@ mod tests {
 
     #[test]
     fn a_file_that_holds_none_is_named_and_what_it_holds_is_not() {
-        for (name, bytes, why) in
-            [("e", &b"\n"[..], "is empty"), ("f", b"hunter2\xff", "no UTF-8"), ("g", &[b'x'; 70_000], "too large")]
-        {
+        for (name, bytes, why) in [
+            ("e", &b"\n"[..], "is empty"),
+            ("f", b"hunter2\xff", "no UTF-8"),
+            ("g", &[b'x'; 70_000], "too large"),
+        ] {
             let path = file(name, bytes);
             let error = Secret::from_file(&path).unwrap_err();
             let shown = format!("{error} {error:?}");

@@ -155,7 +155,9 @@ impl ServiceUrl {
 
     fn secret_elsewhere(&mut self, name: &str) -> Result<Option<Secret>, BackendError> {
         match (self.take_option(&format!("{name}_file")), self.take_option(&format!("{name}_env"))) {
-            (Some(_), Some(_)) => Err(invalid(format!("the URL's options {name}_file and {name}_env exclude each other"))),
+            (Some(_), Some(_)) => {
+                Err(invalid(format!("the URL's options {name}_file and {name}_env exclude each other")))
+            }
             (Some(path), None) => Secret::from_file(path).map(Some),
             (None, Some(variable)) => Secret::from_env(&variable).map(Some),
             (None, None) => Ok(None),

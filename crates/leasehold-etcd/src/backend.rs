@@ -123,7 +123,9 @@ impl LockBackend for EtcdBackend {
         });
         match opened {
             Ok((core, stream)) => Ok(Arc::new(EtcdSession::start(core, stream))),
-            Err(error) => Err(self.origin.explain("opening of a session", error, LONGEST_LOOK.min(limit)).await),
+            Err(error) => {
+                Err(self.origin.explain("opening of a session", error, LONGEST_LOOK.min(limit)).await)
+            }
         }
     }
 }

@@ -71,9 +71,7 @@ impl EtcdConfig {
 
     /// The same for each member by itself.
     pub(crate) fn one_by_one(&self) -> impl Iterator<Item = Self> {
-        self.endpoints
-            .iter()
-            .map(|endpoint| Self { endpoints: vec![endpoint.clone()], ..self.clone() })
+        self.endpoints.iter().map(|endpoint| Self { endpoints: vec![endpoint.clone()], ..self.clone() })
     }
 
     /// Checks what can be checked without a connection. No endpoint that may hold a secret is repeated.

@@ -36,7 +36,12 @@ impl Secured {
     }
 
     /// The error of a connection that could not be made, or what is behind it: the client does not tell in all cases.
-    pub(crate) async fn explain(&self, what: &str, endpoints: &[String], error: BackendError) -> BackendError {
+    pub(crate) async fn explain(
+        &self,
+        what: &str,
+        endpoints: &[String],
+        error: BackendError,
+    ) -> BackendError {
         if error.kind() != BackendErrorKind::Unavailable {
             return error;
         }

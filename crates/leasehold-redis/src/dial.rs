@@ -150,7 +150,8 @@ impl Dialer {
         let mut stream: Box<dyn Socket> = match &self.tls {
             Some(handshake) => {
                 let server = format!("{what}: Redis at {endpoint}");
-                let mut stream = Box::new(handshake.connect(&server, endpoint::host(endpoint), socket).await?);
+                let mut stream =
+                    Box::new(handshake.connect(&server, endpoint::host(endpoint), socket).await?);
                 // Whether our certificate is accepted shows in the first answer only.
                 let ping = say(&mut *stream, &redis::cmd("PING")).await;
                 ping.map_err(|error| handshake.refused(&server, &error))?;

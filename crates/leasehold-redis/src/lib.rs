@@ -159,8 +159,8 @@ mod watchman;
 
 pub use backend::RedisBackend;
 pub use config::RedisConfig;
+#[cfg(feature = "tls")]
+pub use leasehold_tls::{Tls, TlsFault};
 pub use report::RedisReport;
 pub use scheme::RedisScheme;
 pub use shared_key::{SharedKeyGuard, SharedKeyLock, SharedKeys, SharedKeysBuilder};
-#[cfg(feature = "tls")]
-pub use leasehold_tls::{Tls, TlsFault};

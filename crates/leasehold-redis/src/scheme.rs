@@ -44,7 +44,11 @@ impl Scheme for RedisScheme {
             (None, None) => config,
         };
         #[cfg(feature = "tls")]
-        let config = if url.scheme().starts_with("rediss") { config.tls(leasehold_tls::Tls::from_url(url)?) } else { config };
+        let config = if url.scheme().starts_with("rediss") {
+            config.tls(leasehold_tls::Tls::from_url(url)?)
+        } else {
+            config
+        };
         Ok(Arc::new(RedisBackend::new(config.accept_eviction(accept_eviction))?))
     }
 }

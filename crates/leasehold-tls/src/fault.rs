@@ -73,7 +73,9 @@ impl TlsFault {
             | TlsFault::Expired
             | TlsFault::NotYetValid
             | TlsFault::UnusableCertificate => BackendErrorKind::Untrusted,
-            TlsFault::OurCertificateMissing | TlsFault::OurCertificateRefused => BackendErrorKind::Unauthenticated,
+            TlsFault::OurCertificateMissing | TlsFault::OurCertificateRefused => {
+                BackendErrorKind::Unauthenticated
+            }
             TlsFault::NotTls | TlsFault::NoAgreement => BackendErrorKind::InvalidConfig,
             TlsFault::Interrupted => BackendErrorKind::Unavailable,
         }
@@ -112,7 +114,11 @@ mod tests {
         use BackendErrorKind as Kind;
         use rustls::Error::{AlertReceived, InvalidCertificate};
         for (error, means, kind) in [
-            (InvalidCertificate(CertificateError::UnknownIssuer), TlsFault::UnknownAuthority, Kind::Untrusted),
+            (
+                InvalidCertificate(CertificateError::UnknownIssuer),
+                TlsFault::UnknownAuthority,
+                Kind::Untrusted,
+            ),
             (InvalidCertificate(CertificateError::NotValidForName), TlsFault::OtherHost, Kind::Untrusted),
             (InvalidCertificate(CertificateError::Expired), TlsFault::Expired, Kind::Untrusted),
             (InvalidCertificate(CertificateError::NotValidYet), TlsFault::NotYetValid, Kind::Untrusted),

@@ -161,7 +161,10 @@ impl Handshake {
 
 impl fmt::Debug for Handshake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handshake").field("server_name", &self.server_name).field("shown", &self.shown).finish()
+        f.debug_struct("Handshake")
+            .field("server_name", &self.server_name)
+            .field("shown", &self.shown)
+            .finish()
     }
 }
 

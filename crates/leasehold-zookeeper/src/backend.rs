@@ -97,7 +97,9 @@ impl ZooKeeperBackend {
     async fn connect(&self, options: &OpenSession) -> Result<Connected, BackendError> {
         match (&self.source, &options.resume) {
             (Source::Config(settings), None) => self.connect_anew(settings, options).await,
-            (Source::Config(settings), Some(credentials)) => self.resume(settings, credentials, options).await,
+            (Source::Config(settings), Some(credentials)) => {
+                self.resume(settings, credentials, options).await
+            }
             (Source::Client(_), Some(_)) => {
                 let message = "a session is not resumed over the application's ZooKeeper client";
                 Err(BackendError::new(BackendErrorKind::Unsupported, message))
@@ -349,10 +351,14 @@ impl ZooKeeperBackend {
     #[cfg(feature = "tls")]
     async fn explain(&self, error: BackendError, limit: Duration) -> BackendError {
         match &self.source {
-            Source::Config(settings) if error.kind() == BackendErrorKind::Unavailable => match &settings.secured {
-                Some(secured) => secured.explain(OPENING, &settings.config.hosts, limit).await.unwrap_or(error),
-                None => error,
-            },
+            Source::Config(settings) if error.kind() == BackendErrorKind::Unavailable => {
+                match &settings.secured {
+                    Some(secured) => {
+                        secured.explain(OPENING, &settings.config.hosts, limit).await.unwrap_or(error)
+                    }
+                    None => error,
+                }
+            }
             _ => error,
         }
     }

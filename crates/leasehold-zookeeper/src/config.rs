@@ -194,7 +194,9 @@ impl Login {
             LoginBy::Sasl => self.user.contains(['"', '\\', ',']) || self.user.contains(char::is_control),
         };
         if self.user.is_empty() || unsound {
-            return Err(invalid("the name of ZooKeeper's user is empty, or holds what it cannot hold".into()));
+            return Err(invalid(
+                "the name of ZooKeeper's user is empty, or holds what it cannot hold".into(),
+            ));
         }
         Ok(())
     }
@@ -278,7 +280,10 @@ mod tests {
             let secure = config.clone().tls(Tls::new());
             assert_eq!(secure.connect_string(), "tcp+tls://a:1,tcp+tls://b/c");
             assert_eq!(secure.endpoint(), "a:1,b/c");
-            assert_eq!(["a", "a:1", "[::1]", "[::1]:2"].map(host_and_port), [("a", 2181), ("a", 1), ("::1", 2181), ("::1", 2)]);
+            assert_eq!(
+                ["a", "a:1", "[::1]", "[::1]:2"].map(host_and_port),
+                [("a", 2181), ("a", 1), ("::1", 2181), ("::1", 2)]
+            );
         }
         #[cfg(feature = "sasl")]
         for bad in ["", "a\"b", "a,b", "a\\"] {

@@ -16,7 +16,11 @@ use crate::secured::Secured;
 const MAX_ANSWER: u64 = 64 * 1024;
 
 #[cfg(feature = "tls")]
-pub(crate) async fn examine(hosts: &[String], secured: Option<&Secured>, limit: Duration) -> Vec<ServerReport> {
+pub(crate) async fn examine(
+    hosts: &[String],
+    secured: Option<&Secured>,
+    limit: Duration,
+) -> Vec<ServerReport> {
     let asked = hosts.iter().map(async |host| match secured {
         None => ask(host, limit, srvr(host)).await,
         Some(secured) => {

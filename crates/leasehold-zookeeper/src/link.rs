@@ -287,7 +287,8 @@ impl Request<'_> {
     /// Creates the directory of a queue.
     pub(crate) async fn create_queue_directory(&self, directory: &Directory) -> Result<(), BackendError> {
         // Where other clients' locks are, what is above is not ours either.
-        let above = if directory.layout == Layout::Own { self.link.access.own() } else { self.link.access.above() };
+        let above =
+            if directory.layout == Layout::Own { self.link.access.own() } else { self.link.access.above() };
         self.create_directory(&directory.path, directory.layout.directory_mode(), above).await
     }
 

@@ -28,13 +28,17 @@ impl Scheme for ZooKeeperScheme {
         let user = url.user_and_password()?;
         config = match (auth.as_deref(), user) {
             (None, None) => config,
-            (Some(_), None) => return Err(invalid("the URL's option auth takes a user, before the hosts".into())),
+            (Some(_), None) => {
+                return Err(invalid("the URL's option auth takes a user, before the hosts".into()));
+            }
             (None | Some("digest"), Some((user, password))) => config.digest(user, password),
             #[cfg(feature = "sasl")]
             (Some("sasl"), Some((user, password))) => config.sasl(user, password),
             #[cfg(not(feature = "sasl"))]
             (Some("sasl"), Some(_)) => {
-                return Err(invalid("auth=sasl takes the feature zookeeper-sasl, which is not enabled".into()));
+                return Err(invalid(
+                    "auth=sasl takes the feature zookeeper-sasl, which is not enabled".into(),
+                ));
             }
             (Some(_), Some(_)) => return Err(invalid("the URL's option auth is digest or sasl".into())),
         };

@@ -27,7 +27,8 @@ impl Secured {
         let handshake = Handshake::new(tls, &[])?;
         if tls.expected_name().is_some() {
             return Err(invalid(
-                "ZooKeeper's client knows servers by their hosts alone, so no other name can be asked for".into(),
+                "ZooKeeper's client knows servers by their hosts alone, so no other name can be asked for"
+                    .into(),
             ));
         }
         for host in hosts {
@@ -54,10 +55,17 @@ impl Secured {
     }
 
     /// The error of a connection that could not be made, or what is behind it, which the client does not tell.
-    pub(crate) async fn explain(&self, what: &str, hosts: &[String], limit: Duration) -> Option<BackendError> {
+    pub(crate) async fn explain(
+        &self,
+        what: &str,
+        hosts: &[String],
+        limit: Duration,
+    ) -> Option<BackendError> {
         let looks = hosts.iter().map(async |host| {
             // A question that every server answers, if only by saying that it is not allowed.
-            self.handshake.diagnose(&format!("{what}: ZooKeeper at {host}"), host_and_port(host), b"srvr").await
+            self.handshake
+                .diagnose(&format!("{what}: ZooKeeper at {host}"), host_and_port(host), b"srvr")
+                .await
         });
         let looked = tokio::time::timeout(LONGEST_LOOK.min(limit), join_all(looks)).await;
         looked.ok()?.into_iter().flatten().next()

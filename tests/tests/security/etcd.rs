@@ -65,9 +65,19 @@ async fn a_lock_lives_over_tls() {
 async fn a_server_that_cannot_be_believed_is_told_nothing() {
     let files = Files::new();
     for (identity, options, words, fault) in [
-        (files.authority.sign_for(&HERE), files.trusted_stranger(), "not trusted", TlsFault::UnknownAuthority),
+        (
+            files.authority.sign_for(&HERE),
+            files.trusted_stranger(),
+            "not trusted",
+            TlsFault::UnknownAuthority,
+        ),
         (files.authority.sign_for(&HERE), String::new(), "not trusted", TlsFault::UnknownAuthority),
-        (files.authority.sign_flawed(Flaw::OtherHost), files.trusted(), "for another host", TlsFault::OtherHost),
+        (
+            files.authority.sign_flawed(Flaw::OtherHost),
+            files.trusted(),
+            "for another host",
+            TlsFault::OtherHost,
+        ),
         (files.authority.sign_flawed(Flaw::Expired), files.trusted(), "has expired", TlsFault::Expired),
         (files.authority.sign_flawed(Flaw::Early), files.trusted(), "not valid yet", TlsFault::NotYetValid),
     ] {
@@ -97,7 +107,8 @@ fn fault_of(error: &leasehold::Error) -> Option<TlsFault> {
 async fn a_certificate_for_another_name_can_be_asked_for() {
     let files = Files::new();
     let server = secured(files.of(&files.authority.sign_flawed(Flaw::OtherHost))).await;
-    let named = |name: &str| format!("etcds://{}?{}&tls_server_name={name}", server.tls_endpoint(), files.trusted());
+    let named =
+        |name: &str| format!("etcds://{}?{}&tls_server_name={name}", server.tls_endpoint(), files.trusted());
     connect(&named("server.example")).await.mutex("a").lock().await.unwrap().release().await.unwrap();
     is(&refused(&named("other.example")).await, ErrorKind::Untrusted, "for another host");
     is(&refused(&named("no%20name")).await, ErrorKind::InvalidConfig, "no name");
@@ -124,7 +135,8 @@ async fn a_server_that_asks_who_we_are() {
 async fn one_side_only_speaks_tls() {
     let files = Files::new();
     let server = secured(files.server()).await;
-    let secure = refused(&format!("etcds://{}?connect_timeout=2s&{}", server.endpoint(), files.trusted())).await;
+    let secure =
+        refused(&format!("etcds://{}?connect_timeout=2s&{}", server.endpoint(), files.trusted())).await;
     assert!(matches!(secure.kind(), ErrorKind::Unavailable | ErrorKind::InvalidConfig), "{secure:?}");
     let plain = refused(&format!("etcd://{}?connect_timeout=2s", server.tls_endpoint())).await;
     assert_eq!(plain.kind(), ErrorKind::Unavailable, "{plain:?}");
@@ -175,9 +187,8 @@ async fn tokens_that_expire_all_the_time_are_replaced() {
     a_lock_lives([&url, &url], async |session| end_session(root.clone(), session).await).await;
 
     let (ours, theirs) = (connect(&url).await, connect(&url).await);
-    let held: Vec<_> = futures::future::try_join_all(["b", "c"].map(|name| ours.mutex(name).lock()))
-        .await
-        .unwrap();
+    let held: Vec<_> =
+        futures::future::try_join_all(["b", "c"].map(|name| ours.mutex(name).lock())).await.unwrap();
     // A wait that begins with a token that is over, on a stream that was opened with it.
     let first = tokio::spawn({
         let mutex = theirs.mutex("b");
@@ -211,12 +222,17 @@ async fn users_and_roles_are_changed_under_a_live_session() {
     assert!(guard.is_held());
     soon(coordinator.mutex("b").lock()).await.unwrap().release().await.unwrap();
     // Taken away from it, the namespace is lost, and the reason is said.
-    root.role_revoke_permission("role-of-app", "prod/", Some(etcd_client::RoleRevokePermissionOptions::new().with_prefix()))
-        .await
-        .unwrap();
+    root.role_revoke_permission(
+        "role-of-app",
+        "prod/",
+        Some(etcd_client::RoleRevokePermissionOptions::new().with_prefix()),
+    )
+    .await
+    .unwrap();
     soon(guard.lost()).await;
     let mut status = coordinator.status();
-    let refused = status.wait_for(|status| status.last_error.as_ref().is_some_and(|e| e.contains("permission denied")));
+    let refused =
+        status.wait_for(|status| status.last_error.as_ref().is_some_and(|e| e.contains("permission denied")));
     soon(refused).await.unwrap();
 }
 
@@ -228,7 +244,8 @@ async fn another_user_neither_reads_nor_releases_nor_forges() {
     let guard = ours.mutex("a").lock().await.unwrap();
     let mut eve = user(&server, "eve").await;
     let all = || GetOptions::new().with_prefix();
-    let keys: Vec<_> = root.get("prod/", Some(all())).await.unwrap().kvs().iter().map(|kv| kv.key().to_vec()).collect();
+    let keys: Vec<_> =
+        root.get("prod/", Some(all())).await.unwrap().kvs().iter().map(|kv| kv.key().to_vec()).collect();
     assert_eq!(keys.len(), 2, "the entry and the session's");
     let denied = |what: &str, outcome: Result<(), etcd_client::Error>| {
         let error = outcome.map_err(|error| error.to_string()).expect_err(what);
@@ -241,7 +258,10 @@ async fn another_user_neither_reads_nor_releases_nor_forges() {
         denied("overwrite", eve.put(key, "x", None).await.map(drop));
     }
     let session = i64::from_str_radix(&ours.status().borrow().session.clone().unwrap(), 16).unwrap();
-    denied("forge", eve.put("prod/locks/a/forged", "", Some(PutOptions::new().with_lease(session))).await.map(drop));
+    denied(
+        "forge",
+        eve.put("prod/locks/a/forged", "", Some(PutOptions::new().with_lease(session))).await.map(drop),
+    );
     denied("revoke", eve.lease_revoke(session).await.map(drop));
     let credentials = ours.credentials().unwrap();
     let theirs = leasehold::builder(&format!("etcd://eve:app-hunter2@{}/prod", server.endpoint())).unwrap();

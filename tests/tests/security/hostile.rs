@@ -84,7 +84,11 @@ async fn a_lock_works(service: &str, url: &str, plant: impl AsyncFn(usize)) {
         handoffs[handoffs.len() / 2],
         handoffs[handoffs.len() - 1]
     );
-    assert_eq!(ours.admin().names(Recipe::Mutex, "").await.unwrap(), [""; 0], "no lock is seen where there is none");
+    assert_eq!(
+        ours.admin().names(Recipe::Mutex, "").await.unwrap(),
+        [""; 0],
+        "no lock is seen where there is none"
+    );
     for coordinator in [ours, theirs] {
         coordinator.shutdown(Duration::from_secs(10)).await.unwrap();
     }
@@ -108,7 +112,10 @@ async fn etcd() {
         let mut client = client.clone();
         let keys: Vec<_> = names(part).map(|name| format!("prod/locks/a/{name}").into_bytes()).collect();
         for some in keys.chunks(100) {
-            let puts: Vec<_> = some.iter().map(|key| etcd_client::TxnOp::put(key.clone(), b"\xff\0".to_vec(), None)).collect();
+            let puts: Vec<_> = some
+                .iter()
+                .map(|key| etcd_client::TxnOp::put(key.clone(), b"\xff\0".to_vec(), None))
+                .collect();
             client.txn(etcd_client::Txn::new().and_then(puts)).await.unwrap();
         }
         for n in 0..8 {
@@ -128,7 +135,9 @@ async fn zookeeper() {
     let plant = async |part: usize| {
         let paths: Vec<_> = names(part).map(|name| format!("/prod/locks/a/{name}")).collect();
         for some in paths.chunks(500) {
-            futures::future::try_join_all(some.iter().map(|path| client.create(path, b"\xff\0", &open))).await.unwrap();
+            futures::future::try_join_all(some.iter().map(|path| client.create(path, b"\xff\0", &open)))
+                .await
+                .unwrap();
         }
         for n in 0..4 {
             client.create(&format!("/prod/locks/a/{part}{n}"), &[b'x'; 1_000_000], &open).await.unwrap();
@@ -153,7 +162,10 @@ async fn redis() {
             }
             for n in 0..2 {
                 let field = [format!("{part}{n}").as_bytes(), b"\xff\n\0"].concat();
-                client.command(&[b"HSET".to_vec(), key("entries"), field.clone(), vec![b'x'; 100_000]]).await.unwrap();
+                client
+                    .command(&[b"HSET".to_vec(), key("entries"), field.clone(), vec![b'x'; 100_000]])
+                    .await
+                    .unwrap();
                 client.command(&[b"HSET".to_vec(), key("values"), field, vec![b'x'; 100_000]]).await.unwrap();
             }
             for message in [&b"\xff"[..], &[b'+'; 100_000], b"+ 1 2 3"] {

@@ -7,17 +7,21 @@ use leasehold_testkit::servers::ServerTls;
 use leasehold_tests::certificates::{Authority, HERE, Identity};
 use tempfile::TempDir;
 
+use crate::logs;
+
 /// Fails a test that waits for what never comes.
 pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(30), future).await.expect("it never came")
 }
 
 pub(crate) async fn connect(url: &str) -> Coordinator {
+    logs::listen();
     leasehold::connect(url).await.unwrap_or_else(|error| panic!("{url}: {error:?}"))
 }
 
 /// Why nobody connects by that URL. Nothing that is secret is in it.
 pub(crate) async fn refused(url: &str) -> Error {
+    logs::listen();
     let error = soon(leasehold::connect(url)).await.map(drop).expect_err(url);
     no_secret_in(&format!("{error} {error:?}"));
     error
@@ -26,8 +30,10 @@ pub(crate) async fn refused(url: &str) -> Error {
 /// All passwords of these tests contain this.
 pub(crate) const SECRET: &str = "hunter2";
 
+/// Neither in this nor in what this process has logged so far, at any level.
 pub(crate) fn no_secret_in(text: &str) {
     assert!(!text.contains(SECRET), "{text}");
+    assert_eq!(logs::leaked(), None);
 }
 
 /// A lock and what else a coordinator does, by two of them that the URLs name: taken, waited for, handed over, renewed for longer
@@ -77,7 +83,8 @@ pub(crate) struct Files {
 
 impl Files {
     pub(crate) fn new() -> Self {
-        let (dir, authority, stranger) = (tempfile::tempdir().unwrap(), Authority::new("ours"), Authority::new("another"));
+        let (dir, authority, stranger) =
+            (tempfile::tempdir().unwrap(), Authority::new("ours"), Authority::new("another"));
         std::fs::write(dir.path().join("ca.pem"), &authority.pem).unwrap();
         std::fs::write(dir.path().join("stranger.pem"), &stranger.pem).unwrap();
         Self { dir, authority, stranger }

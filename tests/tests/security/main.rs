@@ -5,6 +5,7 @@
 mod etcd;
 mod hostile;
 mod life;
+mod logs;
 mod redis;
 mod secrets;
 mod zookeeper;

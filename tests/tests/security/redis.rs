@@ -12,8 +12,10 @@ async fn with_users(files: &Files) -> RedisServer {
     for user in ["app", "eve"] {
         let (password, keys, channels) =
             (format!(">{user}-hunter2"), format!("~{{{user}}}:*"), format!("&{{{user}}}:*"));
-        let rights = ["+@read", "+@write", "+@scripting", "+@pubsub", "+@connection", "-@dangerous", "+time", "+info"];
-        let words = [&["ACL", "SETUSER", user, "reset", "on", &password, &keys, &channels], &rights[..]].concat();
+        let rights =
+            ["+@read", "+@write", "+@scripting", "+@pubsub", "+@connection", "-@dangerous", "+time", "+info"];
+        let words =
+            [&["ACL", "SETUSER", user, "reset", "on", &password, &keys, &channels], &rights[..]].concat();
         server.command(&words).await;
     }
     server
@@ -24,7 +26,8 @@ async fn users_with_certificates_have_their_namespaces_to_themselves() {
     let files = Files::new();
     let server = with_users(&files).await;
     let shown = files.shown("client", &files.authority.sign_client("client"));
-    let url = |user: &str, path: &str| format!("rediss://{user}@{}/{path}?ttl=2s&{shown}", server.tls_endpoint());
+    let url =
+        |user: &str, path: &str| format!("rediss://{user}@{}/{path}?ttl=2s&{shown}", server.tls_endpoint());
     for (user, path, kind) in [
         ("app:wrong-hunter2", "app", ErrorKind::Unauthenticated),
         ("nobody:app-hunter2", "app", ErrorKind::Unauthenticated),
@@ -49,7 +52,13 @@ async fn users_with_certificates_have_their_namespaces_to_themselves() {
     let mut eve = RedisClient::connect(&server.endpoint()).await.unwrap();
     eve.command(&["AUTH", "eve", "eve-hunter2"]).await.unwrap();
     for key in server.keys("*").await {
-        for words in [&["DEL", &key][..], &["TYPE", &key], &["EXPIRE", &key, "1"], &["RENAME", &key, "{eve}:x"], &["DUMP", &key]] {
+        for words in [
+            &["DEL", &key][..],
+            &["TYPE", &key],
+            &["EXPIRE", &key, "1"],
+            &["RENAME", &key, "{eve}:x"],
+            &["DUMP", &key],
+        ] {
             denied(words, eve.command(words).await.unwrap());
         }
         let script = ["EVAL", "return redis.call('DEL', KEYS[1])", "1", &key];

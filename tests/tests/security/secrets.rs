@@ -48,17 +48,23 @@ async fn a_password_comes_from_a_file_or_the_environment() {
 /// Everything that can be formatted, of each backend with all that it can be told.
 #[tokio::test]
 async fn nothing_shows_a_secret() {
+    crate::logs::listen();
     let files = Files::new();
     let client = files.authority.sign_client("hunter2-is-no-name");
-    let tls = leasehold::tls::Tls::new().authorities(&*files.authority.pem).identity(&*client.certificate, &*client.key);
+    let tls = leasehold::tls::Tls::new()
+        .authorities(&*files.authority.pem)
+        .identity(&*client.certificate, &*client.key);
     let secret = || Secret::from("hunter2");
     let etcd = leasehold::etcd::EtcdConfig::new(["a:1"]).user("app", secret()).tls(tls.clone());
-    let zookeeper = leasehold::zookeeper::ZooKeeperConfig::new(["a:1"]).digest("app", secret()).tls(tls.clone());
+    let zookeeper =
+        leasehold::zookeeper::ZooKeeperConfig::new(["a:1"]).digest("app", secret()).tls(tls.clone());
     let sasl = leasehold::zookeeper::ZooKeeperConfig::new(["a:1"]).sasl("app", secret());
     let redis = leasehold::redis::RedisConfig::new("a:1").user("app", secret()).tls(tls.clone());
-    let sentinel = leasehold::redis::RedisConfig::sentinel("m", ["a:1"]).password(secret()).sentinel_password(secret());
+    let sentinel =
+        leasehold::redis::RedisConfig::sentinel("m", ["a:1"]).password(secret()).sentinel_password(secret());
     let keys = leasehold::redis::RedisConfig::new("a:1").password("hunter2");
-    let mut shown = format!("{tls:?} {etcd:?} {zookeeper:?} {sasl:?} {redis:?} {sentinel:?} {keys:?} {:?}", secret());
+    let mut shown =
+        format!("{tls:?} {etcd:?} {zookeeper:?} {sasl:?} {redis:?} {sentinel:?} {keys:?} {:?}", secret());
     let etcd = leasehold::etcd::EtcdBackend::new(etcd).unwrap();
     let zookeeper = leasehold::zookeeper::ZooKeeperBackend::new(zookeeper).unwrap();
     let sasl = leasehold::zookeeper::ZooKeeperBackend::new(sasl).unwrap();
@@ -77,6 +83,7 @@ async fn nothing_shows_a_secret() {
         }
     }
     no_secret_in(&shown);
+    assert!(crate::logs::heard() > 0, "the clients do log");
     let key = client.key.lines().nth(1).unwrap();
     assert!(!shown.contains(key) && !shown.contains("PRIVATE KEY"), "{shown}");
 }

@@ -61,7 +61,9 @@ async fn belongs_to(client: &Client, path: &str, scheme: &str, id: &str) -> usiz
     let mut seen = 0;
     while let Some(node) = unread.pop() {
         let (acls, _) = client.get_acl(&node).await.unwrap();
-        let own = |acl: &Acl| acl.scheme() == scheme && acl.id().starts_with(id) && acl.permission() == Permission::ALL;
+        let own = |acl: &Acl| {
+            acl.scheme() == scheme && acl.id().starts_with(id) && acl.permission() == Permission::ALL
+        };
         assert!(!acls.is_empty() && acls.iter().all(own), "{node}: {acls:?}");
         seen += 1;
         unread.extend(children(client, &node).await.into_iter().map(|child| format!("{node}/{child}")));
@@ -72,7 +74,8 @@ async fn belongs_to(client: &Client, path: &str, scheme: &str, id: &str) -> usiz
 #[tokio::test]
 async fn a_digest_user_has_its_nodes_to_itself() {
     let server = ZooKeeperServer::start(options()).await;
-    let url = |user: &str, path: &str| format!("zookeeper://{user}{}/{path}?ttl=3s&tick=500ms", server.endpoint());
+    let url =
+        |user: &str, path: &str| format!("zookeeper://{user}{}/{path}?ttl=3s&tick=500ms", server.endpoint());
     let ours = url("app:app-hunter2@", "team/prod");
     a_lock_lives([&ours, &ours], async |_| end_sessions(&server).await).await;
 
@@ -95,7 +98,9 @@ async fn a_digest_user_has_its_nodes_to_itself() {
     let queue = "/team/prod/locks/a";
     for outcome in [
         eve.list_children(queue).await.map(drop),
-        eve.create(&format!("{queue}/forged"), b"", &CreateMode::Ephemeral.with_acls(Acls::anyone_all())).await.map(drop),
+        eve.create(&format!("{queue}/forged"), b"", &CreateMode::Ephemeral.with_acls(Acls::anyone_all()))
+            .await
+            .map(drop),
         eve.get_data("/team/prod/registers/r").await.map(drop),
         eve.set_data("/team/prod/registers/r", b"x", None).await.map(drop),
         eve.delete("/team/prod/registers/r", None).await,
@@ -147,7 +152,11 @@ async fn nodes_are_shared_with_whom_the_url_names() {
     assert!(theirs.mutex("a").try_lock().await.unwrap().is_none());
     guard.release().await.unwrap();
     theirs.mutex("a").lock().await.unwrap().release().await.unwrap();
-    is(&refused(&format!("zookeeper://{}/both?tick=500ms", server.endpoint())).await, ErrorKind::PermissionDenied, "");
+    is(
+        &refused(&format!("zookeeper://{}/both?tick=500ms", server.endpoint())).await,
+        ErrorKind::PermissionDenied,
+        "",
+    );
     let open = format!("zookeeper://app:app-hunter2@{}/open?tick=500ms&share=everybody", server.endpoint());
     connect(&open).await.mutex("a").lock().await.unwrap().release().await.unwrap();
     let anybody = connect(&format!("zookeeper://{}/open?tick=500ms", server.endpoint())).await;
@@ -161,7 +170,8 @@ async fn nodes_are_shared_with_whom_the_url_names() {
 #[tokio::test]
 async fn sasl_users() {
     let (server, _jaas) = with_sasl(None).await;
-    let url = |user: &str| format!("zookeeper://{user}{}/prod?ttl=3s&tick=500ms&auth=sasl", server.endpoint());
+    let url =
+        |user: &str| format!("zookeeper://{user}{}/prod?ttl=3s&tick=500ms&auth=sasl", server.endpoint());
     for wrong in ["app:wrong-hunter2@", "nobody:app-hunter2@"] {
         is(&refused(&url(wrong)).await, ErrorKind::Unauthenticated, "does not accept the credentials");
     }
@@ -239,7 +249,11 @@ async fn sasl_within_tls() {
         let at = server.tls_endpoint();
         format!("zookeepers://{user}@{at}/prod?ttl=3s&tick=500ms&auth=sasl&{}", files.trusted())
     };
-    is(&refused(&url("app:wrong-hunter2")).await, ErrorKind::Unauthenticated, "does not accept the credentials");
+    is(
+        &refused(&url("app:wrong-hunter2")).await,
+        ErrorKind::Unauthenticated,
+        "does not accept the credentials",
+    );
     let coordinator = connect(&url("app:app-hunter2")).await;
     coordinator.mutex("a").lock().await.unwrap().release().await.unwrap();
     coordinator.shutdown(Duration::from_secs(5)).await.unwrap();

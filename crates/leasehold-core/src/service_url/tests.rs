@@ -12,8 +12,7 @@ fn fails(url: &str) -> String {
 
 #[test]
 fn every_part_is_read() {
-    let url =
-        ServiceUrl::parse("ETCD://me%40x:p%3Aw%2F@a:1,b,[::1]:3/team/prod?ttl=500ms&epoch=7").unwrap();
+    let url = ServiceUrl::parse("ETCD://me%40x:p%3Aw%2F@a:1,b,[::1]:3/team/prod?ttl=500ms&epoch=7").unwrap();
     assert_eq!(url.scheme, "etcd");
     assert_eq!(url.user_and_password().unwrap(), Some(("me@x", "p:w/")));
     assert_eq!(url.hosts, ["a:1", "b", "[::1]:3"]);
@@ -124,8 +123,7 @@ fn what_is_wrong_is_named() {
 
 #[test]
 fn hosts_get_their_port_or_an_error() {
-    let hosts =
-        |hosts: &str| ServiceUrl::parse(&format!("etcd://{hosts}")).unwrap().hosts_with_port(2379);
+    let hosts = |hosts: &str| ServiceUrl::parse(&format!("etcd://{hosts}")).unwrap().hosts_with_port(2379);
     assert_eq!(hosts("a,b:1,[::1],[::1]:7").unwrap(), ["a:2379", "b:1", "[::1]:2379", "[::1]:7"]);
     for bad in ["", ",", "a:", "a:0", "a:+1", "a:99999", "::1", "a:b:1", "[]:1", "a b", "a[0]:1"] {
         assert_eq!(hosts(bad).unwrap_err().kind(), BackendErrorKind::InvalidConfig, "{bad}");

@@ -49,7 +49,10 @@ impl Kind for Etcd {
             let (tls_port, secured) = match &options.tls {
                 Some(tls) => {
                     let port = Port::reserve()?;
-                    (Some(port), tls.write(&placed.0).map_err(StartError::io("cannot write the certificates"))?)
+                    (
+                        Some(port),
+                        tls.write(&placed.0).map_err(StartError::io("cannot write the certificates"))?,
+                    )
                 }
                 None => (None, Default::default()),
             };
