@@ -187,8 +187,8 @@ async fn tokens_that_expire_all_the_time_are_replaced() {
     a_lock_lives([&url, &url], async |session| end_session(root.clone(), session).await).await;
 
     let (ours, theirs) = (connect(&url).await, connect(&url).await);
-    let held: Vec<_> =
-        futures::future::try_join_all(["b", "c"].map(|name| ours.mutex(name).lock())).await.unwrap();
+    let mutexes = ["b", "c"].map(|name| ours.mutex(name));
+    let held = futures::future::try_join_all(mutexes.iter().map(leasehold::Mutex::lock)).await.unwrap();
     // A wait that begins with a token that is over, on a stream that was opened with it.
     let first = tokio::spawn({
         let mutex = theirs.mutex("b");

@@ -6,7 +6,7 @@ use leasehold::ErrorKind;
 use leasehold_testkit::servers::{ServerOptions, ServerTls, ZooKeeperServer};
 use leasehold_tests::certificates::{Flaw, HERE};
 use tempfile::TempDir;
-use zookeeper_client::{Acl, Acls, AuthId, Client, CreateMode, Error, Permission};
+use zookeeper_client::{Acl, Acls, Client, CreateMode, Error, Permission};
 
 use crate::life::*;
 
@@ -187,7 +187,8 @@ async fn sasl_users() {
     assert_eq!(children(&app, "/").await, ["zookeeper"], "nothing is left");
     let ours = url("app:app-hunter2@");
     a_lock_lives([&ours, &ours], async |_| end_sessions(&server).await).await;
-    let held = connect(&ours).await.mutex("a").lock().await.unwrap();
+    let coordinator = connect(&ours).await;
+    let held = coordinator.mutex("a").lock().await.unwrap();
     assert!(belongs_to(&app, "/prod", "sasl", "app").await >= 5);
     is(&refused(&url("eve:eve-hunter2@")).await, ErrorKind::PermissionDenied, "does not permit");
     assert!(held.is_held());
@@ -235,10 +236,28 @@ async fn a_server_that_asks_who_we_are_has_a_user_for_each_certificate() {
     let app = files.shown("app", &files.authority.sign_client("app"));
     let right = url(&app);
     a_lock_lives([&right, &right], async |_| end_sessions(&server).await).await;
-    let (acls, _) = outside.get_acl("/prod").await.unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(acls, [Acl::new(Permission::ALL, AuthId::new("x509", "CN=app"))]);
+    let coordinator = connect(&right).await;
+    let held = coordinator.mutex("a").lock().await.unwrap();
+    assert_eq!(outside.list_children("/prod").await.unwrap_err(), Error::NoAuth);
+    assert_eq!(outside.list_children("/prod/locks/a").await.unwrap_err(), Error::NoAuth);
     let eve = url(&files.shown("eve", &files.authority.sign_client("eve")));
     is(&refused(&eve).await, ErrorKind::PermissionDenied, "does not permit");
+    assert!(held.is_held());
+    // Programs with certificates of their own share what they name.
+    let both = |name: &str, other: &str| {
+        format!(
+            "zookeepers://{}/both?tick=500ms&share=x509:CN%3D{other}&{}",
+            server.tls_endpoint(),
+            files.shown(name, &files.authority.sign_client(name))
+        )
+    };
+    let (one, two) = (connect(&both("one", "two")).await, connect(&both("two", "one")).await);
+    let first = one.mutex("a").lock().await.unwrap();
+    let waiting = tokio::spawn(async move { two.mutex("a").lock().await.map(|guard| (guard, two)) });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!waiting.is_finished());
+    first.release().await.unwrap();
+    soon(waiting).await.unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -268,7 +287,7 @@ async fn one_side_only_speaks_tls_and_names_that_cannot_be_asked_for() {
     assert!(matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::InvalidConfig), "{error:?}");
     let plain = refused(&format!("zookeeper://{}?connect_timeout=2s", server.tls_endpoint())).await;
     assert_eq!(plain.kind(), ErrorKind::Unavailable, "{plain:?}");
-    for (host, option) in [("a", "&tls_server_name=b"), ("my_host", "")] {
+    for (host, option) in [("a", "&tls_server_name=b"), ("a..b", "")] {
         let url = format!("zookeepers://{host}?{}{option}", files.trusted());
         let error = leasehold::builder(&url).map(drop).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidConfig, "{error}");

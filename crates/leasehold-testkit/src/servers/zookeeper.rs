@@ -156,7 +156,8 @@ fn tls_lines(tls: &ServerTls, port: &Port, dir: &Path) -> io::Result<String> {
          ssl.keyStore.type=PEM\n\
          ssl.trustStore.location={}\n\
          ssl.trustStore.type=PEM\n\
-         ssl.clientAuth={clients}\n",
+         ssl.clientAuth={clients}\n\
+         authProvider.x509=org.apache.zookeeper.server.auth.X509AuthenticationProvider\n",
         port.number(),
         both.display(),
         authorities.display(),
