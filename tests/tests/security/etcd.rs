@@ -175,7 +175,8 @@ async fn wrong_users_are_told_apart_and_leave_nothing() {
     let longer = refused(&format!("etcd://app:app-hunter2@{at}/prod2")).await;
     is(&longer, ErrorKind::PermissionDenied, "permission denied");
     is_untouched(&mut root).await;
-    connect(&format!("etcd://app:app-hunter2@{at}/prod")).await.mutex("a").lock().await.unwrap();
+    let right = connect(&format!("etcd://app:app-hunter2@{at}/prod")).await;
+    right.mutex("a").lock().await.unwrap().release().await.unwrap();
 }
 
 #[tokio::test]
@@ -205,8 +206,9 @@ async fn tokens_that_expire_all_the_time_are_replaced() {
         assert!(guard.is_held());
         guard.release().await.unwrap();
     }
-    soon(first).await.unwrap().unwrap();
-    soon(second).await.unwrap().unwrap();
+    for waited in [first, second] {
+        soon(waited).await.unwrap().unwrap().release().await.unwrap();
+    }
 }
 
 /// Roles are changed under a live session, which etcd answers with refusals of tokens that are older.

@@ -77,8 +77,14 @@ impl Kind for Etcd {
             if let Some(tls) = &options.tls {
                 let [certificate, key, authorities, _] = secured;
                 args.extend(["--cert-file".into(), certificate.into(), "--key-file".into(), key.into()]);
-                args.extend(["--trusted-ca-file".into(), authorities.into()]);
-                args.push(format!("--client-cert-auth={}", tls.clients_must_show_one).into());
+                // An etcd that knows authorities asks everybody for a certificate.
+                if tls.clients_must_show_one {
+                    args.extend([
+                        "--client-cert-auth".into(),
+                        "--trusted-ca-file".into(),
+                        authorities.into(),
+                    ]);
+                }
             }
             args.extend(options.args.iter().cloned());
             let mut env = options.env.clone();
