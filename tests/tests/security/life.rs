@@ -66,7 +66,8 @@ pub(crate) async fn a_lock_lives(urls: [&str; 2], end: impl AsyncFnOnce(&str)) {
     let session = theirs.status().borrow().session.clone().unwrap();
     end(&session).await;
     let reason = soon(guard.lost()).await;
-    assert!(matches!(reason, LossReason::SessionEnded | LossReason::DeadlinePassed), "{reason:?}");
+    use LossReason::{DeadlinePassed, EntryRemoved, SessionEnded};
+    assert!(matches!(reason, SessionEnded | EntryRemoved | DeadlinePassed), "{reason:?}");
     soon(mutex.lock()).await.unwrap().release().await.unwrap();
     soon(their_mutex.lock()).await.unwrap().release().await.unwrap();
     for coordinator in [ours, theirs] {

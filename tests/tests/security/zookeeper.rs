@@ -172,9 +172,11 @@ async fn sasl_users() {
     let (server, _jaas) = with_sasl(None).await;
     let url =
         |user: &str| format!("zookeeper://{user}{}/prod?ttl=3s&tick=500ms&auth=sasl", server.endpoint());
-    for wrong in ["app:wrong-hunter2@", "nobody:app-hunter2@"] {
-        is(&refused(&url(wrong)).await, ErrorKind::Unauthenticated, "does not accept the credentials");
-    }
+    is(
+        &refused(&url("app:wrong-hunter2@")).await,
+        ErrorKind::Unauthenticated,
+        "does not accept the credentials",
+    );
     for plain in ["", "app:app-hunter2@"] {
         let error = refused(&format!("zookeeper://{plain}{}/prod", server.endpoint())).await;
         is(&error, ErrorKind::Unauthenticated, "does not accept the credentials");

@@ -26,6 +26,9 @@ const PACKAGE: Package =
 /// Debian's jar; its manifest names the jars that it needs.
 const JAR: &str = "/usr/share/java/zookeeper.jar";
 
+/// Jars of `libnetty-java` that the manifest forgets, without which the server does not speak TLS.
+const NETTY_JARS: &str = "/usr/share/java/netty-codec.jar:/usr/share/java/netty-resolver.jar";
+
 /// Makes the server log to its standard error; comes with a package that ZooKeeper's depends on.
 const LOGGING_JAR: &str = "/usr/share/java/slf4j-simple.jar";
 
@@ -132,7 +135,7 @@ fn classpath() -> Result<OsString, StartError> {
     if !Path::new(JAR).is_file() {
         return Err(PACKAGE.missing(JAR.to_owned()));
     }
-    Ok(format!("{JAR}:{LOGGING_JAR}").into())
+    Ok(format!("{JAR}:{LOGGING_JAR}:{NETTY_JARS}").into())
 }
 
 fn cluster_lines(ports: &[Ports]) -> String {
