@@ -23,6 +23,7 @@ mod election;
 mod engine;
 mod entropy;
 mod entry_value;
+mod errand;
 mod error;
 mod examination;
 #[cfg(test)]
