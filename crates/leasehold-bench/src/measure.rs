@@ -1,4 +1,4 @@
-//! How is measured: in turns, with the spread of what was seen, and by counting.
+//! How is measured: with the spread of what was seen, and contenders for a time.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use crate::Failure;
+use crate::process;
 
 /// Several measurements of one thing.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -49,13 +50,13 @@ pub(crate) struct Started {
 
 impl Started {
     pub(crate) fn now() -> Result<Self, Failure> {
-        let wake_ups = wake_ups()?;
+        let wake_ups = process::own_wake_ups()?;
         Ok(Self { at: Instant::now(), wake_ups })
     }
 
     pub(crate) fn took(&self) -> Result<Took, Failure> {
         let time = self.at.elapsed();
-        Ok(Took { time, wake_ups: wake_ups()?.saturating_sub(self.wake_ups) })
+        Ok(Took { time, wake_ups: process::own_wake_ups()?.saturating_sub(self.wake_ups) })
     }
 }
 
@@ -77,6 +78,8 @@ pub(crate) struct Contended {
     pub(crate) acquisitions: u64,
     /// How often a thread of the contenders' process went to sleep and was woken, meanwhile.
     pub(crate) wake_ups: u64,
+    /// From the call to the grant, in the time.
+    pub(crate) waits: Waits,
 }
 
 impl Contended {
@@ -95,6 +98,22 @@ impl Contended {
     }
 }
 
+/// How long was waited for a lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Waits {
+    pub(crate) median: Duration,
+    /// All but one of a hundred waited no longer.
+    pub(crate) p99: Duration,
+}
+
+impl Waits {
+    fn of(mut waits: Vec<Duration>) -> Self {
+        waits.sort_unstable();
+        let at = |hundredths: usize| waits.get(waits.len() * hundredths / 100).copied().unwrap_or_default();
+        Self { median: at(50), p99: at(99) }
+    }
+}
+
 /// Who holds, as it is seen from inside the lock.
 #[derive(Debug, Default)]
 struct Owners {
@@ -102,6 +121,7 @@ struct Owners {
     last: Option<usize>,
     changes: u64,
     acquisitions: u64,
+    waits: Vec<Duration>,
 }
 
 /// Lets them contend for that time. Everybody has had the lock once before.
@@ -116,20 +136,23 @@ pub(crate) async fn contend(contenders: Vec<impl Contender>, time: Duration) -> 
         let (owners, counts) = (owners.clone(), counts.clone());
         let (start, stop) = (start.clone(), stop.clone());
         tasks.spawn(async move {
-            let enter = || {
+            let enter = |asked: Instant| {
                 let mut owners = owners.lock().unwrap_or_else(PoisonError::into_inner);
                 owners.acquisitions += 1;
                 if counts.load(Ordering::SeqCst) {
                     owners.grants[number] += 1;
                     owners.changes += u64::from(owners.last.is_some_and(|last| last != number));
                     owners.last = Some(number);
+                    owners.waits.push(asked.elapsed());
                 }
             };
-            let first = contender.once(enter).await;
+            let asked = Instant::now();
+            let first = contender.once(|| enter(asked)).await;
             start.wait().await;
             first?;
             while !stop.load(Ordering::SeqCst) {
-                contender.once(enter).await?;
+                let asked = Instant::now();
+                contender.once(|| enter(asked)).await?;
             }
             Ok::<(), Failure>(())
         });
@@ -146,20 +169,8 @@ pub(crate) async fn contend(contenders: Vec<impl Contender>, time: Duration) -> 
     }
     let wake_ups = started.took()?.wake_ups;
     let owners = std::mem::take(&mut *owners.lock().unwrap_or_else(PoisonError::into_inner));
-    let Owners { grants, changes, acquisitions, .. } = owners;
-    Ok(Contended { grants, changes, took, acquisitions, wake_ups })
-}
-
-/// How often the threads of this process have gone to sleep of their own accord so far.
-fn wake_ups() -> Result<u64, Failure> {
-    let mut sum = 0;
-    for task in std::fs::read_dir("/proc/self/task")? {
-        // A thread may have ended since.
-        let Ok(status) = std::fs::read_to_string(task?.path().join("status")) else { continue };
-        let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
-        sum += line.and_then(|count| count.trim().parse::<u64>().ok()).unwrap_or(0);
-    }
-    Ok(sum)
+    let Owners { grants, changes, acquisitions, waits, .. } = owners;
+    Ok(Contended { grants, changes, took, acquisitions, wake_ups, waits: Waits::of(waits) })
 }
 
 #[cfg(test)]
@@ -171,6 +182,13 @@ mod tests {
         assert_eq!(Spread::of([3.0]), Spread { median: 3.0, min: 3.0, max: 3.0 });
         assert_eq!(Spread::of([3.0, 1.0, 2.0]), Spread { median: 2.0, min: 1.0, max: 3.0 });
         assert_eq!(Spread::of([4.0, 1.0, 2.0, 9.0]).median, 3.0);
+    }
+
+    #[test]
+    fn waits_are_told_by_rank() {
+        let waits = Waits::of((0..200).rev().map(Duration::from_millis).collect());
+        assert_eq!(waits, Waits { median: Duration::from_millis(100), p99: Duration::from_millis(198) });
+        assert_eq!(Waits::of(Vec::new()), Waits::default());
     }
 
     struct InProcess(Arc<tokio::sync::Mutex<()>>);
@@ -192,6 +210,8 @@ mod tests {
         assert!(contended.unfairness() < 1.3, "{contended:?}");
         assert_eq!(contended.changes + 1, contended.granted(), "each is another's");
         assert!(contended.acquisitions >= contended.granted() + 4, "the first ones do not count");
+        // Behind three others, each for a millisecond.
+        assert!(contended.waits.median >= Duration::from_millis(3), "{contended:?}");
         let starved = Contended { grants: vec![7, 0], ..contended };
         assert!(starved.unfairness().is_infinite());
     }

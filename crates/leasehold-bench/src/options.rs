@@ -7,44 +7,57 @@ use leasehold_testkit::servers::Storage;
 use lexopt::prelude::*;
 
 const HELP: &str = "\
-leasehold-bench run redis [--repetitions N] [--rounds N] [--contenders N,N,…] [--seconds S] [--only WHO] [--disk]
-                          [--page FILE | --no-page]
+leasehold-bench run redis|etcd|zookeeper [--disk] [--repetitions N] [--rounds N] [--contenders N,N,…] [--contentions N]
+                    [--seconds S] [--only WHO]… [--as HOW] [--results DIR | --no-page]
+leasehold-bench run all [the same, but --disk]
 
-Starts one server, measures everything on it in one run, prints a page and writes it to results/<service>.md.
+Starts one server, measures everything on it in one run, prints a page, and writes it to results/<service>.md, with its charts and with what
+was measured. A run of a part replaces that part of the results. `run all` is a run on each service, in memory and on a disk.
 
-  --repetitions N    how often everybody is measured without contention, in turns (15)
-  --rounds N         how many locks and unlocks each of these is (400)
-  --contenders N,…   how many contend (2,8,32,128)
-  --seconds S        for how long (5)
-  --only WHO         one of those who are measured; then no page is written unless --page says where
   --disk             the server's data on a disk instead of in memory
-  --page FILE        where to write the page
-  --no-page          write none";
+  --repetitions N    how often everybody is measured without contention, in turns (15); 0 for not at all
+  --rounds N         how many locks and unlocks each of these is (400)
+  --contenders N,…   how many contend (2,8,32,128); none for not at all
+  --contentions N    how often each number of them does, in turns (3)
+  --seconds S        for how long (2)
+  --only WHO         one of those who are measured, and the floor; may be given again
+  --as HOW           what to add to the names, for a run of another build
+  --results DIR      where to write
+  --no-page          write nothing";
 
 /// What is measured on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Service {
     Redis,
+    Etcd,
+    ZooKeeper,
 }
 
 impl Service {
+    const ALL: [Self; 3] = [Self::Redis, Self::Etcd, Self::ZooKeeper];
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Service::Redis => "redis",
+            Service::Etcd => "etcd",
+            Service::ZooKeeper => "zookeeper",
         }
     }
 }
 
 /// What to measure, and how.
 pub(crate) struct Options {
-    pub(crate) service: Service,
+    /// Each is a run on a server of its own.
+    pub(crate) runs: Vec<(Service, Storage)>,
     pub(crate) repetitions: usize,
     pub(crate) rounds: usize,
     pub(crate) contenders: Vec<usize>,
+    pub(crate) contentions: usize,
     pub(crate) time: Duration,
-    pub(crate) only: Option<String>,
-    pub(crate) storage: Storage,
-    pub(crate) page: Option<PathBuf>,
+    pub(crate) only: Vec<String>,
+    pub(crate) how: Option<String>,
+    /// Where the results are, if any are written.
+    pub(crate) results: Option<PathBuf>,
 }
 
 impl Options {
@@ -53,23 +66,21 @@ impl Options {
         let mut arguments = lexopt::Parser::from_env();
         let mut words = Vec::new();
         let (mut repetitions, mut rounds, mut contenders) = (15, 400, vec![2, 8, 32, 128]);
-        let (mut seconds, mut storage) = (5.0, Storage::Tmpfs);
-        let (mut only, mut page, mut writes) = (None, None, true);
+        let (mut contentions, mut seconds, mut storage) = (3, 2.0, Storage::Tmpfs);
+        let (mut only, mut how, mut writes) = (Vec::new(), None, true);
+        let mut results = Path::new(env!("CARGO_MANIFEST_DIR")).join("results");
         while let Some(argument) = arguments.next()? {
             match argument {
                 Value(word) => words.push(word.string()?),
                 Long("repetitions") => repetitions = arguments.value()?.parse()?,
                 Long("rounds") => rounds = arguments.value()?.parse()?,
-                Long("contenders") => {
-                    let list = arguments.value()?.string()?;
-                    contenders = list.split(',').map(str::parse).collect::<Result<_, _>>().map_err(|_| {
-                        format!("--contenders takes numbers with commas between, and not {list:?}")
-                    })?;
-                }
+                Long("contenders") => contenders = numbers(&arguments.value()?.string()?)?,
+                Long("contentions") => contentions = arguments.value()?.parse()?,
                 Long("seconds") => seconds = arguments.value()?.parse()?,
-                Long("only") => only = Some(arguments.value()?.string()?),
+                Long("only") => only.push(arguments.value()?.string()?),
+                Long("as") => how = Some(arguments.value()?.string()?),
                 Long("disk") => storage = Storage::Disk,
-                Long("page") => page = Some(PathBuf::from(arguments.value()?)),
+                Long("results") => results = PathBuf::from(arguments.value()?),
                 Long("no-page") => writes = false,
                 Long("help") | Short('h') => {
                     println!("{HELP}");
@@ -79,17 +90,30 @@ impl Options {
             }
         }
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let service = match words.as_slice() {
-            ["run", "redis"] => Service::Redis,
-            _ => return Err("nothing to do: run redis".into()),
+        let runs = match words.as_slice() {
+            ["run", "all"] => Service::ALL
+                .into_iter()
+                .flat_map(|service| [(service, Storage::Tmpfs), (service, Storage::Disk)])
+                .collect(),
+            ["run", name] => {
+                let service = Service::ALL.into_iter().find(|service| service.name() == *name);
+                vec![(service.ok_or_else(|| format!("nothing is measured on {name:?}"))?, storage)]
+            }
+            _ => return Err("nothing to do: run redis, etcd, zookeeper or all".into()),
         };
-        if repetitions == 0 || rounds == 0 || contenders.contains(&0) {
-            return Err("--repetitions, --rounds and --contenders take numbers from 1 on".into());
+        if rounds == 0 || contenders.contains(&0) || contentions == 0 {
+            return Err("--rounds, --contenders and --contentions take numbers from 1 on".into());
         }
         let time = Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())?;
-        let results = Path::new(env!("CARGO_MANIFEST_DIR")).join("results");
-        let whole = only.is_none().then(|| results.join(format!("{}.md", service.name())));
-        let page = page.or(whole).filter(|_| writes);
-        Ok(Some(Self { service, repetitions, rounds, contenders, time, only, storage, page }))
+        let results = writes.then_some(results);
+        Ok(Some(Self { runs, repetitions, rounds, contenders, contentions, time, only, how, results }))
     }
+}
+
+fn numbers(list: &str) -> Result<Vec<usize>, String> {
+    if list == "none" {
+        return Ok(Vec::new());
+    }
+    let numbers: Result<_, _> = list.split(',').map(str::parse).collect();
+    numbers.map_err(|_| format!("--contenders takes numbers with commas between, or none, and not {list:?}"))
 }

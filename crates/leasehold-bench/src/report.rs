@@ -1,131 +1,145 @@
-//! The page.
+//! The page and its charts.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
-use std::time::Duration;
 
-use crate::machine::Facts;
-use crate::measure::{Contended, Spread};
+use crate::chart::{self, Line};
+use crate::measure::Spread;
 use crate::options::Service;
-
-/// Everything that was measured on one service.
-pub(crate) struct Results {
-    pub(crate) service: Service,
-    pub(crate) facts: Facts,
-    pub(crate) alone: Vec<Alone>,
-    pub(crate) contentions: Vec<Contention>,
-    pub(crate) missing: Vec<Missing>,
-    /// For how long they contended.
-    pub(crate) time: Duration,
-}
-
-/// One client that nobody disturbs.
-pub(crate) struct Alone {
-    pub(crate) name: &'static str,
-    /// Of a lock and its unlock.
-    pub(crate) micros: Spread,
-    /// Its speed as a part of the floor's, repetition by repetition.
-    pub(crate) of_floor: Spread,
-    /// Of a lock and its unlock.
-    pub(crate) requests: f64,
-    /// Of the threads of the client's process, for a lock and its unlock.
-    pub(crate) wake_ups: f64,
-    /// For how long the server was busy with a lock and its unlock, as it says.
-    pub(crate) busy_micros: f64,
-}
-
-/// Several clients that want one lock.
-pub(crate) struct Contention {
-    pub(crate) name: &'static str,
-    pub(crate) contenders: usize,
-    pub(crate) contended: Contended,
-    pub(crate) requests: u64,
-}
-
-/// A peer that this machine cannot run.
-pub(crate) struct Missing {
-    pub(crate) name: &'static str,
-    pub(crate) why: String,
-}
+use crate::results::{Missing, Results, Sample};
 
 /// The page in Markdown, which is also fit for a terminal.
-pub(crate) fn page(results: &Results) -> String {
+pub(crate) fn page(service: Service, results: &Results) -> String {
     let mut page = String::new();
     // Writing to a string does not fail.
-    let _ = write(&mut page, results);
+    let _ = write(&mut page, service, results);
     page
 }
 
-fn write(page: &mut String, results: &Results) -> std::fmt::Result {
-    let service = results.service.name();
-    writeln!(page, "# What a lock costs: {service}\n")?;
-    writeln!(
-        page,
-        "Made by `cargo run --release --package leasehold-bench -- run {service}`; all of it in one run on one server.\n"
-    )?;
-    let facts = results.facts.iter().map(|(name, fact)| vec![(*name).to_owned(), fact.clone()]);
-    table(page, &["", ""], facts.collect())?;
+/// The charts, and the names of their files.
+pub(crate) fn charts(service: Service, results: &Results) -> Vec<(String, String)> {
+    let storages = storages(results).into_iter();
+    let charts = storages.filter_map(|storage| Some((chart_name(service, storage), chart_of(results, storage)?)));
+    charts.collect()
+}
 
-    writeln!(page, "\n## One client, uncontended\n")?;
-    writeln!(
-        page,
-        "In turns; median (least–most) of the repetitions. The speed is relative to the bare scripts of the same turn. Wake-ups are \
-         threads of the client's process that slept and were woken; the time at the server is what it says it was busy.\n"
-    )?;
-    let rows = results.alone.iter().map(|alone| {
-        vec![
-            alone.name.to_owned(),
-            spread(alone.micros, 1),
-            spread(alone.of_floor, 2),
-            format!("{:.2}", alone.requests),
-            format!("{:.2}", alone.wake_ups),
-            format!("{:.1}", alone.busy_micros),
-        ]
-    });
-    let heads = [
-        "who",
-        "µs for lock + unlock",
-        "of the bare scripts' speed",
-        "requests",
-        "wake-ups",
-        "µs at the server",
-    ];
-    table(page, &heads, rows.collect())?;
+fn chart_name(service: Service, storage: &str) -> String {
+    format!("{}-{storage}.svg", service.name())
+}
 
-    writeln!(page, "\n## Several clients, one lock\n")?;
+fn chart_of(results: &Results, storage: &str) -> Option<String> {
+    let of_storage = || results.samples.iter().filter(move |s| s.storage == storage && s.clients > 0);
+    let lines = distinct(of_storage().map(|sample| sample.who.as_str()));
+    let lines = lines.into_iter().map(|who| {
+        let points = numbers(of_storage().filter(|sample| sample.who == who)).into_iter().map(|clients| {
+            let samples = of_storage().filter(|sample| sample.who == who && sample.clients == clients);
+            (clients, Spread::of(samples.filter_map(|sample| sample.value("owner changes/s"))))
+        });
+        Line { name: who.to_owned(), points: points.collect() }
+    });
+    let lines: Vec<Line> = lines.collect();
+    let is_any = lines.iter().any(|line| line.points.len() > 1);
+    is_any.then(|| chart::svg(&format!("Owner changes a second, {}", medium(storage)), "contenders", &lines))
+}
+
+fn medium(storage: &str) -> &str {
+    if storage == "disk" { "data on a disk" } else { "data in memory (tmpfs)" }
+}
+
+fn storages(results: &Results) -> Vec<&str> {
+    distinct(results.samples.iter().map(|sample| sample.storage.as_str()))
+}
+
+/// Each once, in the order of the first.
+fn distinct<'a>(all: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut found = Vec::new();
+    for one in all {
+        if !found.contains(&one) {
+            found.push(one);
+        }
+    }
+    found
+}
+
+fn numbers<'a>(samples: impl Iterator<Item = &'a Sample>) -> BTreeSet<usize> {
+    samples.map(|sample| sample.clients).collect()
+}
+
+fn write(page: &mut String, service: Service, results: &Results) -> std::fmt::Result {
+    let name = service.name();
+    writeln!(page, "# What a lock costs: {name}\n")?;
     writeln!(
         page,
-        "Each with a connection of its own, in one process, locking and unlocking for {:?}. An owner change is an acquisition by another \
-         client than the one before. Requests and wake-ups (threads of the clients' process that slept and were woken) are those \
-         of everybody, divided by the acquisitions.\n",
-        results.time
+        "Made by `cargo run --release --package leasehold-bench -- run {name}`. All rows of a run were measured on one server, in turns. \
+         Figures are medians of the repetitions (least–most), counts are means.\n"
     )?;
-    let rows = results.contentions.iter().map(|contention| {
-        let Contention { name, contenders, contended, requests } = contention;
-        let each = |count: u64| format!("{:.2}", count as f64 / contended.acquisitions.max(1) as f64);
-        vec![
-            contenders.to_string(),
-            (*name).to_owned(),
-            format!("{:.0}", contended.per_second(contended.granted())),
-            format!("{:.0}", contended.per_second(contended.changes)),
-            format!("{:.2}", contended.unfairness()),
-            each(*requests),
-            each(contended.wake_ups),
-        ]
-    });
-    let heads = [
-        "clients",
-        "who",
-        "acquisitions/s",
-        "owner changes/s",
-        "most/least of a client",
-        "requests",
-        "wake-ups",
-    ];
-    table(page, &heads, rows.collect())?;
+    for storage in storages(results) {
+        let samples: Vec<&Sample> = results.samples.iter().filter(|s| s.storage == storage).collect();
+        let title = medium(storage);
+        writeln!(page, "## {}{}\n", title[..1].to_uppercase(), &title[1..])?;
+        let alone: Vec<&Sample> = samples.iter().copied().filter(|sample| sample.clients == 0).collect();
+        if !alone.is_empty() {
+            writeln!(page, "### One client, uncontended: a lock and its unlock\n")?;
+            rows(page, &alone, &[("µs", 1), ("of the floor's speed", 2)], false)?;
+        }
+        let contended: Vec<&Sample> = samples.iter().copied().filter(|sample| sample.clients > 0).collect();
+        if !contended.is_empty() {
+            writeln!(page, "\n### Several clients, one lock: for each acquisition\n")?;
+            let shown = [("acquisitions/s", 0), ("owner changes/s", 0), ("most/least", 2), ("ms waited", 2), ("p99", 2)];
+            rows(page, &contended, &shown, true)?;
+        }
+        if chart_of(results, storage).is_some() {
+            writeln!(page, "\n![owner changes a second]({})", chart_name(service, storage))?;
+        }
+        writeln!(page)?;
+    }
     for Missing { name, why } in &results.missing {
-        writeln!(page, "\n{name} is missing: {why}")?;
+        writeln!(page, "{name} is missing: {why}\n")?;
+    }
+    writeln!(page, "## The runs\n")?;
+    for run in &results.runs {
+        let of_run: Vec<&Sample> = results.samples.iter().filter(|sample| sample.run == run.id).collect();
+        let who = distinct(of_run.iter().map(|sample| sample.who.as_str())).join("; ");
+        let mut facts: Vec<Vec<String>> =
+            run.facts.iter().map(|(name, fact)| vec![name.clone(), fact.clone()]).collect();
+        facts.push(vec!["data".into(), medium(&run.storage).into()]);
+        facts.push(vec!["measured".into(), who]);
+        table(page, &["", ""], facts)?;
+        writeln!(page)?;
     }
     Ok(())
+}
+
+/// A row for everybody, with the spread of the figures that are named, and the means of whatever else was counted.
+fn rows(page: &mut String, samples: &[&Sample], shown: &[(&str, usize)], contended: bool) -> std::fmt::Result {
+    let counted = distinct(samples.iter().flat_map(|sample| sample.values.iter()).map(|(name, _)| name.as_str()));
+    let counted: Vec<&str> =
+        counted.into_iter().filter(|name| !shown.iter().any(|(shown, _)| shown == name)).collect();
+    let mut heads = if contended { vec!["clients", "who"] } else { vec!["who"] };
+    heads.extend(shown.iter().map(|(name, _)| *name));
+    heads.extend(&counted);
+    let mut rows = Vec::new();
+    for clients in numbers(samples.iter().copied()) {
+        for who in distinct(samples.iter().map(|sample| sample.who.as_str())) {
+            let of: Vec<&&Sample> = samples.iter().filter(|s| s.clients == clients && s.who == who).collect();
+            if of.is_empty() {
+                continue;
+            }
+            let mut row = if contended { vec![clients.to_string(), who.to_owned()] } else { vec![who.to_owned()] };
+            row.extend(shown.iter().map(|(name, digits)| {
+                spread(Spread::of(of.iter().filter_map(|sample| sample.value(name))), *digits)
+            }));
+            row.extend(counted.iter().map(|name| mean(of.iter().filter_map(|sample| sample.value(name)))));
+            rows.push(row);
+        }
+    }
+    table(page, &heads, rows)
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> String {
+    let values: Vec<f64> = values.collect();
+    let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
+    if mean >= 100.0 { format!("{mean:.0}") } else { format!("{mean:.2}") }
 }
 
 fn spread(spread: Spread, digits: usize) -> String {
@@ -154,40 +168,50 @@ fn table(page: &mut String, heads: &[&str], rows: Vec<Vec<String>>) -> std::fmt:
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::results::Run;
+
+    fn sample(clients: usize, who: &str, values: &[(&str, f64)]) -> Sample {
+        let values = values.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
+        Sample { run: 1, storage: "tmpfs".into(), clients, who: who.into(), values }
+    }
 
     #[test]
     fn a_page_tells_everything() {
-        let same = |value| Spread { median: value, min: value, max: value * 2.0 };
-        let contended = Contended {
-            grants: vec![30, 20],
-            changes: 10,
-            took: Duration::from_secs(2),
-            acquisitions: 100,
-            wake_ups: 250,
+        let contended = |clients, who, changes| {
+            let values = [
+                ("acquisitions/s", 25.0),
+                ("owner changes/s", changes),
+                ("most/least", 1.5),
+                ("ms waited", 2.0),
+                ("p99", 3.0),
+                ("requests", 200.0),
+            ];
+            sample(clients, who, &values)
         };
+        let facts = vec![("processor".into(), "abacus".into())];
         let results = Results {
-            service: Service::Redis,
-            facts: vec![("processor", "abacus".into())],
-            alone: vec![Alone {
-                name: "ours",
-                micros: same(10.0),
-                of_floor: same(0.5),
-                requests: 2.0,
-                wake_ups: 3.0,
-                busy_micros: 5.0,
-            }],
-            contentions: vec![Contention { name: "theirs", contenders: 2, contended, requests: 200 }],
-            missing: vec![Missing { name: "another", why: "no toolchain".into() }],
-            time: Duration::from_secs(2),
+            runs: vec![Run { id: 1, storage: "tmpfs".into(), facts }],
+            samples: vec![
+                sample(0, "ours", &[("µs", 10.0), ("of the floor's speed", 0.5), ("requests", 2.0)]),
+                sample(0, "ours", &[("µs", 20.0), ("of the floor's speed", 1.0), ("requests", 3.0)]),
+                contended(8, "theirs", 5.0),
+                contended(2, "theirs", 7.0),
+            ],
+            missing: vec![Missing { name: "another".into(), why: "no toolchain".into() }],
         };
-        let page = page(&results);
+        let page = page(Service::Redis, &results);
         let row = |cells: &[&str]| {
             page.lines()
                 .any(|line| line.trim_matches('|').split('|').map(str::trim).eq(cells.iter().copied()))
         };
         assert!(row(&["processor", "abacus"]), "{page}");
-        assert!(row(&["ours", "10.0 (10.0–20.0)", "0.50 (0.50–1.00)", "2.00", "3.00", "5.0"]), "{page}");
-        assert!(row(&["2", "theirs", "25", "5", "1.50", "2.00", "2.50"]), "{page}");
+        assert!(row(&["ours", "15.0 (10.0–20.0)", "0.75 (0.50–1.00)", "2.50"]), "{page}");
+        let theirs = ["25 (25–25)", "5 (5–5)", "1.50 (1.50–1.50)", "2.00 (2.00–2.00)", "3.00 (3.00–3.00)", "200"];
+        assert!(row(&[&["8", "theirs"], &theirs[..]].concat()), "{page}");
         assert!(page.contains("another is missing: no toolchain"), "{page}");
+        let charts = charts(Service::Redis, &results);
+        assert_eq!(charts.len(), 1);
+        assert!(page.contains(&format!("({})", charts[0].0)), "{page}");
+        assert!(charts[0].1.contains("theirs"), "{}", charts[0].1);
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rslock::LockManager;
 
-use super::{Client, Peer};
+use super::Peer;
 use crate::Failure;
 use crate::measure::{self, Contended, Contender, Started, Took};
 
@@ -24,9 +24,9 @@ impl Rslock {
 }
 
 #[async_trait]
-impl Client for Rslock {
-    fn name(&self) -> &'static str {
-        "rslock"
+impl Peer for Rslock {
+    fn name(&self) -> String {
+        "rslock".to_owned()
     }
 
     fn commands(&self) -> &'static [&'static str] {
@@ -40,10 +40,12 @@ impl Client for Rslock {
         }
         started.took()
     }
-}
 
-#[async_trait]
-impl Peer for Rslock {
+    /// It connects when it is first asked for a lock.
+    async fn prepare(&mut self, _contenders: usize) -> Result<(), Failure> {
+        Ok(())
+    }
+
     async fn contend(&mut self, contenders: usize, time: Duration) -> Result<Contended, Failure> {
         let key = format!("rslock: of {contenders}");
         let nodes = (0..contenders).map(|_| Node::new(&self.endpoint, key.clone())).collect();

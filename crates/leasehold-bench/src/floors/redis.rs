@@ -1,5 +1,7 @@
 //! What the service itself takes: the scripts that leasehold runs, called bare over the same client.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use redis::Script;
 use redis::aio::MultiplexedConnection;
@@ -7,14 +9,14 @@ use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 
 use crate::Failure;
-use crate::measure::{Started, Took};
-use crate::peers::Client;
+use crate::measure::{Contended, Started, Took};
+use crate::peers::Peer;
 
 macro_rules! script {
     ($file:literal) => {
         Script::new(concat!(
-            include_str!("../../leasehold-redis/src/scripts/prelude.lua"),
-            include_str!(concat!("../../leasehold-redis/src/scripts/", $file, ".lua"))
+            include_str!("../../../leasehold-redis/src/scripts/prelude.lua"),
+            include_str!(concat!("../../../leasehold-redis/src/scripts/", $file, ".lua"))
         ))
     };
 }
@@ -71,13 +73,17 @@ impl RedisFloor {
 }
 
 #[async_trait]
-impl Client for RedisFloor {
-    fn name(&self) -> &'static str {
-        self.name
+impl Peer for RedisFloor {
+    fn name(&self) -> String {
+        self.name.to_owned()
     }
 
     fn commands(&self) -> &'static [&'static str] {
         &["evalsha"]
+    }
+
+    fn contends(&self, _contenders: usize) -> bool {
+        false
     }
 
     async fn uncontended(&mut self, rounds: usize) -> Result<Took, Failure> {
@@ -93,6 +99,14 @@ impl Client for RedisFloor {
             expect(withdraw.query_async(&mut self.connection).await?, "removed")?;
         }
         started.took()
+    }
+
+    async fn prepare(&mut self, _contenders: usize) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn contend(&mut self, _contenders: usize, _time: Duration) -> Result<Contended, Failure> {
+        Err("the bare scripts do not contend".into())
     }
 }
 
