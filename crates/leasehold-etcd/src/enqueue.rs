@@ -139,6 +139,7 @@ async fn attempt(queue: &EtcdQueue, entry: &NewEntry, condition: Condition) -> R
         let order = order.ok_or_else(|| corrupt(WHAT))?;
         let count = got(1)?.count();
         queue.mirror.replica().at_least(order);
+        queue.note_length(entry.mode, count);
         let contenders = match condition {
             _ if count == 1 => Some(alone(entry.attempt, order, entry.mode)),
             // Nothing was added; if there are as many as then, nothing was removed either.

@@ -57,6 +57,7 @@
 mod backend;
 mod config;
 mod enqueue;
+mod entry_watch;
 mod error;
 mod examination;
 #[cfg(any(test, feature = "fuzzing"))]

@@ -50,6 +50,11 @@ pub(crate) struct Entries {
 }
 
 impl Entries {
+    /// What it is copied over.
+    pub(crate) fn means(&self) -> &Means {
+        &self.means
+    }
+
     /// How the queue is laid out.
     pub(crate) fn layout(&self) -> &Layout {
         &self.layout

@@ -1,16 +1,18 @@
 //! A queue: the keys below its path.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use etcd_client::{Compare, CompareOp, GetOptions, KeyValue, PutOptions, TxnOp, TxnOpResponse};
 use leasehold_core::{
-    AttemptId, BackendError, BackendErrorKind, Certainty, Enqueued, Entry, Interest, Look, NewEntry, Publish,
-    Published, Queue, Withdrawn,
+    AttemptId, BackendError, BackendErrorKind, Certainty, Contender, Contenders, Enqueued, Entry, Interest, Look,
+    Mode, NewEntry, Publish, Published, Queue, Withdrawn,
 };
 
 use crate::enqueue;
+use crate::entry_watch;
 use crate::error::{Effect, corrupt};
 use crate::keys::{self, StoredEntry};
 use crate::layout::Layout;
@@ -18,14 +20,51 @@ use crate::listing;
 use crate::mirror::QueueMirror;
 use crate::session::{Core, check_alive};
 
+/// How many keys a queue may have for each handle of it in this process, and be copied: the copy is told of each of them twice, and for
+/// that handle once is enough (see [`crate::entry_watch`]).
+const COPIED: i64 = 8;
+
 pub(crate) struct EtcdQueue {
     pub(crate) core: Arc<Core>,
+    /// All handles of the queue share it.
     pub(crate) mirror: Arc<QueueMirror>,
+    /// How many keys the queue had when an exclusive entry was made by this handle, and nobody has asked for changes of the whole queue since.
+    length: AtomicI64,
 }
 
 impl EtcdQueue {
     pub(crate) fn new(core: Arc<Core>, mirror: Arc<QueueMirror>) -> Self {
-        Self { core, mirror }
+        Self { core, mirror, length: AtomicI64::new(0) }
+    }
+
+    /// Notes how many keys the queue has.
+    pub(crate) fn note_length(&self, mode: Mode, keys: i64) {
+        // What is not exclusive may depend on more than the one ahead.
+        if mode == Mode::Exclusive && !self.layout().is_wire() {
+            self.length.store(keys, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether it is cheaper for the service to be asked than to tell.
+    fn asks(&self) -> bool {
+        // One of them may be the task that follows the queue.
+        let handles = i64::try_from(Arc::strong_count(&self.mirror)).unwrap_or(i64::MAX);
+        self.length.load(Ordering::Relaxed) > handles.saturating_mul(COPIED)
+    }
+
+    /// The contenders as the service has them now.
+    async fn list(&self) -> Result<Contenders, BackendError> {
+        let layout = self.layout();
+        let listing = listing::list(&self.core.link, LOOK, layout.prefix()).await?;
+        let stored = listing.kvs.iter().filter_map(|kv| layout.read(kv));
+        let contender = |entry: StoredEntry<'_>| Contender {
+            attempt: entry.attempt,
+            position: entry.created,
+            mode: entry.mode,
+        };
+        let mut contenders: Contenders = stored.map(contender).collect();
+        contenders.set_revision(keys::revision(listing.revision).unwrap_or_default());
+        Ok(contenders)
     }
 
     pub(crate) fn layout(&self) -> &Layout {
@@ -99,6 +138,7 @@ fn as_entry(stored: StoredEntry<'_>) -> Entry {
 }
 
 const WITHDRAW: &str = "withdrawal of an entry";
+const LOOK: &str = "look at a queue";
 
 #[async_trait]
 impl Queue for EtcdQueue {
@@ -108,14 +148,29 @@ impl Queue for EtcdQueue {
 
     async fn contenders(&self, look: Look<'_>) -> Result<(), BackendError> {
         let limit = self.core.link.request_timeout();
-        tokio::time::timeout(limit, self.mirror.using().look(look)).await.unwrap_or_else(|_| {
+        let looked = async {
+            if self.asks() {
+                look(&self.list().await?);
+                return Ok(());
+            }
+            self.mirror.using().look(look).await
+        };
+        tokio::time::timeout(limit, looked).await.unwrap_or_else(|_| {
             let endpoint = self.core.link.endpoint();
-            let message = format!("look at a queue: etcd at {endpoint} did not show it within {limit:?}");
+            let message = format!("{LOOK}: etcd at {endpoint} did not show it within {limit:?}");
             Err(BackendError::new(BackendErrorKind::Unavailable, message))
         })
     }
 
     async fn changed(&self, interest: Interest) -> Result<(), BackendError> {
+        match interest {
+            Interest::Entry { attempt, mode, version } if self.asks() => {
+                return entry_watch::changed(self, attempt, mode, version).await;
+            }
+            Interest::Entry { .. } => {}
+            // By the copy's revisions, which are not the service's; and the next look is at the copy again.
+            Interest::Queue { .. } => self.length.store(0, Ordering::Relaxed),
+        }
         self.mirror.using().changed(interest).await
     }
 

@@ -4,7 +4,7 @@
 //! why, and is answered as `SessionExpired`. Where the client is the application's nobody can resume the session, and
 //! there is no check.
 //!
-//! [`Fenced::commit`] and [`Fenced::create_entry`] hand the transaction to the client when they are called, not when the future is
+//! [`Fenced::commit`], [`Fenced::create_entry`] and [`Fenced::create_entry_and_count`] hand the transaction to the client when they are called, not when the future is
 //! polled.
 
 use std::future::Future;
@@ -15,6 +15,7 @@ use zookeeper_client::{Client, CreateOptions, Error, MultiWriteResult, MultiWrit
 use crate::failure;
 use crate::incarnation::{self, Incarnation};
 use crate::layout::{Layout, NodeName};
+use crate::listing::{Children, Listing};
 
 /// The failure of a transaction, and which of its operations it is of, if it is one's.
 pub(crate) type Failed = (Option<usize>, Error);
@@ -96,7 +97,7 @@ impl<'a> Fenced<'a> {
         self.alone(|writer| writer.add_delete(path, None)).await.map(drop)
     }
 
-    /// Creates a sequential node of a layout; its name, and the zxid of the creation where that comes with the answer.
+    /// Creates a sequential node of a layout.
     ///
     /// # Errors
     /// `NoNode` if the directory does not exist.
@@ -106,7 +107,7 @@ impl<'a> Fenced<'a> {
         prefix: &str,
         value: &[u8],
         options: &CreateOptions<'_>,
-    ) -> impl Future<Output = Result<(NodeName, Option<i64>), Error>> + Send + 'a {
+    ) -> impl Future<Output = Result<Created, Error>> + Send + 'a {
         let fence = self.fence;
         let committed = self.commit(move |writer| {
             if let Some((incarnation, _)) = fence {
@@ -123,20 +124,71 @@ impl<'a> Fenced<'a> {
                 }
                 (Err((_, error)), _) => return Err(error),
             };
-            let mut zxid = None;
-            for result in results {
-                match result {
-                    MultiWriteResult::SetData { stat } => zxid = Some(stat.mzxid),
-                    MultiWriteResult::Create { path, stat } => {
-                        let name = path.rsplit('/').next().and_then(|name| layout.entry(name));
-                        let name = name.ok_or_else(answered_in_part)?;
-                        return Ok((name, zxid.or((!stat.is_invalid()).then_some(stat.czxid))));
-                    }
-                    _ => {}
-                }
-            }
-            Err(answered_in_part())
+            Created::read(layout, results)
         }
+    }
+
+    /// The same in a directory of ours, which is counted in the same transaction: setting its data, of which it has none, is answered
+    /// with the number of its children and with the zxid.
+    ///
+    /// # Errors
+    /// `NoNode` if the directory does not exist; of the second operation, if the session may not write to it.
+    pub(crate) fn create_entry_and_count(
+        self,
+        directory: &str,
+        layout: Layout,
+        prefix: &str,
+        value: &[u8],
+        options: &CreateOptions<'_>,
+    ) -> impl Future<Output = Result<Created, Failed>> + Send + 'a {
+        let committed = self.commit(move |writer| {
+            writer.add_create(prefix, value, options)?;
+            writer.add_set_data(directory, &[], None)
+        });
+        async move { Created::read(layout, committed.await?).map_err(|error| (None, error)) }
+    }
+}
+
+/// An entry that was created.
+pub(crate) struct Created {
+    pub(crate) name: NodeName,
+    /// Of the creation, where that came with the answer.
+    pub(crate) zxid: Option<i64>,
+    /// The directory as it was then, if it was counted.
+    pub(crate) directory: Option<Stat>,
+}
+
+impl Created {
+    fn read(layout: Layout, results: Vec<MultiWriteResult>) -> Result<Self, Error> {
+        let (mut set, mut created) = (None, None);
+        for result in results {
+            match result {
+                MultiWriteResult::SetData { stat } => set = Some(stat),
+                MultiWriteResult::Create { path, stat } => {
+                    let name = path.rsplit('/').next().and_then(|name| layout.entry(name));
+                    created = Some((name.ok_or_else(answered_in_part)?, stat));
+                }
+                _ => {}
+            }
+        }
+        let (name, stat) = created.ok_or_else(answered_in_part)?;
+        let zxid = match &set {
+            Some(set) => Some(set.mzxid),
+            None => (!stat.is_invalid()).then_some(stat.czxid),
+        };
+        // The other node that is set has no children.
+        Ok(Self { name, zxid, directory: set.filter(|stat| stat.num_children > 0) })
+    }
+
+    /// The queue, if the entry is the only one in it.
+    pub(crate) fn alone(&self) -> Option<Listing> {
+        let directory = self.directory.filter(|stat| stat.num_children == 1)?;
+        let children = Children::of_one(self.name, directory.pzxid);
+        Some(if children.is_saturated() {
+            children.by_creation([(self.name, directory.mzxid)].into())
+        } else {
+            children.by_sequence()
+        })
     }
 }
 

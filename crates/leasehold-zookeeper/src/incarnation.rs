@@ -28,8 +28,9 @@
 //! earlier incarnation; or its client has been dropped, and ends without a word. Whatever else it has to send meanwhile is
 //! refused, as above. The unpatched client crate has no way to keep a client from reconnecting.
 //!
-//! The other node, `<id>!zxid`, has the note as its data. It is set in the transaction that creates an entry, because that tells the transaction's
-//! zxid: the answer to the creation does not, before ZooKeeper 3.9, and the order in the fencing token is that.
+//! The other node, `<id>!zxid`, has the note as its data. It is set in a transaction that creates an entry in a directory of another client's layout,
+//! because that tells the transaction's zxid: the answer to the creation does not, before ZooKeeper 3.9, and the order in the fencing token is that. In a
+//! directory of ours the directory itself is set, which tells the same and how many there are.
 
 use std::sync::Arc;
 use std::time::Duration;

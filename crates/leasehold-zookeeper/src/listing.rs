@@ -41,6 +41,11 @@ impl Children {
         read
     }
 
+    /// Of a directory that holds this entry alone.
+    pub(crate) fn of_one(name: NodeName, pzxid: i64) -> Self {
+        Self { names: vec![name], stranger: None, pzxid }
+    }
+
     /// Whether sequences do not tell the order.
     pub(crate) fn is_saturated(&self) -> bool {
         self.names.iter().any(NodeName::is_past_the_end)
@@ -127,6 +132,12 @@ impl Listing {
         let revision = self.revision();
         self.contenders.set_revision(revision | 1);
         revision.is_multiple_of(2)
+    }
+
+    /// Whether an attempt's entry is there, and not the first.
+    pub(crate) fn shows_ahead_of(&self, attempt: AttemptId) -> bool {
+        self.contenders.iter().next().is_some_and(|first| first.attempt != attempt)
+            && self.contenders.get(attempt).is_some()
     }
 
     /// Nothing, if everybody who uses the directory takes the same nodes for contenders.

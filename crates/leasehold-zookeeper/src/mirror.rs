@@ -8,7 +8,8 @@
 //! entry that has gone unnoticed is told so at once. What must show without asking is what this session was told
 //! itself, and that is *noted* (in a layout that [lets entries in ahead](crate::layout::Layout::lets_in_ahead) only in the second way):
 //!
-//! * a departure, by taking the entry out, unless another one was taken out of the same listing;
+//! * a departure, by taking the entry out, unless another one was taken out of the same listing, or the entry was not the first: in a
+//!   queue that moves, whoever is shown ahead of one that goes has mostly gone before, and who relied upon it would ask for each;
 //! * anything else, by distrusting every listing that was sent before.
 //!
 //! Listings and notes are numbered in one order, under one lock, and a listing gets its number as it is handed to the
@@ -76,7 +77,7 @@ impl Mirror {
         let mut state = self.state();
         let mut distinct = true;
         for (attempt, noted) in &state.departed {
-            distinct &= *noted <= sent.number || listing.depart(*attempt);
+            distinct &= *noted <= sent.number || leave(&mut listing, *attempt);
         }
         if !distinct {
             state.distrusted = state.next_number();
@@ -95,7 +96,7 @@ impl Mirror {
         let mut state = self.state();
         let noted = state.next_number();
         state.departed.insert(attempt, noted);
-        if !Arc::make_mut(&mut state.listing).depart(attempt) {
+        if !leave(Arc::make_mut(&mut state.listing), attempt) {
             state.distrusted = noted;
         }
     }
@@ -117,6 +118,12 @@ impl Mirror {
         let sent = state.sent?;
         (sent.number > state.distrusted && sent.at.elapsed() < FRESH).then(|| state.listing.clone())
     }
+}
+
+/// Takes an entry out; whether what is left can be relied upon.
+fn leave(listing: &mut Listing, attempt: AttemptId) -> bool {
+    let was_first = !listing.shows_ahead_of(attempt);
+    listing.depart(attempt) && was_first
 }
 
 #[cfg(test)]
@@ -159,6 +166,23 @@ mod tests {
         mirror.keep(last, listing(&[c]));
         assert_eq!(seen(&mirror), Some(vec![c]));
         assert!(mirror.state().departed.is_empty(), "the listing includes it");
+    }
+
+    #[test]
+    fn a_departure_from_the_middle_shows_that_the_listing_is_old() {
+        let (mirror, ids) = (Mirror::default(), AttemptIds::new().unwrap());
+        let [a, b, c] = [ids.next(), ids.next(), ids.next()];
+        let (sent, ()) = mirror.send(|| ());
+        mirror.keep(sent, listing(&[a, b, c]));
+        mirror.departed(ids.next());
+        assert_eq!(seen(&mirror), Some(vec![a, b, c]), "of nobody's entry");
+        mirror.departed(b);
+        assert_eq!(seen(&mirror), None);
+        assert_eq!(mirror.newest().name_of(b), None);
+        let (under_way, ()) = mirror.send(|| ());
+        mirror.departed(c);
+        mirror.keep(under_way, listing(&[a, c]));
+        assert_eq!(seen(&mirror), None, "also one that was under way");
     }
 
     #[test]

@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt, join, stream};
+use futures::future::OptionFuture;
+use futures::{FutureExt, StreamExt, TryFutureExt, TryStreamExt, join, stream};
 use leasehold_core::{
     AttemptId, BackendError, BackendErrorKind, Certainty, Enqueued, Entry, Interest, KeyPath, Look, NewEntry,
     Publish, Published, Queue, Withdrawn,
@@ -19,6 +20,7 @@ use zookeeper_client::{CreateMode, Error};
 
 use crate::changes;
 use crate::cleanup;
+use crate::fenced::Created;
 use crate::layout::{Directory, Layout, NodeName};
 use crate::ledger::Trace;
 use crate::link::{Link, Request};
@@ -171,38 +173,57 @@ impl ZooKeeperQueue {
         }
     }
 
-    /// Creates the entry and lists the queue, in one round trip where the transport lets both requests go at once.
+    /// Creates the entry and looks who else is there: in a directory of ours by one transaction that also counts, which is all there is to know
+    /// if nobody is; in another's by a listing that is sent at once.
     async fn create(&self, request: &Request<'_>, entry: &NewEntry) -> Result<Place, BackendError> {
         let (client, ledger) = (request.client(), &self.link.ledger);
         let layout = self.directory.layout;
         let prefix = format!("{}/{}", self.directory.path, layout.to_create(entry.attempt, entry.mode)?);
         let options = self.link.options(CreateMode::EphemeralSequential);
         loop {
-            // Both are handed to the client here, not when they are polled.
-            let (created, listed) = ledger.send(entry.attempt, || {
+            let counts = self.view.can_be_counted();
+            // All of it is handed to the client here, not when it is polled.
+            let (sent, created, listed) = ledger.send(entry.attempt, || {
                 request.doubt(true);
-                (
-                    request.fenced().create_entry(layout, &prefix, &entry.value, &options),
-                    self.view.list(client),
-                )
+                let (fenced, path, value) = (request.fenced(), &self.directory.path, &entry.value);
+                let (sent, created) = self.view.mirror.send(|| {
+                    if counts {
+                        fenced.create_entry_and_count(path, layout, &prefix, value, &options).left_future()
+                    } else {
+                        let created = fenced.create_entry(layout, &prefix, value, &options);
+                        created.map_err(|error| (None, error)).right_future()
+                    }
+                });
+                (sent, created, OptionFuture::from((!counts).then(|| self.view.list(client))))
             })?;
             match join!(created, listed) {
                 // It stays in doubt until the place is answered: who gives up before has to look for it.
-                (Ok((name, zxid)), listed) => {
-                    let order = as_unsigned(self.created_at(request, &name, zxid).await?);
-                    ledger.placed(name, order)?;
-                    if listed.is_err() {
+                (Ok(created), listed) => {
+                    let order = as_unsigned(self.created_at(request, &created).await?);
+                    ledger.placed(created.name, order)?;
+                    let listing = match (listed, created.alone()) {
+                        (Some(listed), _) => listed,
+                        (None, Some(alone)) => Ok(self.view.mirror.keep(sent, alone)),
+                        (None, None) => self.view.list(client).await,
+                    };
+                    if listing.is_err() {
                         self.view.mirror.distrust();
                     }
-                    return Ok(Place { name, order, listing: listed.ok() });
+                    return Ok(Place { name: created.name, order, listing: listing.ok() });
                 }
                 // The directory is not there yet, or was reaped after it had been empty for a while.
-                (Err(Error::NoNode), _) => {
+                (Err((_, Error::NoNode)), _) => {
                     ledger.settle(entry.attempt);
                     request.doubt(false);
                     request.create_queue_directory(&self.directory).await?;
                 }
-                (Err(error), _) => {
+                // Nothing was done.
+                (Err((Some(1), Error::NoAuth)), _) if counts => {
+                    ledger.settle(entry.attempt);
+                    request.doubt(false);
+                    self.view.cannot_be_counted();
+                }
+                (Err((_, error)), _) => {
                     let error = request.unwritten(error);
                     if error.kind() != BackendErrorKind::Indeterminate {
                         ledger.settle(entry.attempt);
@@ -217,13 +238,12 @@ impl ZooKeeperQueue {
     async fn created_at(
         &self,
         request: &Request<'_>,
-        name: &NodeName,
-        zxid: Option<i64>,
+        created: &Created,
     ) -> Result<i64, BackendError> {
-        if let Some(zxid) = zxid {
+        if let Some(zxid) = created.zxid {
             return Ok(zxid);
         }
-        let now = request.read(request.client().check_stat(&self.path_of(name))).await?;
+        let now = request.read(request.client().check_stat(&self.path_of(&created.name))).await?;
         now.map(|stat| stat.czxid).ok_or_else(|| {
             BackendError::new(BackendErrorKind::Indeterminate, "the entry vanished as it was created")
         })

@@ -9,6 +9,7 @@
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::{StreamExt, TryStreamExt, stream};
@@ -16,7 +17,7 @@ use leasehold_core::AttemptId;
 use tokio::sync::oneshot;
 use zookeeper_client::{Client, Error};
 
-use crate::layout::{Directory, NodeName};
+use crate::layout::{Directory, Layout, NodeName};
 use crate::link::Link;
 use crate::listing::{Children, Listing};
 use crate::mirror::Mirror;
@@ -30,6 +31,8 @@ pub(crate) struct View {
     directory: Directory,
     pub(crate) mirror: Mirror,
     looks: Mutex<Looks>,
+    /// Whether the directory is ours to write to, as far as is known.
+    counts: AtomicBool,
 }
 
 #[derive(Default)]
@@ -42,7 +45,18 @@ struct Looks {
 
 impl View {
     pub(crate) fn new(link: Arc<Link>, directory: Directory) -> Self {
-        Self { link, directory, mirror: Mirror::default(), looks: Mutex::default() }
+        let counts = AtomicBool::new(directory.layout == Layout::Own);
+        Self { link, directory, mirror: Mirror::default(), looks: Mutex::default(), counts }
+    }
+
+    /// Whether a creation can count the directory.
+    pub(crate) fn can_be_counted(&self) -> bool {
+        self.counts.load(Ordering::Relaxed)
+    }
+
+    /// Notes that it cannot: somebody has made the directory, and does not let this session write to it.
+    pub(crate) fn cannot_be_counted(&self) {
+        self.counts.store(false, Ordering::Relaxed);
     }
 
     pub(crate) fn directory(&self) -> &Directory {
