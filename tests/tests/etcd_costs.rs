@@ -5,7 +5,7 @@ mod etcd_support;
 use std::time::Duration;
 
 use etcd_support::*;
-use leasehold_core::{AttemptIds, Certainty, Enqueued, Kind, NewEntry};
+use leasehold_core::{AttemptIds, Certainty, Enqueued, Interest, Kind, Mode, NewEntry};
 use leasehold_testkit::conformance::cites;
 use leasehold_testkit::proxy::Proxy;
 use leasehold_testkit::servers::{EtcdServer, Metrics, ServerOptions};
@@ -109,6 +109,56 @@ async fn handoffs_between_sessions_open_no_watches_and_list_nothing() {
     let listings = received("Range") - renewals(&metrics) as usize;
     assert!(listings <= SESSIONS * 2, "{listings} listings");
     drop(coordinators);
+}
+
+/// A copy of the queue is told of everything that happens in it. Whoever waits alone in a long one is told of the entry ahead of it, and of
+/// nothing else, however many come and go.
+#[tokio::test]
+async fn a_lone_waiter_in_a_long_queue_is_told_of_one_removal() {
+    const OTHERS: usize = 30;
+    let server = EtcdServer::start(ServerOptions::default()).await;
+    let (others, session) = (open(&server.endpoint(), TTL).await, open(&server.endpoint(), TTL).await);
+    let (name, ids) = (path(Kind::Lock, "a"), AttemptIds::new().unwrap());
+    let (theirs, own) = (others.queue(&name), session.queue(&name));
+    let mut attempts = Vec::new();
+    for _ in 0..OTHERS {
+        attempts.push(place(&*theirs, &ids).await);
+    }
+    let ahead = attempts[OTHERS - 1];
+    attempts.push(place(&*own, &ids).await);
+    assert_eq!(contenders(&*own).await, attempts);
+    let watchers = async || server.metrics().await.sum("etcd_debugging_mvcc_watcher_total") as usize;
+    let events = async || server.metrics().await.sum("etcd_debugging_mvcc_events_total") as usize;
+    let before = watchers().await;
+    let mut waiting = Box::pin(own.changed(gone(ahead)));
+    assert!(timeout(Duration::from_millis(300), &mut waiting).await.is_err());
+    assert_eq!(watchers().await, before + 1);
+    let told = events().await;
+    for attempt in &attempts[..OTHERS - 1] {
+        theirs.withdraw(*attempt, Certainty::Placed).await.unwrap();
+        place(&*theirs, &ids).await;
+    }
+    assert!(timeout(Duration::from_millis(300), &mut waiting).await.is_err());
+    assert_eq!(events().await, told);
+    theirs.withdraw(ahead, Certainty::Placed).await.unwrap();
+    timeout(Duration::from_secs(5), waiting).await.expect("it is not told").unwrap();
+    assert_eq!(events().await, told + 1);
+    assert_eq!(contenders(&*own).await[0], attempts[OTHERS]);
+    // An entry that is gone is told at once, and so is one that has another version.
+    timeout(Duration::from_secs(5), own.changed(gone(ahead))).await.expect("it is not told").unwrap();
+    let mine = Interest::Entry { attempt: attempts[OTHERS], mode: Mode::Exclusive, version: Some(1) };
+    timeout(Duration::from_secs(5), own.changed(mine)).await.expect("it is not told").unwrap();
+    // A wait that is dropped takes its watch along.
+    let mut dropped = Box::pin(own.changed(gone(attempts[OTHERS])));
+    assert!(timeout(Duration::from_millis(300), &mut dropped).await.is_err());
+    drop(dropped);
+    timeout(Duration::from_secs(5), async {
+        while watchers().await != before {
+            sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await
+    .expect("a watch is left");
 }
 
 /// A try that is turned away has listed the queue to see that, and need not open a watch to see why.

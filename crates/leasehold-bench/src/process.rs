@@ -3,16 +3,17 @@
 use std::fs;
 use std::time::Duration;
 
-use rustix::param::clock_ticks_per_second;
-
 use crate::Failure;
+
+/// What the kernel tells processes of its ticks, whatever they are.
+const TICKS_PER_SECOND: u64 = 100;
 
 /// The processor time that a process has taken so far, in all of its threads; this process's without a number.
 pub(crate) fn processor_time(pid: Option<u32>) -> Result<Duration, Failure> {
     let pid = pid.unwrap_or_else(std::process::id);
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let ticks = ticks(&stat).ok_or_else(|| format!("/proc/{pid}/stat says {stat:?}"))?;
-    Ok(Duration::from_secs_f64(ticks as f64 / clock_ticks_per_second() as f64))
+    Ok(Duration::from_millis(ticks * 1_000 / TICKS_PER_SECOND))
 }
 
 /// In user mode and in the kernel.

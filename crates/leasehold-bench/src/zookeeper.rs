@@ -26,37 +26,41 @@ pub(crate) async fn field(storage: Storage) -> Result<Field, Failure> {
         Box::new(Leasehold::in_one(&url).await?),
         Box::new(ZooKeeperClient::connect(&endpoint).await?),
     ];
-    let mut field = Field { site: Box::new(OnZooKeeper(server)), peers, missing: Vec::new() };
+    let told = server.four_letter("srvr").await;
+    let version = told.lines().find_map(|line| line.strip_prefix("Zookeeper version:"));
+    let version = version.and_then(|version| version.split(',').next()).unwrap_or_default().trim().to_owned();
+    let site = Box::new(OnZooKeeper { server, version });
+    let mut field = Field { site, peers, missing: Vec::new() };
     field.add("Curator", Program::curator(&endpoint).await);
     field.add("kazoo", Program::kazoo(&endpoint).await);
     Ok(field)
 }
 
-struct OnZooKeeper(ZooKeeperServer);
+struct OnZooKeeper {
+    server: ZooKeeperServer,
+    version: String,
+}
 
 #[async_trait]
 impl Site for OnZooKeeper {
     fn facts(&self) -> Facts {
-        vec![("server", "ZooKeeper".into())]
+        vec![("server", format!("ZooKeeper {}", self.version))]
     }
 
     fn storage(&self) -> Storage {
-        self.0.storage()
+        self.server.storage()
     }
 
     fn pid(&self) -> Option<u32> {
-        self.0.pid()
+        self.server.pid()
     }
 
     async fn counts(&self, _client: &dyn Peer) -> Result<Counts, Failure> {
-        let monitor = self.0.four_letter("mntr").await;
-        let counted = |name: &str| {
-            let line = monitor.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('\t'));
-            line.and_then(|value| value.trim().parse::<f64>().ok()).unwrap_or(0.0)
-        };
-        Ok(vec![
-            ("packets received", counted("zk_packets_received")),
-            ("packets sent", counted("zk_packets_sent")),
-        ])
+        let told = self.server.four_letter("srvr").await;
+        let value = |name| told.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim();
+        let (received, sent): (f64, f64) = (value("Received:").parse()?, value("Sent:").parse()?);
+        let commits = i64::from_str_radix(value("Zxid:").trim_start_matches("0x"), 16)?;
+        // What is sent and is no reply is a watch's event.
+        Ok(vec![("requests", received), ("events", sent - received), ("commits", commits as f64)])
     }
 }

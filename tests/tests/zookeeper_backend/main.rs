@@ -3,6 +3,7 @@
 #![cfg(target_os = "linux")]
 
 mod access;
+mod costs;
 mod entries;
 mod faults;
 mod fixture;
