@@ -118,7 +118,9 @@ mod tests {
         let svg = svg("title", "contenders", &lines);
         let heights: Vec<f64> = svg
             .lines()
-            .filter_map(|line| line.strip_prefix("<circle")?.split("cy=\"").nth(1)?.split('"').next()?.parse().ok())
+            .filter_map(|line| {
+                line.strip_prefix("<circle")?.split("cy=\"").nth(1)?.split('"').next()?.parse().ok()
+            })
             .collect();
         assert!(heights.len() == 2 && heights[0] > heights[1], "{svg}");
         assert!(svg.contains("a&lt;b") && svg.contains("nobody"), "{svg}");

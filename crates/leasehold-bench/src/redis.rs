@@ -3,11 +3,11 @@
 use async_trait::async_trait;
 use leasehold_testkit::servers::{RedisServer, ServerOptions, Storage};
 
+use crate::Failure;
 use crate::floors::RedisFloor;
 use crate::machine::{self, Facts};
 use crate::peers::{Leasehold, Peer, Program, Rslock};
 use crate::run::{Counts, Field, Site};
-use crate::Failure;
 
 pub(crate) async fn field(storage: Storage) -> Result<Field, Failure> {
     let server = RedisServer::try_start(ServerOptions::default().storage(storage)).await?;

@@ -19,7 +19,8 @@ pub(crate) fn page(service: Service, results: &Results) -> String {
 /// The charts, and the names of their files.
 pub(crate) fn charts(service: Service, results: &Results) -> Vec<(String, String)> {
     let storages = storages(results).into_iter();
-    let charts = storages.filter_map(|storage| Some((chart_name(service, storage), chart_of(results, storage)?)));
+    let charts =
+        storages.filter_map(|storage| Some((chart_name(service, storage), chart_of(results, storage)?)));
     charts.collect()
 }
 
@@ -85,7 +86,13 @@ fn write(page: &mut String, service: Service, results: &Results) -> std::fmt::Re
         let contended: Vec<&Sample> = samples.iter().copied().filter(|sample| sample.clients > 0).collect();
         if !contended.is_empty() {
             writeln!(page, "\n### Several clients, one lock: for each acquisition\n")?;
-            let shown = [("acquisitions/s", 0), ("owner changes/s", 0), ("most/least", 2), ("ms waited", 2), ("p99", 2)];
+            let shown = [
+                ("acquisitions/s", 0),
+                ("owner changes/s", 0),
+                ("most/least", 2),
+                ("ms waited", 2),
+                ("p99", 2),
+            ];
             rows(page, &contended, &shown, true)?;
         }
         if chart_of(results, storage).is_some() {
@@ -111,8 +118,14 @@ fn write(page: &mut String, service: Service, results: &Results) -> std::fmt::Re
 }
 
 /// A row for everybody, with the spread of the figures that are named, and the means of whatever else was counted.
-fn rows(page: &mut String, samples: &[&Sample], shown: &[(&str, usize)], contended: bool) -> std::fmt::Result {
-    let counted = distinct(samples.iter().flat_map(|sample| sample.values.iter()).map(|(name, _)| name.as_str()));
+fn rows(
+    page: &mut String,
+    samples: &[&Sample],
+    shown: &[(&str, usize)],
+    contended: bool,
+) -> std::fmt::Result {
+    let counted =
+        distinct(samples.iter().flat_map(|sample| sample.values.iter()).map(|(name, _)| name.as_str()));
     let counted: Vec<&str> =
         counted.into_iter().filter(|name| !shown.iter().any(|(shown, _)| shown == name)).collect();
     let mut heads = if contended { vec!["clients", "who"] } else { vec!["who"] };
@@ -125,7 +138,8 @@ fn rows(page: &mut String, samples: &[&Sample], shown: &[(&str, usize)], contend
             if of.is_empty() {
                 continue;
             }
-            let mut row = if contended { vec![clients.to_string(), who.to_owned()] } else { vec![who.to_owned()] };
+            let mut row =
+                if contended { vec![clients.to_string(), who.to_owned()] } else { vec![who.to_owned()] };
             row.extend(shown.iter().map(|(name, digits)| {
                 spread(Spread::of(of.iter().filter_map(|sample| sample.value(name))), *digits)
             }));
@@ -206,7 +220,8 @@ mod tests {
         };
         assert!(row(&["processor", "abacus"]), "{page}");
         assert!(row(&["ours", "15.0 (10.0–20.0)", "0.75 (0.50–1.00)", "2.50"]), "{page}");
-        let theirs = ["25 (25–25)", "5 (5–5)", "1.50 (1.50–1.50)", "2.00 (2.00–2.00)", "3.00 (3.00–3.00)", "200"];
+        let theirs =
+            ["25 (25–25)", "5 (5–5)", "1.50 (1.50–1.50)", "2.00 (2.00–2.00)", "3.00 (3.00–3.00)", "200"];
         assert!(row(&[&["8", "theirs"], &theirs[..]].concat()), "{page}");
         assert!(page.contains("another is missing: no toolchain"), "{page}");
         let charts = charts(Service::Redis, &results);

@@ -103,7 +103,8 @@ impl Results {
         self.runs.retain(|run| self.samples.iter().any(|sample| sample.run == run.id));
         self.missing.retain(|old| !missing.iter().any(|new| new.name == old.name));
         self.missing.extend(missing);
-        self.missing.retain(|missing| !self.samples.iter().any(|sample| sample.who.starts_with(&missing.name)));
+        self.missing
+            .retain(|missing| !self.samples.iter().any(|sample| sample.who.starts_with(&missing.name)));
     }
 }
 
@@ -112,17 +113,25 @@ mod tests {
     use super::*;
 
     fn sample(run: u64, clients: usize, who: &str) -> Sample {
-        Sample { run, storage: "disk".into(), clients, who: who.into(), values: vec![("x".into(), run as f64)] }
+        Sample {
+            run,
+            storage: "disk".into(),
+            clients,
+            who: who.into(),
+            values: vec![("x".into(), run as f64)],
+        }
     }
 
     fn results(run: u64, samples: Vec<Sample>, missing: &[&str]) -> Results {
-        let missing = missing.iter().map(|name| Missing { name: (*name).into(), why: "why".into() }).collect();
+        let missing =
+            missing.iter().map(|name| Missing { name: (*name).into(), why: "why".into() }).collect();
         Results { runs: vec![Run { id: run, storage: "disk".into(), facts: vec![] }], samples, missing }
     }
 
     #[test]
     fn a_part_replaces_that_part() {
-        let mut known = results(1, vec![sample(1, 2, "a"), sample(1, 2, "a"), sample(1, 8, "a")], &["b", "c"]);
+        let mut known =
+            results(1, vec![sample(1, 2, "a"), sample(1, 2, "a"), sample(1, 8, "a")], &["b", "c"]);
         known.merge(results(2, vec![sample(2, 2, "a"), sample(2, 2, "b 1.0")], &[]));
         let of = |clients, who: &str| {
             let found = known.samples.iter().filter(|s| s.clients == clients && s.who == who);
@@ -132,7 +141,11 @@ mod tests {
         assert_eq!(known.missing.iter().map(|m| m.name.as_str()).collect::<Vec<_>>(), ["c"]);
         assert_eq!(known.runs.len(), 2);
         known.merge(results(3, vec![sample(3, 8, "a")], &[]));
-        assert_eq!(known.runs.iter().map(|run| run.id).collect::<Vec<_>>(), [2, 3], "nothing is left of run 1");
+        assert_eq!(
+            known.runs.iter().map(|run| run.id).collect::<Vec<_>>(),
+            [2, 3],
+            "nothing is left of run 1"
+        );
     }
 
     #[test]

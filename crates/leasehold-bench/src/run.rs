@@ -63,7 +63,9 @@ pub(crate) async fn run(options: &Options, service: Service, storage: Storage) -
     }
     if !options.only.is_empty() {
         let mut is_floor = true;
-        peers.retain(|peer| std::mem::take(&mut is_floor) || options.only.iter().any(|name| *name == peer.name()));
+        peers.retain(|peer| {
+            std::mem::take(&mut is_floor) || options.only.iter().any(|name| *name == peer.name())
+        });
     }
     let storage = match site.storage() {
         Storage::Disk => "disk",

@@ -20,8 +20,12 @@ impl Written {
     /// The cells of the row that begins so.
     fn row(&self, cells: &[&str]) -> Option<Vec<String>> {
         self.page.lines().find_map(|line| {
-            let row: Vec<String> = line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect();
-            let begins = cells.iter().enumerate().all(|(at, cell)| row.get(at).is_some_and(|own| own.starts_with(cell)));
+            let row: Vec<String> =
+                line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect();
+            let begins = cells
+                .iter()
+                .enumerate()
+                .all(|(at, cell)| row.get(at).is_some_and(|own| own.starts_with(cell)));
             begins.then_some(row)
         })
     }
@@ -29,7 +33,11 @@ impl Written {
     fn shows(&self, who: &[&str]) {
         for who in who {
             for clients in ["2", "3"] {
-                assert!(self.row(&[clients, who]).is_some(), "{clients} of {who} did not contend: {}", self.page);
+                assert!(
+                    self.row(&[clients, who]).is_some(),
+                    "{clients} of {who} did not contend: {}",
+                    self.page
+                );
             }
         }
         assert!(!self.page.contains("is missing"), "{}", self.page);
@@ -38,7 +46,18 @@ impl Written {
 
 fn run(service: &str, dir: &Path, contenders: &str) -> String {
     let run = Command::new(env!("CARGO_BIN_EXE_leasehold-bench"))
-        .args(["run", service, "--repetitions", "1", "--rounds", "20", "--seconds", "0.3", "--contentions", "1"])
+        .args([
+            "run",
+            service,
+            "--repetitions",
+            "1",
+            "--rounds",
+            "20",
+            "--seconds",
+            "0.3",
+            "--contentions",
+            "1",
+        ])
         .args(["--contenders", contenders, "--results"])
         .arg(dir)
         .output()
@@ -63,7 +82,9 @@ fn a_run_on_etcd_measures_everybody() {
     let written = Written::by("etcd");
     written.shows(&["leasehold", "leasehold, one coordinator", "etcd's lock call", "Go's concurrency.Mutex"]);
     assert!(written.row(&["2", "the floor"]).is_some() && written.row(&["3", "the floor"]).is_none());
-    assert!(std::fs::read_to_string(written.dir.join("etcd-tmpfs.svg")).unwrap().contains("concurrency.Mutex"));
+    assert!(
+        std::fs::read_to_string(written.dir.join("etcd-tmpfs.svg")).unwrap().contains("concurrency.Mutex")
+    );
 }
 
 /// And a run of a part replaces that part.

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use etcd_client::{Compare, CompareOp, GetOptions, KeyValue, PutOptions, TxnOp, TxnOpResponse};
 use leasehold_core::{
-    AttemptId, BackendError, BackendErrorKind, Certainty, Contender, Contenders, Enqueued, Entry, Interest, Look,
-    Mode, NewEntry, Publish, Published, Queue, Withdrawn,
+    AttemptId, BackendError, BackendErrorKind, Certainty, Contender, Contenders, Enqueued, Entry, Interest,
+    Look, Mode, NewEntry, Publish, Published, Queue, Withdrawn,
 };
 
 use crate::enqueue;

@@ -235,11 +235,7 @@ impl ZooKeeperQueue {
     }
 
     /// The zxid that created a node; over the application's client, servers before 3.9 do not send it along.
-    async fn created_at(
-        &self,
-        request: &Request<'_>,
-        created: &Created,
-    ) -> Result<i64, BackendError> {
+    async fn created_at(&self, request: &Request<'_>, created: &Created) -> Result<i64, BackendError> {
         if let Some(zxid) = created.zxid {
             return Ok(zxid);
         }

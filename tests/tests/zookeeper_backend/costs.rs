@@ -55,10 +55,8 @@ async fn a_directory_that_cannot_be_written_to_is_listed() {
     let directory = format!("/{path}");
     let (above, _) = directory.rsplit_once('/').unwrap();
     outside.mkdir(above, &CreateMode::Persistent.with_acls(Acls::anyone_all())).await.unwrap();
-    let entries_alone = [Acl::new(
-        Permission::READ | Permission::CREATE | Permission::DELETE,
-        AuthId::anyone(),
-    )];
+    let entries_alone =
+        [Acl::new(Permission::READ | Permission::CREATE | Permission::DELETE, AuthId::anyone())];
     let options = CreateMode::Persistent.with_acls(Acls::new(&entries_alone));
     outside.create(&directory, b"somebody's", &options).await.unwrap();
     let queue = session.queue(&path);

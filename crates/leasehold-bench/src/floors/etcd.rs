@@ -99,9 +99,8 @@ impl Peer for EtcdFloor {
             self.attempts += 1;
             let key = format!("leasehold/floor/alone/f10000000000000f{:016x}", self.attempts);
             let counted = GetOptions::new().with_prefix().with_limit(1).with_keys_only();
-            let enqueue = Txn::new()
-                .when([Compare::create_revision(key.as_str(), CompareOp::Equal, 0)])
-                .and_then([
+            let enqueue =
+                Txn::new().when([Compare::create_revision(key.as_str(), CompareOp::Equal, 0)]).and_then([
                     TxnOp::put(key.as_str(), VALUE, self.with_lease()),
                     TxnOp::get("leasehold/floor/alone/", Some(counted)),
                 ]);

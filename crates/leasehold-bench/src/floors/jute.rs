@@ -128,7 +128,8 @@ impl Wire {
 /// The text that a reply begins with: the path that was created.
 pub(super) fn text(body: &[u8]) -> io::Result<String> {
     let length = body.first_chunk().map(|length| i32::from_be_bytes(*length));
-    let length = length.and_then(|length| usize::try_from(length).ok()).ok_or(io::ErrorKind::UnexpectedEof)?;
+    let length =
+        length.and_then(|length| usize::try_from(length).ok()).ok_or(io::ErrorKind::UnexpectedEof)?;
     let text = body.get(4..4 + length).ok_or(io::ErrorKind::UnexpectedEof)?;
     Ok(String::from_utf8_lossy(text).into_owned())
 }
