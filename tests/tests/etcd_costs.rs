@@ -129,7 +129,17 @@ async fn a_lone_waiter_in_a_long_queue_is_told_of_one_removal() {
     assert_eq!(contenders(&*own).await, attempts);
     let watchers = async || server.metrics().await.sum("etcd_debugging_mvcc_watcher_total") as usize;
     let events = async || server.metrics().await.sum("etcd_debugging_mvcc_events_total") as usize;
-    let before = watchers().await;
+    // Each session watches its own key.
+    let before = 2;
+    let until = async |wanted| {
+        let reached = async {
+            while watchers().await != wanted {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(Duration::from_secs(5), reached).await.expect("as many watches as that");
+    };
+    until(before).await;
     let mut waiting = Box::pin(own.changed(gone(ahead)));
     assert!(timeout(Duration::from_millis(300), &mut waiting).await.is_err());
     assert_eq!(watchers().await, before + 1);
@@ -152,13 +162,7 @@ async fn a_lone_waiter_in_a_long_queue_is_told_of_one_removal() {
     let mut dropped = Box::pin(own.changed(gone(attempts[OTHERS])));
     assert!(timeout(Duration::from_millis(300), &mut dropped).await.is_err());
     drop(dropped);
-    timeout(Duration::from_secs(5), async {
-        while watchers().await != before {
-            sleep(Duration::from_millis(10)).await;
-        }
-    })
-    .await
-    .expect("a watch is left");
+    until(before).await;
 }
 
 /// A try that is turned away has listed the queue to see that, and need not open a watch to see why.
