@@ -56,7 +56,9 @@ impl Program {
     async fn python(name: &str, program: &str, endpoint: &str) -> Result<Self, Failure> {
         let interpreter = made_by("ci/python-venv.sh")?;
         let program = Path::new(ROOT).join("crates/leasehold-bench/programs").join(program);
-        Self::start(name, vec![interpreter, program.display().to_string(), endpoint.to_owned()]).await
+        // Nothing is compiled into the source directory.
+        let line = vec![interpreter, "-B".into(), program.display().to_string(), endpoint.to_owned()];
+        Self::start(name, line).await
     }
 
     async fn start(name: &str, line: Vec<String>) -> Result<Self, Failure> {
