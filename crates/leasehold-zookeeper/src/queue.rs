@@ -204,7 +204,8 @@ impl ZooKeeperQueue {
                     let listing = match (listed, created.alone()) {
                         (Some(listed), _) => listed,
                         (None, Some(alone)) => Ok(self.view.mirror.keep(sent, alone)),
-                        (None, None) => self.view.list(client).await,
+                        // Shared by all who come in at once.
+                        (None, None) => self.view.look().await,
                     };
                     if listing.is_err() {
                         self.view.mirror.distrust();
