@@ -22,7 +22,7 @@ use crate::session::{Core, check_alive};
 
 /// How many keys a queue may have for each handle of it in this process, and be copied: the copy is told of each of them twice, and for
 /// that handle once is enough (see [`crate::entry_watch`]).
-const COPIED: i64 = 8;
+const COPIED: i64 = 24;
 
 pub(crate) struct EtcdQueue {
     pub(crate) core: Arc<Core>,

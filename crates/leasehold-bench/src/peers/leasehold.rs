@@ -68,7 +68,9 @@ impl Peer for Leasehold {
 
     async fn contend(&mut self, contenders: usize, time: Duration) -> Result<Contended, Failure> {
         let coordinators = self.coordinators.iter().cycle().take(contenders);
-        let nodes = coordinators.map(|coordinator| Node(coordinator.mutex(format!("of {contenders}"))));
+        // Each way has locks of its own: a session follows a queue for some seconds after it was used.
+        let lock = format!("{}: of {contenders}", self.name);
+        let nodes = coordinators.map(|coordinator| Node(coordinator.mutex(&lock)));
         measure::contend(nodes.collect(), time).await
     }
 }
