@@ -12,7 +12,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 no_unsafe_code() {
     local manifest
     grep -qx 'unsafe_code = "forbid"' Cargo.toml || { echo 'the workspace does not forbid unsafe code' >&2; return 1; }
-    for manifest in crates/*/Cargo.toml examples/Cargo.toml tests/Cargo.toml; do
+    for manifest in crates/*/Cargo.toml examples/Cargo.toml tests/Cargo.toml tests/chaos/Cargo.toml; do
         if ! grep -A 1 -x '\[lints\]' "$manifest" | grep -qx 'workspace = true'; then
             echo "$manifest does not take the workspace's lints" >&2
             return 1

@@ -22,7 +22,7 @@ one_msrv() {
         printf 'rust-version stands once, in the workspace; found:\n%s\n' "$declared" >&2
         return 1
     fi
-    for manifest in crates/*/Cargo.toml examples/Cargo.toml tests/Cargo.toml; do
+    for manifest in crates/*/Cargo.toml examples/Cargo.toml tests/Cargo.toml tests/chaos/Cargo.toml; do
         if ! grep -q '^rust-version\.workspace = true$' "$manifest"; then
             echo "$manifest does not take its rust-version from the workspace" >&2
             return 1
