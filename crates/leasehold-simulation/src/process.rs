@@ -13,11 +13,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use leasehold_core::{
-    BackendError, Capabilities, Clock, Coordinator, HolderInfo, LeadershipTicket, Liveness, LivenessCell,
-    LockBackend, OpenSession, Session, Timestamp,
+    BackendError, Capabilities, Clock, Coordinator, HolderInfo, LeadershipTicket, LockBackend, OpenSession,
+    Session, Timestamp,
 };
 use leasehold_memory::MemoryBackend;
-use leasehold_testkit::history::{Recorder, What};
+use leasehold_testkit::history::Recorder;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
@@ -233,31 +233,7 @@ impl LockBackend for Watched {
         self.log.say(format_args!("{} has session {id}", self.process));
         self.log.count("sessions");
         self.beliefs.session(&id, &cell);
-        tokio::spawn(follow(self.recorder.clone(), id, cell));
+        tokio::spawn(self.recorder.clone().follow(id, cell));
         Ok(session)
-    }
-}
-
-/// Writes down what is believed of a session. It only looks: it must not be the one that notices a deadline.
-async fn follow(recorder: Recorder, session: String, cell: Arc<LivenessCell>) {
-    let mut states = cell.subscribe();
-    let mut written = None;
-    loop {
-        match *states.borrow_and_update() {
-            Liveness::Live { until } | Liveness::Suspect { until } => {
-                if written != Some(until) {
-                    written = Some(until);
-                    let until = recorder.nanos(until);
-                    recorder.record(What::SessionLive { session: session.clone(), until });
-                }
-            }
-            Liveness::Lost(reason) => {
-                let reason = format!("{reason:?}");
-                return recorder.record(What::SessionLost { session, reason });
-            }
-        }
-        if states.changed().await.is_err() {
-            return;
-        }
     }
 }

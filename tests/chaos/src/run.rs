@@ -136,7 +136,7 @@ pub async fn run(options: &Options) -> Result<Verdict, String> {
     let mut census = Census::default();
     let disturbed = async {
         disturb(&arena, options, faults, until).await;
-        arena.service.ready().await;
+        arena.service.servers().ready().await;
         sleep(calm).await;
     };
     if options.shape.census {
@@ -227,7 +227,7 @@ async fn start_crew(
         seed: options.seed,
     });
     let program = options.programs.join("leasehold-chaos-worker");
-    Crew::start(program, plans.collect(), &service.endpoints(), recorder).await
+    Crew::start(program, plans.collect(), &service.servers().endpoints(), recorder).await
 }
 
 /// The disturbed part.

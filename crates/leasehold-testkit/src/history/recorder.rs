@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use leasehold_core::{Clock, Timestamp};
+use leasehold_core::{Clock, Liveness, LivenessCell, Timestamp};
 
 use super::call::{Call, Outcome};
 use super::event::{Event, OpId, What};
@@ -98,6 +98,32 @@ impl Recorder {
     /// Records that nobody can tell whether an operation was done.
     pub fn info(&self, op: OpId, error: impl ToString) {
         self.record(What::Info { op, error: error.to_string() });
+    }
+
+    /// Records what is believed of a session, until it is over or nobody has it any more. It only looks: it is not the one that notices a
+    /// deadline.
+    pub async fn follow(self, session: String, cell: Arc<LivenessCell>) {
+        let mut states = cell.subscribe();
+        drop(cell);
+        let mut written = None;
+        loop {
+            match *states.borrow_and_update() {
+                Liveness::Live { until } | Liveness::Suspect { until } => {
+                    if written != Some(until) {
+                        written = Some(until);
+                        let until = self.nanos(until);
+                        self.record(What::SessionLive { session: session.clone(), until });
+                    }
+                }
+                Liveness::Lost(reason) => {
+                    let reason = format!("{reason:?}");
+                    return self.record(What::SessionLost { session, reason });
+                }
+            }
+            if states.changed().await.is_err() {
+                return;
+            }
+        }
     }
 
     /// A number that this recorder has not given before: for operations and faults.

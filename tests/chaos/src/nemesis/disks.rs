@@ -22,8 +22,8 @@ const STRACE: &[(&str, &str)] = &[("strace", "strace")];
 /// The leader, or now and then another one.
 async fn target(arena: &Arena, dice: &mut Dice) -> Option<(usize, OwnedMutexGuard<()>)> {
     let reserved = arena.reserve_servers()?;
-    let servers = arena.service.endpoints().len();
-    let leader = arena.service.leader().await?;
+    let servers = arena.service.servers().endpoints().len();
+    let leader = arena.service.servers().leader().await?;
     let step = if dice.percent(70) { 0 } else { dice.below(servers) };
     Some(((leader + step) % servers, reserved))
 }
@@ -31,13 +31,13 @@ async fn target(arena: &Arena, dice: &mut Dice) -> Option<(usize, OwnedMutexGuar
 /// Starts a server again if it has ended, and waits for it: the next fault may take another one out.
 async fn mend(arena: &Arena, server: usize) {
     if !is_running(arena, server) {
-        arena.service.respawn(server).await;
+        arena.service.servers().respawn(server).await;
     }
-    arena.service.ready().await;
+    arena.service.servers().ready().await;
 }
 
 fn is_running(arena: &Arena, server: usize) -> bool {
-    arena.service.pid(server).is_some_and(leasehold_testkit::process::runs)
+    arena.service.servers().pid(server).is_some_and(leasehold_testkit::process::runs)
 }
 
 /// Each sync takes longer, up to a TTL.
@@ -76,7 +76,7 @@ impl Fault for SlowFsync {
 
     async fn inject(&mut self, arena: &Arena, _dice: &mut Dice) {
         let Some((server, _)) = &self.target else { return };
-        if let Some(pid) = arena.service.pid(*server) {
+        if let Some(pid) = arena.service.servers().pid(*server) {
             self.fault = Some(SyncFault::slow(pid, self.by).await);
         }
     }
@@ -122,7 +122,7 @@ impl Fault for Eio {
 
     async fn inject(&mut self, arena: &Arena, _dice: &mut Dice) {
         let Some((server, _)) = &self.target else { return };
-        if let Some(pid) = arena.service.pid(*server) {
+        if let Some(pid) = arena.service.servers().pid(*server) {
             self.fault = Some(SyncFault::failing(pid).await);
         }
     }
@@ -171,13 +171,13 @@ impl Fault for DiskFull {
 
     async fn inject(&mut self, arena: &Arena, _dice: &mut Dice) {
         if let Some((server, _)) = &self.target {
-            fill_disk(&arena.service.dir(*server));
+            fill_disk(&arena.service.servers().dir(*server));
         }
     }
 
     async fn heal(&mut self, arena: &Arena) {
         if let Some((server, _reserved)) = self.target.take() {
-            free_disk(&arena.service.dir(server));
+            free_disk(&arena.service.servers().dir(server));
             mend(arena, server).await;
         }
     }

@@ -73,7 +73,7 @@ impl Fault for Partition {
 
     async fn aim(&mut self, arena: &Arena, dice: &mut Dice) -> Option<Aim> {
         let reserved = arena.reserve_servers()?;
-        let leader = arena.service.leader().await?;
+        let leader = arena.service.servers().leader().await?;
         let target = match self.whom {
             Whom::Leader => leader,
             Whom::Follower => (leader + 1 + dice.below(2)) % 3,
@@ -94,7 +94,7 @@ impl Fault for Partition {
             network.heal();
         }
         // Before the next fault takes another one out.
-        arena.service.ready().await;
+        arena.service.servers().ready().await;
         self.target = None;
     }
 }

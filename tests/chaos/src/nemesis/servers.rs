@@ -47,7 +47,7 @@ impl Servers {
     }
 
     fn count(arena: &Arena) -> usize {
-        arena.service.endpoints().len()
+        arena.service.servers().endpoints().len()
     }
 }
 
@@ -83,7 +83,7 @@ impl Fault for Servers {
         self.reserved = Some(arena.reserve_servers()?);
         self.server = match self.which {
             Which::Any => dice.below(Self::count(arena)),
-            Which::Leader => match arena.service.leader().await {
+            Which::Leader => match arena.service.servers().leader().await {
                 Some(leader) => leader,
                 None => {
                     self.reserved = None;
@@ -106,19 +106,19 @@ impl Fault for Servers {
 
     async fn inject(&mut self, arena: &Arena, _dice: &mut Dice) {
         match (self.how, self.which) {
-            (How::Stopped, _) => arena.service.pause(self.server),
-            (How::Killed, Which::Any | Which::Leader) => arena.service.kill(self.server).await,
+            (How::Stopped, _) => arena.service.servers().pause(self.server),
+            (How::Killed, Which::Any | Which::Leader) => arena.service.servers().kill(self.server).await,
             (How::Killed, Which::All) => {
                 for server in 0..Self::count(arena) {
-                    arena.service.kill(server).await;
+                    arena.service.servers().kill(server).await;
                 }
             }
             (How::Killed, Which::Rolling) => {
                 for server in 0..Self::count(arena) {
-                    arena.service.kill(server).await;
+                    arena.service.servers().kill(server).await;
                     sleep(Duration::from_millis(200)).await;
-                    arena.service.respawn(server).await;
-                    arena.service.ready().await;
+                    arena.service.servers().respawn(server).await;
+                    arena.service.servers().ready().await;
                 }
             }
         }
@@ -126,16 +126,16 @@ impl Fault for Servers {
 
     async fn heal(&mut self, arena: &Arena) {
         match (self.how, self.which) {
-            (How::Stopped, _) => arena.service.resume(self.server),
-            (How::Killed, Which::Any | Which::Leader) => arena.service.respawn(self.server).await,
+            (How::Stopped, _) => arena.service.servers().resume(self.server),
+            (How::Killed, Which::Any | Which::Leader) => arena.service.servers().respawn(self.server).await,
             (How::Killed, Which::All) => {
                 for server in 0..Self::count(arena) {
-                    arena.service.respawn(server).await;
+                    arena.service.servers().respawn(server).await;
                 }
             }
             (How::Killed, Which::Rolling) => {}
         }
-        arena.service.ready().await;
+        arena.service.servers().ready().await;
         self.reserved = None;
     }
 }

@@ -1,4 +1,3 @@
-use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::{Service, ServiceKind};
+use super::{Servers, Service, ServiceKind};
 use crate::tap::{Tap, TappedEntry};
 
 /// How long an administrator's request may take.
@@ -27,7 +26,7 @@ impl EtcdService {
     }
 
     async fn client(&self) -> Result<Client, String> {
-        connect(&self.endpoints()).await.map_err(|error| error.to_string())
+        connect(&self.cluster.endpoints()).await.map_err(|error| error.to_string())
     }
 
     async fn ask<T, E: ToString>(
@@ -52,40 +51,8 @@ impl Service for EtcdService {
         ServiceKind::Etcd
     }
 
-    fn endpoints(&self) -> Vec<String> {
-        self.cluster.endpoints()
-    }
-
-    fn dir(&self, server: usize) -> PathBuf {
-        self.cluster.node(server).dir().to_owned()
-    }
-
-    fn pid(&self, server: usize) -> Option<u32> {
-        self.cluster.node(server).pid()
-    }
-
-    async fn kill(&self, server: usize) {
-        self.cluster.node(server).kill().await;
-    }
-
-    async fn respawn(&self, server: usize) {
-        self.cluster.node(server).respawn().await;
-    }
-
-    async fn ready(&self) {
-        self.cluster.ready().await;
-    }
-
-    fn pause(&self, server: usize) {
-        self.cluster.node(server).pause();
-    }
-
-    fn resume(&self, server: usize) {
-        self.cluster.node(server).resume();
-    }
-
-    async fn leader(&self) -> Option<usize> {
-        timeout(Duration::from_secs(2), self.cluster.leader()).await.ok()
+    fn servers(&self) -> &dyn Servers {
+        &self.cluster
     }
 
     async fn end_session(&self, session: &str) -> Result<(), String> {
@@ -107,7 +74,7 @@ impl Service for EtcdService {
     }
 
     fn tap(&self, tap: Tap) {
-        crate::tap::etcd::start(self.endpoints(), &tap);
+        crate::tap::etcd::start(self.cluster.endpoints(), &tap);
     }
 
     async fn leftovers(&self, namespace: &str) -> Result<Vec<String>, String> {
@@ -150,7 +117,7 @@ impl EtcdService {
     /// How many watches each server has; nothing of one that does not answer.
     async fn watchers(&self) -> Vec<Option<f64>> {
         let mut watchers = Vec::new();
-        for endpoint in self.endpoints() {
+        for endpoint in self.cluster.endpoints() {
             let metrics = timeout(REQUEST, metrics(&endpoint)).await.ok().and_then(Result::ok);
             watchers.push(metrics.map(|text| Metrics::parse(&text).sum("etcd_debugging_mvcc_watcher_total")));
         }

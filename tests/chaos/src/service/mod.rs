@@ -2,6 +2,7 @@
 
 mod etcd;
 mod redis;
+mod servers;
 mod zookeeper;
 
 use std::str::FromStr;
@@ -16,6 +17,7 @@ use crate::tap::{Tap, TappedEntry};
 pub use etcd::EtcdService;
 pub(crate) use etcd::connect as etcd_connect;
 pub use redis::RedisService;
+pub use servers::Servers;
 pub use zookeeper::ZooKeeperService;
 
 /// The tick of the ZooKeeper servers.
@@ -65,7 +67,7 @@ impl FromStr for ServiceKind {
     }
 }
 
-/// Running servers of one service.
+/// One service, on running servers.
 ///
 /// What an administrator does may fail while the servers are disturbed; then nothing was done, or nobody can tell.
 #[async_trait]
@@ -73,32 +75,8 @@ pub trait Service: Send + Sync {
     /// Which service.
     fn kind(&self) -> ServiceKind;
 
-    /// Where each server is, without a proxy.
-    fn endpoints(&self) -> Vec<String>;
-
-    /// The directory of a server, with its data and its log.
-    fn dir(&self, server: usize) -> std::path::PathBuf;
-
-    /// The process id of a server, unless it was killed.
-    fn pid(&self, server: usize) -> Option<u32>;
-
-    /// Kills a server with SIGKILL.
-    async fn kill(&self, server: usize);
-
-    /// Starts a server again over its data, and waits for nothing.
-    async fn respawn(&self, server: usize);
-
-    /// Returns when all servers serve and one of them leads.
-    async fn ready(&self);
-
-    /// Stops a server with SIGSTOP.
-    fn pause(&self, server: usize);
-
-    /// Lets it run again.
-    fn resume(&self, server: usize);
-
-    /// The server that leads, if that can be told within two seconds.
-    async fn leader(&self) -> Option<usize>;
+    /// Its servers.
+    fn servers(&self) -> &dyn Servers;
 
     /// Ends a session of somebody else's.
     async fn end_session(&self, session: &str) -> Result<(), String>;

@@ -1,9 +1,7 @@
-use std::path::PathBuf;
-
 use async_trait::async_trait;
 use leasehold_testkit::servers::{RedisClient, RedisReply, RedisServer, ServerOptions};
 
-use super::{Service, ServiceKind};
+use super::{Servers, Service, ServiceKind};
 use crate::tap::{Tap, TappedEntry};
 
 /// Removes one entry from its shard, as an administrator might: without telling anybody.
@@ -52,40 +50,8 @@ impl Service for RedisService {
         ServiceKind::Redis
     }
 
-    fn endpoints(&self) -> Vec<String> {
-        vec![self.server.endpoint()]
-    }
-
-    fn dir(&self, _server: usize) -> PathBuf {
-        self.server.dir().to_owned()
-    }
-
-    fn pid(&self, _server: usize) -> Option<u32> {
-        self.server.pid()
-    }
-
-    async fn kill(&self, _server: usize) {
-        self.server.kill().await;
-    }
-
-    async fn respawn(&self, _server: usize) {
-        self.server.respawn().await;
-    }
-
-    async fn ready(&self) {
-        self.server.ready().await;
-    }
-
-    fn pause(&self, _server: usize) {
-        self.server.pause();
-    }
-
-    fn resume(&self, _server: usize) {
-        self.server.resume();
-    }
-
-    async fn leader(&self) -> Option<usize> {
-        Some(0)
+    fn servers(&self) -> &dyn Servers {
+        &self.server
     }
 
     async fn end_session(&self, session: &str) -> Result<(), String> {

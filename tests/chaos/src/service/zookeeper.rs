@@ -1,4 +1,3 @@
-use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use zookeeper_client::Client;
 
-use super::{Service, ServiceKind, ZOOKEEPER_TICK};
+use super::{Servers, Service, ServiceKind, ZOOKEEPER_TICK};
 use crate::tap::{Tap, TappedEntry};
 
 /// How long an administrator's request may take.
@@ -28,7 +27,7 @@ impl ZooKeeperService {
     }
 
     async fn delete(&self, path: &str) -> Result<(), String> {
-        let endpoints = self.endpoints().join(",");
+        let endpoints = self.cluster.endpoints().join(",");
         let delete = async {
             let client = Client::connect(&endpoints).await.map_err(|error| error.to_string())?;
             client.delete(path, None).await.map_err(|error| error.to_string())
@@ -39,7 +38,7 @@ impl ZooKeeperService {
     /// The answer of each server that gives one to a question of four letters.
     async fn answers(&self, word: &str) -> Vec<Result<String, String>> {
         let mut answers = Vec::new();
-        for endpoint in self.endpoints() {
+        for endpoint in self.cluster.endpoints() {
             let asked = timeout(REQUEST, four_letters(&endpoint, word)).await;
             answers.push(match asked {
                 Ok(answer) => answer.map_err(|error| format!("{endpoint}: {error}")),
@@ -64,45 +63,13 @@ impl Service for ZooKeeperService {
         ServiceKind::ZooKeeper
     }
 
-    fn endpoints(&self) -> Vec<String> {
-        self.cluster.endpoints()
-    }
-
-    fn dir(&self, server: usize) -> PathBuf {
-        self.cluster.node(server).dir().to_owned()
-    }
-
-    fn pid(&self, server: usize) -> Option<u32> {
-        self.cluster.node(server).pid()
-    }
-
-    async fn kill(&self, server: usize) {
-        self.cluster.node(server).kill().await;
-    }
-
-    async fn respawn(&self, server: usize) {
-        self.cluster.node(server).respawn().await;
-    }
-
-    async fn ready(&self) {
-        self.cluster.ready().await;
-    }
-
-    fn pause(&self, server: usize) {
-        self.cluster.node(server).pause();
-    }
-
-    fn resume(&self, server: usize) {
-        self.cluster.node(server).resume();
-    }
-
-    async fn leader(&self) -> Option<usize> {
-        timeout(Duration::from_secs(2), self.cluster.leader()).await.ok()
+    fn servers(&self) -> &dyn Servers {
+        &self.cluster
     }
 
     async fn end_session(&self, session: &str) -> Result<(), String> {
         let mut why = String::new();
-        for endpoint in self.endpoints() {
+        for endpoint in self.cluster.endpoints() {
             match timeout(REQUEST, end_zookeeper_session(&endpoint, session)).await {
                 Ok(Ok(())) => return Ok(()),
                 Ok(Err(error)) => why = error.to_string(),
@@ -122,7 +89,8 @@ impl Service for ZooKeeperService {
     }
 
     fn tap(&self, tap: Tap) {
-        let logs = (0..self.endpoints().len()).map(|server| self.dir(server).join("data/version-2"));
+        let logs = (0..self.cluster.endpoints().len())
+            .map(|server| self.cluster.node(server).dir().join("data/version-2"));
         crate::tap::zookeeper::start(logs.collect(), &tap);
     }
 

@@ -13,8 +13,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use leasehold_core::{
     AttemptId, BackendError, Capabilities, Certainty, Clock, Credentials, Enqueued, Entry, Interest, KeyPath,
-    Kind, Liveness, LivenessCell, LockBackend, Look, NewEntry, OpenSession, Publish, Published, Queue,
-    RegisterWrite, RegisterWritten, Session, Versioned, Withdrawn,
+    Kind, LivenessCell, LockBackend, Look, NewEntry, OpenSession, Publish, Published, Queue, RegisterWrite,
+    RegisterWritten, Session, Versioned, Withdrawn,
 };
 use leasehold_testkit::history::{Recorder, What};
 
@@ -89,37 +89,12 @@ impl LockBackend for Watched {
         let id = inner.id();
         println!("session {id}");
         self.sessions.lock().newest = Some(id.clone());
-        tokio::spawn(follow(self.recorder.clone(), id, Arc::clone(inner.liveness())));
+        tokio::spawn(self.recorder.clone().follow(id, Arc::clone(inner.liveness())));
         Ok(Arc::new(WatchedSession {
             inner,
             recorder: self.recorder.clone(),
             sessions: Arc::clone(&self.sessions),
         }))
-    }
-}
-
-/// Writes down what is believed of a session. It only looks: it must not be the one that notices a deadline.
-async fn follow(recorder: Recorder, session: String, cell: Arc<LivenessCell>) {
-    let mut states = cell.subscribe();
-    drop(cell);
-    let mut written = None;
-    loop {
-        match *states.borrow_and_update() {
-            Liveness::Live { until } | Liveness::Suspect { until } => {
-                if written != Some(until) {
-                    written = Some(until);
-                    let until = recorder.nanos(until);
-                    recorder.record(What::SessionLive { session: session.clone(), until });
-                }
-            }
-            Liveness::Lost(reason) => {
-                let reason = format!("{reason:?}");
-                return recorder.record(What::SessionLost { session, reason });
-            }
-        }
-        if states.changed().await.is_err() {
-            return;
-        }
     }
 }
 
