@@ -4,7 +4,9 @@
 //!
 //! strace is attached to the running server, all its threads, and tampers with `fsync` and `fdatasync`. Every other call stops for it as well, so
 //! that the server is slower in all it does. It writes down each call that it tampered with, which is how a test knows that the fault
-//! took place. It detaches when this is dropped, and ends by itself when the server does, which a watchdog sees to.
+//! took place. It detaches when this is dropped, and ends by itself when the server does, which a watchdog sees to. When both
+//! happen at once it may wait for ever: told to detach, it waits for the process, which is not over before the threads are
+//! that it has not waited for yet (strace 6.1). Nothing is left to detach from then, and it is killed.
 
 use std::fs;
 use std::io::{self, Read};
@@ -28,6 +30,7 @@ const LONGEST_ATTACH: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 #[must_use = "dropped, it ends"]
 pub struct SyncFault {
+    target: u32,
     strace: Child,
     log: PathBuf,
 }
@@ -68,7 +71,7 @@ impl SyncFault {
             .stderr(Stdio::piped())
             .spawn()
             .map_err(what())?;
-        let mut fault = Self { strace, log };
+        let mut fault = Self { target: pid, strace, log };
         let deadline = Instant::now() + LONGEST_ATTACH;
         while !is_traced(pid, fault.strace.id()) {
             if fault.strace.try_wait().map_err(what())?.is_some() {
@@ -129,9 +132,13 @@ fn is_traced(pid: u32, by: u32) -> bool {
 
 impl Drop for SyncFault {
     fn drop(&mut self) {
-        // Either it detaches at that, or the server has ended and it with it.
         let _ = signals::send(self.strace.id(), Signal::TERM);
-        let _ = self.strace.wait();
+        while let Ok(None) = self.strace.try_wait() {
+            if !signals::runs(self.target) {
+                let _ = self.strace.kill();
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
         let _ = fs::remove_file(&self.log);
     }
 }
