@@ -144,12 +144,13 @@ async fn a_shell_below_the_lock_has_jobs_of_its_own() {
     let mut shell = Shell::start(&url);
     shell.type_line("leasehold run a -- bash --norc --noediting -i");
     // It tells of itself, so that it is what has the terminal by then.
-    shell.type_line("sh -c 'echo inner-$LEASEHOLD_NAME; sleep 60'");
+    shell.type_line("sh -c 'echo inner-$LEASEHOLD_NAME; read line; echo got-$line'");
     shell.expect("inner-a");
     shell.type_text(CTRL_Z);
     shell.expect("Stopped");
-    shell.type_line("kill %1; exit 6");
-    // It warns of a job that is stopped, once.
+    shell.type_line("fg");
+    shell.type_line("word");
+    shell.expect("got-word");
     shell.type_line("exit 6");
     assert_eq!(shell.status().0, 6);
 }
