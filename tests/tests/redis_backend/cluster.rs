@@ -88,9 +88,11 @@ async fn a_slot_moves_and_takes_its_holder_and_its_waiters_along() {
     let mut tries = 0;
     cluster
         .move_slot(NAMESPACE, to, async || {
-            // Keys are here and there: nothing is done, and nothing is taken for gone.
+            // Keys are here and there: nothing is done, and nothing is taken for gone. It is sent again until its time is up, and who is
+            // sending just then cannot tell what came of that one.
             let error = try_enter(&*queue, ids.next()).await.unwrap_err();
-            assert_eq!(error.kind(), BackendErrorKind::Unavailable, "{error:?}");
+            let told = [BackendErrorKind::Unavailable, BackendErrorKind::Indeterminate];
+            assert!(told.contains(&error.kind()), "{error:?}");
             assert_eq!(contenders(&*queue).await, before);
             tries += 1;
         })

@@ -171,9 +171,13 @@ async fn a_thousand_waiters() {
     const WAITERS: usize = 1_000;
     let server = ZooKeeperServer::start(ServerOptions::default()).await;
     let (ns, ids) = (namespace(), AttemptIds::new().unwrap());
-    let ttl = Duration::from_secs(30);
-    let session =
-        backend(&server.endpoint()).open_session(OpenSession { ttl, ..options(&ns) }).await.unwrap();
+    // All enter at once, and each request counts its time from then on.
+    let patient = OpenSession {
+        ttl: Duration::from_secs(30),
+        request_timeout: Duration::from_secs(30),
+        ..options(&ns)
+    };
+    let session = backend(&server.endpoint()).open_session(patient).await.unwrap();
     let path = lock(&ns, "a");
     let (granted, mut grants) = tokio::sync::mpsc::unbounded_channel();
     let contenders = (0..WAITERS).map(|_| {
