@@ -101,8 +101,11 @@ async fn supervise(
             biased;
             event = child.event() => match event? {
                 Event::Ended(end) => break Course::Itself(end),
-                Event::Stopped => {
+                // Whoever has continued us meanwhile has continued both.
+                Event::Stopped { told: true } if !signals.is_to_stop() => child.resume(),
+                Event::Stopped { .. } => {
                     child.stop_with_it();
+                    signals.continued();
                     // It was not stopped for so long that it may go on in any case.
                     if limits.on_lost != OnLost::Warn && !holding.is_held() {
                         break Course::Ours(lost(holding.lost().await));

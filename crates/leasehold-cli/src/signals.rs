@@ -4,11 +4,17 @@
 //!
 //! A signal that is ignored as the process starts (`nohup`, a shell's `&`) is left so, and the child inherits that.
 //!
+//! Being continued undoes a stop that was sent before, as the system undoes those that it has not delivered yet (POSIX, *Signal Generation
+//! and Delivery*): what hears of the signals may be slower than the shell is, which by then has seen another of our group stop, and the
+//! user's `fg`. So the handlers note which of the two came last.
+//!
 //! Who is stopped needs somebody to continue him. The terminal's Ctrl-Z stops nobody in a process group that no shell looks after (an
 //! orphaned one); since we stop ourselves by SIGSTOP, which asks no such question, we ask it.
 
 use std::fs;
 use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 
 use rustix::process::{
@@ -31,9 +37,14 @@ const PASSED_ON: [Signal; 8] = [
     Signal::WINCH,
 ];
 
+const STOP: usize = 1;
+const GO: usize = 2;
+
 /// The signals as they come.
 pub(crate) struct Signals {
     streams: Vec<(Signal, unix::Signal)>,
+    /// The last of those that ask us to stop or have us go on: [`STOP`], [`GO`], or none.
+    last: Arc<AtomicUsize>,
 }
 
 impl Signals {
@@ -47,7 +58,24 @@ impl Signals {
                 .map(|stream| (kind, stream))
                 .map_err(|error| Failure::os(&format!("cannot listen to {kind:?}"), error))
         };
-        Ok(Self { streams: heard.map(stream).collect::<Result<_, _>>()? })
+        let last = Arc::<AtomicUsize>::default();
+        for (kind, value) in [(Signal::TSTP, STOP), (Signal::CONT, GO)] {
+            if ignored & bit(kind) == 0 {
+                signal_hook::flag::register_usize(kind.as_raw(), last.clone(), value)
+                    .map_err(|error| Failure::os(&format!("cannot listen to {kind:?}"), error))?;
+            }
+        }
+        Ok(Self { streams: heard.map(stream).collect::<Result<_, _>>()?, last })
+    }
+
+    /// Whether we were asked to stop, and not continued since.
+    pub(crate) fn is_to_stop(&self) -> bool {
+        self.last.load(Ordering::SeqCst) == STOP
+    }
+
+    /// We were stopped, and are continued. The handler says so as well, but perhaps on another thread and a little later.
+    pub(crate) fn continued(&self) {
+        self.last.store(GO, Ordering::SeqCst);
     }
 
     /// The next one.
@@ -57,8 +85,10 @@ impl Signals {
     pub(crate) async fn next(&mut self) -> Signal {
         poll_fn(|context| {
             for (kind, stream) in &mut self.streams {
-                if stream.poll_recv(context).is_ready() {
-                    return Poll::Ready(*kind);
+                while stream.poll_recv(context).is_ready() {
+                    if *kind != Signal::TSTP || self.last.load(Ordering::SeqCst) == STOP {
+                        return Poll::Ready(*kind);
+                    }
                 }
             }
             Poll::Pending
@@ -74,6 +104,7 @@ impl Signals {
                 Signal::TSTP => {
                     tidy();
                     stop_ourselves();
+                    self.continued();
                 }
                 other => return other,
             }

@@ -54,7 +54,10 @@ pub(crate) enum Event {
     /// It has ended, and so should we.
     Ended(End),
     /// It has stopped as we are to: [`Child::stop_with_it`], and [`Child::resume`] after that.
-    Stopped,
+    Stopped {
+        /// Because we have told it to, as we were told.
+        told: bool,
+    },
 }
 
 impl Child {
@@ -109,8 +112,9 @@ impl Child {
             }
             if let Some(stop) = self.look(WaitIdOptions::STOPPED)? {
                 let signal = stop.stopping_signal().and_then(Signal::from_named_raw);
-                if self.is_ours_to_follow(signal) {
-                    return Ok(Event::Stopped);
+                let told = std::mem::take(&mut self.told_to_stop);
+                if self.is_ours_to_follow(signal, told) {
+                    return Ok(Event::Stopped { told });
                 }
                 continue;
             }
@@ -187,16 +191,15 @@ impl Child {
 
     /// Waits for its end, and lets it stop no more.
     async fn ended(&mut self) -> Result<(), Failure> {
-        while let Event::Stopped = self.event().await? {
+        while let Event::Stopped { .. } = self.event().await? {
             self.send(Signal::CONT);
         }
         Ok(())
     }
 
     /// Whether we are to stop as it did; if not, what is to be done is done.
-    fn is_ours_to_follow(&mut self, signal: Option<Signal>) -> bool {
+    fn is_ours_to_follow(&mut self, signal: Option<Signal>, told: bool) -> bool {
         let asks_for_terminal = matches!(signal, Some(Signal::TTIN | Signal::TTOU));
-        let told = std::mem::take(&mut self.told_to_stop);
         let Some(terminal) = &mut self.terminal else { return told };
         if asks_for_terminal {
             terminal.want();

@@ -74,6 +74,13 @@ impl Shell {
         self.type_text(&format!("{line}\n"));
     }
 
+    /// Ctrl-C, until the shell asks for the next line: what is typed together with it is the terminal's to drop. Answers what was seen
+    /// until then.
+    pub(crate) fn interrupt(&mut self) -> String {
+        self.type_text(CTRL_C);
+        self.expect("$ ")
+    }
+
     /// Waits until this is seen, after what was looked at before; answers what stands before it.
     pub(crate) fn expect(&mut self, text: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
