@@ -13,7 +13,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use leasehold_core::{Coordinator, Error, ErrorKind, FencingToken, Kind, OwnedItem};
 use tokio::sync::{oneshot, watch};
@@ -364,20 +363,17 @@ async fn what_is_lost_is_owned_again(world: Arc<dyn World>) {
 async fn work_that_ends_is_not_begun_again(world: Arc<dyn World>) {
     let scene = Scene::new(&world);
     let (node, other, observer) = (scene.node().await, scene.node().await, scene.observer().await);
-    let begun = Arc::new(AtomicUsize::new(0));
+    let (begun, mut times) = watch::channel(0);
     let (stop, stopped) = oneshot::channel::<()>();
     let partition = node.group("one").partition(["a"]).expect("sound names");
-    let running = tokio::spawn({
-        let begun = begun.clone();
-        async move {
-            let work = |_item: OwnedItem| {
-                begun.fetch_add(1, Ordering::SeqCst);
-                async {}
-            };
-            partition.run(async { stopped.await.expect("the case stops it") }, work).await
-        }
+    let running = tokio::spawn(async move {
+        let work = |_item: OwnedItem| {
+            begun.send_modify(|times| *times += 1);
+            async {}
+        };
+        partition.run(async { stopped.await.expect("the case stops it") }, work).await
     });
-    observer.contenders_of(Kind::Partition, "one/a", 1).await;
+    soon("the work begins", times.wait_for(|times| *times == 1)).await.expect("it runs");
     // Changes of the group make the run look again.
     for _ in 0..3 {
         let member = other.group("one").join("b").await.expect("joined");
@@ -386,7 +382,7 @@ async fn work_that_ends_is_not_begun_again(world: Arc<dyn World>) {
         observer.contenders_of(Kind::Group, "one", 1).await;
     }
     observer.contenders_of(Kind::Partition, "one/a", 1).await;
-    assert_eq!(begun.load(Ordering::SeqCst), 1);
+    assert_eq!(*times.borrow(), 1);
     stop.send(()).expect("it listens");
     soon("the run ends", running).await.expect("no panic").expect("stopped");
     scene.nothing_is_left().await;
