@@ -5,7 +5,7 @@ use std::time::Duration;
 use etcd_client::{Client, LockOptions, ProclaimOptions, ResignOptions};
 use leasehold_testkit::interop::meets;
 use leasehold_testkit::process::Worker;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::fixture::*;
 
@@ -49,6 +49,43 @@ async fn leaders_are_seen_by_both_sides() {
 }
 
 #[tokio::test]
+async fn a_thousand_terms_in_turn_with_go() {
+    let mut met = meets("Go concurrency", go_version(), "election");
+    let server = server().await;
+    let (coordinator, mut go) = (coordinator(&server).await, go(&server).await);
+    let election = at(&coordinator).election().unwrap();
+    let mut leadership = election.campaign("ours").await.unwrap();
+    for _ in 0..500 {
+        let last = leadership.fencing_token().order();
+        go.send(&format!("campaign {PATH} theirs")).await;
+        until_there_are_two(async || election.candidates().await.unwrap().len()).await;
+        leadership.resign().await.unwrap();
+        let revision: u64 = go.expect("leading ").await.parse().unwrap();
+        assert!(last < revision);
+        let standing = tokio::spawn({
+            let election = election.clone();
+            async move { election.campaign("ours").await.unwrap() }
+        });
+        until_there_are_two(async || election.candidates().await.unwrap().len()).await;
+        assert!(!standing.is_finished());
+        assert_eq!(told(&mut go, &format!("resign {PATH}")).await, "resigned");
+        leadership = timeout(SOON, standing).await.unwrap().unwrap();
+        assert!(revision < leadership.fencing_token().order());
+        met.acquired(2);
+    }
+}
+
+/// Whoever waits is there.
+async fn until_there_are_two(mut count: impl AsyncFnMut() -> usize) {
+    let two = async {
+        while count().await < 2 {
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(SOON, two).await.expect("the other one never comes");
+}
+
+#[tokio::test]
 async fn etcdctl_waits_for_us_and_we_for_it() {
     let mut met = meets("etcdctl", &etcdctl_version().await, "mutex");
     let server = server().await;
@@ -64,6 +101,45 @@ async fn etcdctl_waits_for_us_and_we_for_it() {
     etcdctl.terminate();
     timeout(SOON, mutex.lock()).await.unwrap().unwrap().release().await.unwrap();
     met.acquired(3);
+}
+
+#[tokio::test]
+async fn a_thousand_acquisitions_in_turn_with_etcdctl() {
+    let mut met = meets("etcdctl", &etcdctl_version().await, "mutex");
+    let server = server().await;
+    let coordinator = coordinator(&server).await;
+    let mutex = at(&coordinator).mutex().unwrap();
+    for _ in 0..500 {
+        let guard = mutex.try_lock().await.unwrap().expect("it has given it up");
+        let mut command = etcdctl(&server, &["lock", PATH, "true"]);
+        let theirs = tokio::spawn(async move { command.output().await.unwrap() });
+        until_there_are_two(async || mutex.contenders().await.unwrap().len()).await;
+        assert!(!theirs.is_finished());
+        guard.release().await.unwrap();
+        let output = timeout(SOON, theirs).await.unwrap().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        met.acquired(2);
+    }
+}
+
+#[tokio::test]
+async fn a_thousand_terms_in_turn_with_etcdctl() {
+    let mut met = meets("etcdctl", &etcdctl_version().await, "election");
+    let server = server().await;
+    let coordinator = coordinator(&server).await;
+    let election = at(&coordinator).election().unwrap();
+    for _ in 0..500 {
+        let leadership = election.try_campaign("ours").await.unwrap().expect("it has resigned");
+        let mut theirs = Worker::spawn(etcdctl(&server, &["elect", PATH, "theirs"]));
+        until_there_are_two(async || election.candidates().await.unwrap().len()).await;
+        leadership.resign().await.unwrap();
+        theirs.expect("theirs").await;
+        assert!(election.try_campaign("ours").await.unwrap().is_none());
+        // It resigns when it is told to end.
+        theirs.terminate();
+        assert!(theirs.wait().await.success());
+        met.acquired(2);
+    }
 }
 
 #[tokio::test]
@@ -91,16 +167,14 @@ async fn the_servers_own_lock_call_takes_turns_with_us() {
     let coordinator = coordinator(&server).await;
     let mutex = at(&coordinator).mutex().unwrap();
     let mut client = Client::connect([server.endpoint()], None).await.unwrap();
-    let lease = client.lease_grant(30, None).await.unwrap().id();
-    for _ in 0..20 {
+    let lease = client.lease_grant(600, None).await.unwrap().id();
+    for _ in 0..500 {
         let guard = mutex.lock().await.unwrap();
         let mut locking = client.clone();
         let theirs = tokio::spawn(async move {
             locking.lock(PATH, Some(LockOptions::new().with_lease(lease))).await.unwrap()
         });
-        while mutex.contenders().await.unwrap().len() < 2 {
-            tokio::task::yield_now().await;
-        }
+        until_there_are_two(async || mutex.contenders().await.unwrap().len()).await;
         assert!(!theirs.is_finished());
         guard.release().await.unwrap();
         let theirs = timeout(SOON, theirs).await.unwrap().unwrap();
@@ -118,9 +192,9 @@ async fn the_servers_own_election_call_takes_turns_with_us() {
     let coordinator = coordinator(&server).await;
     let election = at(&coordinator).election().unwrap();
     let client = Client::connect([server.endpoint()], None).await.unwrap();
-    let lease = client.lease_client().grant(30, None).await.unwrap().id();
+    let lease = client.lease_client().grant(600, None).await.unwrap().id();
     let mut calls = client.election_client();
-    for turn in 0..20 {
+    for turn in 0..500 {
         let value = format!("ours-{turn}");
         let leadership = election.campaign(value.clone()).await.unwrap();
         let seen = calls.leader(PATH).await.unwrap();
@@ -129,9 +203,7 @@ async fn the_servers_own_election_call_takes_turns_with_us() {
         assert_eq!(seen.create_revision().cast_unsigned(), leadership.fencing_token().order());
         let mut standing = client.election_client();
         let theirs = tokio::spawn(async move { standing.campaign(PATH, "theirs", lease).await.unwrap() });
-        while election.candidates().await.unwrap().len() < 2 {
-            tokio::task::yield_now().await;
-        }
+        until_there_are_two(async || election.candidates().await.unwrap().len()).await;
         assert!(!theirs.is_finished());
         leadership.resign().await.unwrap();
         let theirs = timeout(SOON, theirs).await.unwrap().unwrap();

@@ -4,7 +4,7 @@ use crate::fixture::*;
 use crate::peer::Peer;
 use leasehold::{ErrorKind, WireProfile};
 
-with_both!(each_sees_the_other_lead);
+with_both!(each_sees_the_other_lead, a_thousand_terms_in_turn);
 
 async fn each_sees_the_other_lead(profile: WireProfile) {
     let endpoint = server().await.endpoint();
@@ -66,4 +66,30 @@ async fn each_sees_the_other_lead(profile: WireProfile) {
     };
     soon(again).await;
     meets.acquired(3);
+}
+
+async fn a_thousand_terms_in_turn(profile: WireProfile) {
+    let endpoint = server().await.endpoint();
+    let (mut peer, path) = (Peer::start(profile, &endpoint).await, path());
+    let mut meets = peer.meets("election");
+    let election = ours(&endpoint).await.at(profile, &path).election().unwrap();
+    let stand = format!("stand {path} theirs");
+    let mut leadership = election.campaign("ours").await.unwrap();
+    for _ in 0..500 {
+        let last = leadership.fencing_token();
+        assert_eq!(peer.told(&stand).await, "standing");
+        assert_eq!(peer.told("lead 0").await, "waiting");
+        assert!(leadership.is_held());
+        leadership.resign().await.unwrap();
+        assert_eq!(peer.told("lead 10000").await, "leading");
+        assert!(election.try_campaign("ours").await.unwrap().is_none());
+        let standing = tokio::spawn({
+            let election = election.clone();
+            async move { election.campaign("ours").await.unwrap() }
+        });
+        assert_eq!(peer.told("resign").await, "resigned");
+        leadership = soon(standing).await.unwrap();
+        assert!(last < leadership.fencing_token());
+        meets.acquired(2);
+    }
 }
