@@ -20,6 +20,9 @@ pub(crate) async fn soon<T>(what: &str, happens: impl Future<Output = T>) -> T {
     timeout(PATIENCE, happens).await.unwrap_or_else(|_| panic!("within {PATIENCE:?}: {what}"))
 }
 
+/// A patience that is to run out: longer than the answers of a service on a busy machine, which would be another outcome.
+pub(crate) const BRIEF: Duration = Duration::from_secs(2);
+
 /// How long something is watched that must not happen.
 pub(crate) const QUIET: Duration = Duration::from_millis(300);
 

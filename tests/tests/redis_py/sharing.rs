@@ -28,9 +28,9 @@ async fn whoever_holds_the_key_keeps_the_other_out() {
     assert_eq!(told(&mut python, "owned").await, "True");
     assert!(lock.try_lock().await.unwrap().is_none());
     let start = Instant::now();
-    let patience = Duration::from_millis(300);
+    let patience = Duration::from_secs(2);
     assert!(lock.try_lock_for(patience).await.unwrap().is_none());
-    assert!((patience..patience * 3).contains(&start.elapsed()), "{:?}", start.elapsed());
+    assert!((patience..patience * 2).contains(&start.elapsed()), "{:?}", start.elapsed());
     let waiting = tokio::spawn(async move { lock.lock().await.unwrap() });
     sleep(Duration::from_millis(200)).await;
     assert!(!waiting.is_finished());

@@ -48,7 +48,7 @@ async fn over(url: &str) {
 
     let (mut first, child) = holder(url, "taken", &["--ttl", "2s"]).await;
     assert_eq!(status(url, &["run", "taken", "--no-wait", "--", "true"]).await, Some(75));
-    assert_eq!(status(url, &["run", "taken", "--wait", "300ms", "--", "true"]).await, Some(75));
+    assert_eq!(status(url, &["run", "taken", "--wait", "2s", "--", "true"]).await, Some(75));
     let who = document(url, &["who", "taken", "--json"]).await;
     assert_eq!((&who["recipe"], &who["name"]), (&"mutex".into(), &"taken".into()));
     let entry = &who["queue"][0];

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::arena::{Arena, Scene};
 use crate::polls::poll_times;
-use crate::scene::soon;
+use crate::scene::{BRIEF, soon};
 
 pub(super) async fn cancelled_while_waiting(world: Arena) {
     let scene = Scene::new(&world);
@@ -34,7 +34,7 @@ pub(super) async fn out_of_time_while_waiting(world: Arena) {
         async move { mutex.lock().await }
     });
     observer.contenders("one", 2).await;
-    let patience = Duration::from_millis(600);
+    let patience = BRIEF;
     let start = Instant::now();
     let mutex = other.mutex("one");
     let waiting = tokio::spawn(async move { mutex.try_lock_for(patience).await });

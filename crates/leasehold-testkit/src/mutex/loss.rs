@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use leasehold_core::{ErrorKind, LossReason, ReleaseError};
 
 use super::arena::{Arena, Node, Scene};
-use crate::scene::soon;
+use crate::scene::{QUIET, soon};
 
 pub(super) async fn a_lost_session_is_told_and_hands_over(world: Arena) {
     let scene = Scene::new(&world);
@@ -116,7 +116,7 @@ pub(super) async fn a_cut_holder_is_told_before_the_lock_is_given_away(world: Ar
     let cut = Instant::now();
     let reason = soon("the local deadline", held.lost()).await;
     assert_eq!(reason, LossReason::DeadlinePassed);
-    assert!(cut.elapsed() < world.ttl() + Duration::from_millis(100), "by the TTL: {:?}", cut.elapsed());
+    assert!(cut.elapsed() < world.ttl() + QUIET, "by the TTL: {:?}", cut.elapsed());
     let listing = scene.listing().await;
     assert_eq!(listing.len(), 1, "the service still keeps the entry when the holder gives up: {listing:?}");
     assert!(guard.release().await.expect_err("lost").is_lost());

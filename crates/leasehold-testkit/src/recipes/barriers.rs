@@ -25,7 +25,7 @@ use tokio::time::{Instant, sleep};
 use super::table;
 use crate::contract::World;
 use crate::polls::poll_times;
-use crate::scene::{PATIENCE, Scene, not_yet, soon};
+use crate::scene::{BRIEF, PATIENCE, Scene, not_yet, soon};
 
 table! {
     a_barrier_that_was_never_set [60]
@@ -101,10 +101,9 @@ async fn a_barrier_is_set_and_lifted(world: Arc<dyn World>) {
         let waiting = at_barrier(&node);
         not_yet("it is set", barrier.wait()).await;
         assert!(!barrier.wait_for(Duration::ZERO).await.expect("answered"));
-        let patience = Duration::from_millis(700);
         let start = Instant::now();
-        assert!(!barrier.wait_for(patience).await.expect("answered"));
-        assert!(start.elapsed() >= patience);
+        assert!(!barrier.wait_for(BRIEF).await.expect("answered"));
+        assert!(start.elapsed() >= BRIEF);
         assert!(!waiting.is_finished());
         theirs.lift().await.expect("lifted");
         pass(waiting).await;

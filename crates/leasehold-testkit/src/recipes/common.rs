@@ -14,8 +14,7 @@ use crate::counting::{Counting, Counts};
 use crate::polls::poll_times;
 use crate::scene::{Scene, soon};
 
-/// How long something is watched that must not happen.
-pub(super) const QUIET: Duration = Duration::from_millis(300);
+pub(super) use crate::scene::QUIET;
 
 /// Counts how much is inside, and fails as soon as that is more than may be. A lock's writer is as much as all its
 /// readers.

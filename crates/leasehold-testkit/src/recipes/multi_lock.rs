@@ -21,7 +21,7 @@ use leasehold_core::{Coordinator, ErrorKind, FencingToken, LossReason, MultiHeld
 use super::table;
 use crate::contract::World;
 use crate::polls::poll_times;
-use crate::scene::{PATIENCE, Record, Scene, soon};
+use crate::scene::{BRIEF, PATIENCE, Record, Scene, soon};
 
 table! {
     opposite_orders_do_not_deadlock
@@ -150,8 +150,7 @@ async fn all_or_nothing(world: Arc<dyn World>) {
         assert_eq!(scene.listing().await.len(), 1, "all that was taken was given back before it returned");
         assert!(multi.try_lock_for(Duration::ZERO).await.expect("answered").is_none());
         assert_eq!(scene.listing().await.len(), 1);
-        let patience = Duration::from_millis(150);
-        assert!(multi.try_lock_for(patience).await.expect("answered").is_none());
+        assert!(multi.try_lock_for(BRIEF).await.expect("answered").is_none());
         for name in ["a", "b", "c"].into_iter().filter(|name| *name != busy) {
             drop(soon("given back in the background", other.mutex(name).lock()).await.expect("locked"));
         }
@@ -187,7 +186,7 @@ async fn one_budget_in_all(world: Arc<dyn World>) {
     let (node, other, observer) = (scene.node().await, scene.node().await, scene.observer().await);
     let first = other.mutex("a").lock().await.expect("locked");
     let second = other.mutex("b").lock().await.expect("locked");
-    let patience = Duration::from_millis(800);
+    let patience = BRIEF;
     let start = Instant::now();
     let multi = of(&node, &["a", "b"]);
     let waiting = tokio::spawn(async move { multi.try_lock_for(patience).await });

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::contract::World;
 use crate::polls::poll_times;
-use crate::scene::PATIENCE;
+use crate::scene::{BRIEF, PATIENCE};
 
 pub(super) async fn the_next_leads_when_the_leader_is_gone(world: Arc<dyn World>) {
     let scene = Scene::new(&world);
@@ -91,7 +91,7 @@ pub(super) async fn a_campaign_that_fails_leaves_nothing(world: Arc<dyn World>) 
 
     let leads = lead(&other, "leader").await;
     assert!(election(&node).try_campaign("x").await.expect("answered").is_none());
-    let patience = Duration::from_millis(200);
+    let patience = BRIEF;
     assert!(election(&node).try_campaign_for("x", patience).await.expect("answered").is_none());
     stands(&observer, 1).await;
     let cancelled = stand(&node, "x");

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 
 use crate::contract::World;
 use crate::polls::poll_times;
-use crate::scene::{Scene, soon};
+use crate::scene::{BRIEF, Scene, soon};
 
 pub(super) async fn versions_and_conditions(world: Arc<dyn World>) {
     let scene = Scene::new(&world);
@@ -117,7 +117,7 @@ pub(super) async fn an_update_begins_again_or_gives_up(world: Arc<dyn World>) {
     });
     let written = soon("it wins at last", updated).await.expect("updated").written();
     assert_eq!((number(written.as_ref()), runs), (4, 4));
-    for patience in [Duration::ZERO, Duration::from_millis(50)] {
+    for patience in [Duration::ZERO, BRIEF] {
         let (mut runs, mut last) = (0, None);
         let outrun = register.update_for(patience, |seen| {
             runs += 1;

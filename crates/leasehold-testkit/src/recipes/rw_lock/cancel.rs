@@ -10,7 +10,7 @@ use super::sharing::{granted, reading, writing};
 use crate::contract::World;
 use crate::polls::poll_times;
 use crate::recipes::common::dropped_at_every_poll;
-use crate::scene::{Scene, soon};
+use crate::scene::{BRIEF, Scene, soon};
 
 pub(super) async fn cancelled_while_waiting(world: Arc<dyn World>) {
     let scene = Scene::new(&world);
@@ -38,7 +38,7 @@ pub(super) async fn out_of_time_while_waiting(world: Arc<dyn World>) {
     let held = node.rw_lock("one").write().await.expect("locked");
     let behind = {
         let (reader, writer) = (other.rw_lock("one"), other.rw_lock("one"));
-        let patience = Duration::from_millis(400);
+        let patience = BRIEF;
         let reader = tokio::spawn(async move { reader.try_read_for(patience).await });
         observer.contenders_of(Kind::RwLock, "one", 2).await;
         let writer = tokio::spawn(async move { writer.try_write_for(patience).await });

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use super::sharing::{acquiring, granted};
 use crate::contract::World;
 use crate::recipes::common;
-use crate::scene::{Scene, soon};
+use crate::scene::{BRIEF, Scene, soon};
 
 pub(super) async fn cancelled_while_waiting(world: Arc<dyn World>) {
     let scene = Scene::new(&world);
@@ -40,7 +40,7 @@ pub(super) async fn out_of_time_while_waiting(world: Arc<dyn World>) {
     let scene = Scene::new(&world);
     let (node, other, observer) = (scene.node().await, scene.node().await, scene.observer().await);
     let held = node.semaphore("one", 3).acquire_many(2).await.expect("acquired");
-    let patience = Duration::from_millis(400);
+    let patience = BRIEF;
     let semaphore = other.semaphore("one", 3);
     let waiting = tokio::spawn(async move { semaphore.try_acquire_many_for(3, patience).await });
     observer.contenders_of(Kind::Semaphore, "one", 2).await;
