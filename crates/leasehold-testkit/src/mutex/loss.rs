@@ -1,6 +1,6 @@
 //! Locks that go away under their holders, and what the holders are told.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use leasehold_core::{ErrorKind, LossReason, ReleaseError};
 
