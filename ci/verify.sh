@@ -80,15 +80,28 @@ shell_scripts() {
     shellcheck "${scripts[@]}"
 }
 
-# Tests with live servers mostly wait, for time-outs and expiries: more of them than cores at once keep the cores busy.
-# The few that keep a core busy by themselves take turns of their own accord.
-tests() {
+# lane CARGO-TEST-ARGUMENT...: some of the tests. Those with live servers mostly wait, for time-outs and expiries: more of them than
+# cores at once keep the cores busy. The few that keep a core busy by themselves take turns of their own accord.
+lane() {
     local threads
     threads=$(($(nproc) * 3))
+    cargo test --locked --workspace --all-features --no-fail-fast "$@" -- --test-threads="$((threads > 12 ? 12 : threads))" 2>&1
+}
+
+# Cargo runs one program of tests after the other; so there are two lanes. About half of the time is that of the programs whose names
+# begin with c, of the conformance suites above all.
+tests() {
+    local conformance status=0
     rm -rf "$LEASEHOLD_RECORD"
     mkdir -p "$(dirname "$tests_log")"
-    cargo test --locked --workspace --all-features --no-fail-fast -- \
-        --test-threads="$((threads > 12 ? 12 : threads))" 2>&1 | tee "$tests_log"
+    cargo test --quiet --locked --workspace --all-features --no-run
+    lane --test 'c*' >"$tests_log.conformance" &
+    conformance=$!
+    lane --lib --bins --test '[!c]*' | tee "$tests_log" || status=1
+    wait "$conformance" || status=1
+    tee -a "$tests_log" <"$tests_log.conformance"
+    lane --doc | tee -a "$tests_log" || status=1
+    return "$status"
 }
 
 # Every behaviour ran over every backend, or there is a reason.
