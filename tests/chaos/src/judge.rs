@@ -14,6 +14,7 @@ use crate::resource::{LogLine, cross_check};
 use crate::run::{Options, STALLED};
 use crate::scenario::Scenario;
 use crate::service::ServiceKind;
+use crate::steadiness::Steadiness;
 
 /// How long it may take a process to hear of a loss: the longest timer of the library is one second, and the machine is busy.
 const GRACE: Duration = Duration::from_secs(2);
@@ -52,8 +53,8 @@ pub struct Verdict {
     pub expiries: usize,
     /// What is wrong beyond the history: processes, expiries that were not, accounts that differ.
     pub problems: Vec<String>,
-    /// What was counted of what may not grow.
-    pub census: String,
+    /// What else was measured, for a reader.
+    pub seen: String,
     /// How long it took.
     pub took: Duration,
     /// Where everything is.
@@ -97,8 +98,8 @@ impl fmt::Display for Verdict {
         let faults: Vec<_> = report.faults.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
         writeln!(f, "{}", self.line())?;
         write!(f, "  faults: {}", if faults.is_empty() { "none".to_owned() } else { faults.join(", ") })?;
-        if !self.census.is_empty() {
-            write!(f, "\n  {}", self.census)?;
+        if !self.seen.is_empty() {
+            write!(f, "\n  {}", self.seen)?;
         }
         for problem in &self.problems {
             write!(f, "\n  {problem}")?;
@@ -113,15 +114,16 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// How long anybody may wait once nothing is disturbed: until the sessions of the dead have ended, those who wait have a session again, and the tenures
-/// of all who are ahead are over.
+/// How long anybody may wait once nothing is disturbed: until the sessions of the dead have ended, if there are any, those who wait have a session again,
+/// and the tenures of all who are ahead are over.
 pub fn progress_bound(options: &Options, excuses: &Excuses) -> Duration {
     let shape = &options.shape;
     let tasks = u32::try_from(shape.processes * shape.sessions * shape.tasks).unwrap_or(u32::MAX);
     let names = u32::try_from(shape.names * options.recipes.len()).unwrap_or(1).max(1);
     // A tenure has at most two rests and four requests.
     let tenures = (shape.longest_rest * 2 + Duration::from_millis(100)) * (tasks / names + 1);
-    options.service.ttl() * 3 + Duration::from_secs(5) + tenures + excuses.recovery
+    let ended = if shape.steady { Duration::ZERO } else { options.ttl * 3 };
+    ended + Duration::from_secs(5) + tenures + excuses.recovery
 }
 
 /// Judges a run by what it left.
@@ -147,6 +149,12 @@ pub fn judge(options: &Options, evidence: Evidence) -> Result<Verdict, String> {
             "{expiries} sessions have expired, and the run is about {}",
             options.least_expiries
         ));
+    }
+    let mut seen = evidence.census;
+    if options.shape.steady {
+        let steadiness = Steadiness::of(&events);
+        problems.extend(steadiness.problems(progress_bound(options, &evidence.excuses)));
+        seen = steadiness.to_string();
     }
     let history = History::new(events);
     let mut checker = Checker::new()
@@ -174,7 +182,7 @@ pub fn judge(options: &Options, evidence: Evidence) -> Result<Verdict, String> {
         report,
         expiries,
         problems,
-        census: evidence.census,
+        seen,
         took: evidence.took,
         dir: options.dir.clone(),
         command: command(options),

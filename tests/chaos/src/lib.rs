@@ -18,5 +18,6 @@ pub mod resource;
 pub mod run;
 pub mod scenario;
 pub mod service;
+mod steadiness;
 pub mod tap;
 pub mod worker;

@@ -43,6 +43,8 @@ pub struct Options {
     pub time: Duration,
     /// The recipes under test.
     pub recipes: Vec<Recipe>,
+    /// The TTL of the sessions.
+    pub ttl: Duration,
     /// Who works.
     pub shape: Shape,
     /// `false` to see that the checker notices.
@@ -74,6 +76,8 @@ pub struct Shape {
     pub pauses: bool,
     /// Whether what may not grow is counted: nobody is killed then, whose memory would be that of another.
     pub census: bool,
+    /// Whether nothing may be lost, and somebody is served all the time.
+    pub steady: bool,
 }
 
 impl Default for Shape {
@@ -87,6 +91,7 @@ impl Default for Shape {
             longest_pause: Duration::from_millis(250),
             pauses: true,
             census: false,
+            steady: false,
         }
     }
 }
@@ -119,14 +124,8 @@ pub async fn run(options: &Options) -> Result<Verdict, String> {
     service.tap(tap.clone());
     let resource = Resource::start(options).await?;
     let crew = start_crew(options, service.as_ref(), &resource, &recorder).await;
-    let arena = Arena {
-        service,
-        crew,
-        tap,
-        recorder: recorder.clone(),
-        ttl: options.service.ttl(),
-        servers: Arc::default(),
-    };
+    let arena =
+        Arena { service, crew, tap, recorder: recorder.clone(), ttl: options.ttl, servers: Arc::default() };
     let machine = tokio::spawn(watch_machine(recorder.clone()));
     let bound = judge::progress_bound(options, &excuses);
     // Long enough that whoever is stuck shows, and some more to let go.
@@ -214,7 +213,7 @@ async fn start_crew(
         service: options.service,
         endpoints: Vec::new(),
         namespace: NAMESPACE.to_owned(),
-        ttl_ms: millis(options.service.ttl()),
+        ttl_ms: millis(options.ttl),
         request_timeout_ms: millis(REQUEST_TIMEOUT),
         recipes: options.recipes.clone(),
         names: shape.names,

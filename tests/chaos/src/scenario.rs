@@ -82,6 +82,7 @@ impl Common {
             seed,
             time: self.time,
             recipes,
+            ttl: if shape.steady { LONG_TTL } else { service.ttl() },
             shape,
             fenced: self.fenced,
             least_expiries,
@@ -89,6 +90,10 @@ impl Common {
         })
     }
 }
+
+/// With which a rolling restart may cost nobody a lock: longer than any service is without a leader meanwhile. ZooKeeper's servers, at their tick, would
+/// grant no longer one.
+const LONG_TTL: Duration = Duration::from_secs(10);
 
 /// How many sessions have to expire for a run to tell something: twenty, and of a run that is too short for that its share. Each waits for
 /// the service, which takes as long as a change of leaders adds.
@@ -108,6 +113,7 @@ fn load() -> Shape {
         longest_pause: Duration::from_millis(1500),
         pauses: false,
         census: false,
+        steady: true,
     }
 }
 

@@ -13,7 +13,8 @@ use crate::dice::Dice;
 /// Beyond this the service is too disturbed to end anything.
 const LONGEST_PAUSE: Duration = Duration::from_secs(12);
 
-/// SIGSTOP, and SIGCONT after the sessions have expired; sometimes earlier.
+/// SIGSTOP, and SIGCONT after the sessions have expired; sometimes earlier. Most often to a process that holds, so that it has something stale to
+/// send when it goes on.
 #[derive(Debug, Default)]
 pub(super) struct Pause {
     whom: Option<Reserved>,
@@ -41,7 +42,11 @@ impl Fault for Pause {
     }
 
     async fn aim(&mut self, arena: &Arena, dice: &mut Dice) -> Option<Aim> {
-        let whom = arena.crew.reserve(dice)?;
+        let firsts = if dice.percent(75) { arena.tap.first_sessions() } else { Vec::new() };
+        let whom = arena.crew.reserve_by(dice, |member| {
+            let sessions = member.sessions();
+            firsts.iter().filter(|first| sessions.contains(first)).count()
+        })?;
         self.until_expired = dice.percent(80);
         self.time = if self.until_expired {
             dice.millis(20..=900)
