@@ -49,6 +49,8 @@ pub struct Options {
     pub shape: Shape,
     /// `false` to see that the checker notices.
     pub fenced: bool,
+    /// `true` to see that the census notices.
+    pub leaks: bool,
     /// How many sessions have to expire.
     pub least_expiries: usize,
     /// Where the histories and the page go.
@@ -221,6 +223,7 @@ async fn start_crew(
         tasks: shape.tasks,
         longest_rest_ms: millis(shape.longest_rest),
         longest_pause_ms: millis(shape.longest_pause),
+        leaks: options.leaks,
         resource: resource.socket.clone(),
         history: options.dir.join(format!("w{number}.jsonl")),
         seed: options.seed,

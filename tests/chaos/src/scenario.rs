@@ -42,6 +42,8 @@ pub struct Common {
     pub recipes: Vec<Recipe>,
     /// Whether the resource has its fence.
     pub fenced: bool,
+    /// Whether the workers leave something behind of every round.
+    pub leaks: bool,
     /// Where the directories of the runs are.
     pub dir: PathBuf,
     /// Where the worker and the resource are.
@@ -85,6 +87,7 @@ impl Common {
             ttl: if shape.steady { LONG_TTL } else { service.ttl() },
             shape,
             fenced: self.fenced,
+            leaks: self.leaks,
             least_expiries,
             programs: self.programs.clone(),
         })
