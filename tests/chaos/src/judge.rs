@@ -32,6 +32,8 @@ pub struct Evidence {
     pub problems: Vec<String>,
     /// The sessions that the service has ended, and when.
     pub expired: HashMap<String, u64>,
+    /// How long there were faults.
+    pub disturbed_for: Duration,
     /// What the faults break by design.
     pub excuses: Excuses,
     /// Where the resource wrote down what it decided.
@@ -74,6 +76,7 @@ impl Verdict {
     /// The run in one line.
     pub fn line(&self) -> String {
         let report = &self.report;
+        let faults: Vec<usize> = made(report).map(|(_, count)| count).collect();
         format!(
             "{}: {} operations ({} unanswered), {} grants, {} losses, {} sessions expired, {} faults of {} kinds, \
              {} stale operations rejected, {} violations, {:.0} s",
@@ -83,8 +86,8 @@ impl Verdict {
             report.grants,
             report.losses,
             self.expiries,
-            report.faults.values().sum::<usize>(),
-            report.faults.len(),
+            faults.iter().sum::<usize>(),
+            faults.len(),
             report.stale_rejections,
             report.violations.len() + self.problems.len(),
             self.took.as_secs_f64(),
@@ -144,11 +147,9 @@ pub fn judge(options: &Options, evidence: Evidence) -> Result<Verdict, String> {
     let mut problems = evidence.problems;
     problems.extend(cross_check(&log, &events));
     let expiries = expiries(&evidence.expired, &events);
-    if expiries < options.least_expiries {
-        problems.push(format!(
-            "{expiries} sessions have expired, and the run is about {}",
-            options.least_expiries
-        ));
+    let least_expiries = (options.least_expiries)(evidence.disturbed_for);
+    if expiries < least_expiries {
+        problems.push(format!("{expiries} sessions have expired, and the run is about {least_expiries}"));
     }
     let mut seen = evidence.census;
     if options.shape.steady {
@@ -172,8 +173,7 @@ pub fn judge(options: &Options, evidence: Evidence) -> Result<Verdict, String> {
         checker = checker.expect_stale_rejections(1);
     }
     let report = checker.check(&history);
-    let faults: usize =
-        report.faults.iter().filter(|(kind, _)| *kind != STALLED).map(|(_, count)| count).sum();
+    let faults: usize = made(&report).map(|(_, count)| count).sum();
     if faults < LEAST_FAULTS {
         problems.push(format!("{faults} faults are too few to tell anything"));
     }
@@ -189,6 +189,11 @@ pub fn judge(options: &Options, evidence: Evidence) -> Result<Verdict, String> {
     };
     page::write(&verdict, &history).map_err(|error| error.to_string())?;
     Ok(verdict)
+}
+
+/// The faults that were made, by kind.
+fn made(report: &Report) -> impl Iterator<Item = (&str, usize)> {
+    report.faults.iter().map(|(kind, count)| (kind.as_str(), *count)).filter(|(kind, _)| *kind != STALLED)
 }
 
 /// What repeats a run.

@@ -51,8 +51,8 @@ pub struct Options {
     pub fenced: bool,
     /// `true` to see that the census notices.
     pub leaks: bool,
-    /// How many sessions have to expire.
-    pub least_expiries: usize,
+    /// How many sessions have to expire while everything is disturbed for so long.
+    pub least_expiries: fn(Duration) -> usize,
     /// Where the histories and the page go.
     pub dir: PathBuf,
     /// Where the worker and the resource are.
@@ -134,6 +134,7 @@ pub async fn run(options: &Options) -> Result<Verdict, String> {
     let calm = bound + Duration::from_secs(3);
     let until =
         start + options.time.saturating_sub(calm + Duration::from_secs(6)).max(Duration::from_secs(10));
+    let disturbed_for = until.saturating_duration_since(Instant::now());
     let mut census = Census::default();
     let disturbed = async {
         disturb(&arena, options, faults, until).await;
@@ -160,6 +161,7 @@ pub async fn run(options: &Options) -> Result<Verdict, String> {
         census: census.summary(),
         problems,
         expired,
+        disturbed_for,
         excuses,
         resource_log: resource.log.clone(),
         took: start.elapsed(),

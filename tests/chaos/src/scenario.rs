@@ -63,18 +63,21 @@ impl Common {
         seed: u64,
     ) -> Result<Options, String> {
         let restart = if service == ServiceKind::Redis { "restart-all" } else { "rolling-restart" };
-        let (name, strands, shape, recipes, least_expiries) = match scenario {
-            Scenario::Faults => {
-                let least = least_expiries(self.time);
-                (fault.to_owned(), strands(service, fault)?, Shape::default(), self.recipes.clone(), least)
-            }
-            Scenario::Load => ("load".to_owned(), strands(service, restart)?, load(), vec![Recipe::Mutex], 0),
-            Scenario::Endurance => {
-                let mut all: Vec<Make> = registry::of(service).collect();
-                all.retain(|make| make().name() != "kill-worker");
-                ("endurance".to_owned(), vec![all], endurance(), self.recipes.clone(), 100)
-            }
-        };
+        let recipes = self.recipes.clone();
+        let (name, strands, shape, recipes, least_expiries): (_, _, _, _, fn(Duration) -> usize) =
+            match scenario {
+                Scenario::Faults => {
+                    (fault.to_owned(), strands(service, fault)?, Shape::default(), recipes, least_expiries)
+                }
+                Scenario::Load => {
+                    ("load".to_owned(), strands(service, restart)?, load(), vec![Recipe::Mutex], none)
+                }
+                Scenario::Endurance => {
+                    let mut all: Vec<Make> = registry::of(service).collect();
+                    all.retain(|make| make().name() != "kill-worker");
+                    ("endurance".to_owned(), vec![all], endurance(), recipes, least_expiries_in_the_long_run)
+                }
+            };
         Ok(Options {
             service,
             strands,
@@ -98,12 +101,21 @@ impl Common {
 /// grant no longer one.
 const LONG_TTL: Duration = Duration::from_secs(10);
 
-/// How many sessions have to expire for a run to tell something: twenty, and of a run that is too short for that its share. Each waits for
-/// the service, which takes as long as a change of leaders adds.
-fn least_expiries(time: Duration) -> usize {
+/// How many sessions have to expire for a run to tell something: twenty, and of one that is disturbed for too short a time for that its share. Each waits
+/// for the service, which takes as long as a change of leaders adds.
+fn least_expiries(disturbed_for: Duration) -> usize {
     const ENOUGH: u64 = 20;
     const TIME: u64 = 150;
-    usize::try_from((time.as_secs() * ENOUGH / TIME).min(ENOUGH)).unwrap_or(0)
+    usize::try_from((disturbed_for.as_secs() * ENOUGH / TIME).min(ENOUGH)).unwrap_or(0)
+}
+
+/// A thousand in an hour.
+fn least_expiries_in_the_long_run(disturbed_for: Duration) -> usize {
+    usize::try_from(disturbed_for.as_secs() * 1000 / 3600).unwrap_or(0)
+}
+
+fn none(_disturbed_for: Duration) -> usize {
+    0
 }
 
 fn load() -> Shape {

@@ -1,3 +1,4 @@
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -33,6 +34,11 @@ impl ZooKeeperService {
             client.delete(path, None).await.map_err(|error| error.to_string())
         };
         timeout(REQUEST, delete).await.unwrap_or_else(|_| Err(format!("no answer within {REQUEST:?}")))
+    }
+
+    /// Where a server keeps its data.
+    fn data(&self, server: usize) -> PathBuf {
+        self.cluster.node(server).dir().join("data/version-2")
     }
 
     /// The answer of each server that gives one to a question of four letters.
@@ -88,9 +94,25 @@ impl Service for ZooKeeperService {
         self.delete(&format!("/{lock}")).await
     }
 
+    /// A server whose disk fails while it becomes the leader may go on with an epoch that it could not write down as accepted, write it down as the current one
+    /// later, and refuse to start over that (3.8.0; compare ZOOKEEPER-2307).
+    fn is_spoilt(&self, server: usize) -> bool {
+        let data = self.data(server);
+        let epoch = |name| std::fs::read_to_string(data.join(name)).ok()?.trim().parse::<i64>().ok();
+        epoch("acceptedEpoch")
+            .zip(epoch("currentEpoch"))
+            .is_some_and(|(accepted, current)| accepted < current)
+    }
+
+    fn wipe(&self, server: usize) {
+        let data = self.data(server);
+        if let Err(error) = std::fs::remove_dir_all(&data) {
+            panic!("cannot remove {}: {error}", data.display());
+        }
+    }
+
     fn tap(&self, tap: Tap) {
-        let logs = (0..self.cluster.endpoints().len())
-            .map(|server| self.cluster.node(server).dir().join("data/version-2"));
+        let logs = (0..self.cluster.endpoints().len()).map(|server| self.data(server));
         crate::tap::zookeeper::start(logs.collect(), &tap);
     }
 
