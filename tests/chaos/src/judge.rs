@@ -9,6 +9,7 @@ use std::time::Duration;
 use leasehold_testkit::history::{Checker, Event, History, Report, What, read_files};
 
 use crate::nemesis::Excuses;
+use crate::operator::ASTRAY;
 use crate::page;
 use crate::resource::{LogLine, cross_check};
 use crate::run::{Options, STALLED};
@@ -193,7 +194,8 @@ pub fn judge(options: &Options, evidence: Evidence) -> Result<Verdict, String> {
 
 /// The faults that were made, by kind.
 fn made(report: &Report) -> impl Iterator<Item = (&str, usize)> {
-    report.faults.iter().map(|(kind, count)| (kind.as_str(), *count)).filter(|(kind, _)| *kind != STALLED)
+    let faults = report.faults.iter().map(|(kind, count)| (kind.as_str(), *count));
+    faults.filter(|(kind, _)| ![STALLED, ASTRAY].contains(kind))
 }
 
 /// What repeats a run.

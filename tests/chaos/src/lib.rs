@@ -13,6 +13,7 @@ pub mod crew;
 pub mod dice;
 pub mod judge;
 pub mod nemesis;
+mod operator;
 pub mod page;
 pub mod resource;
 pub mod run;

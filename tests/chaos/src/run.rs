@@ -17,6 +17,7 @@ use crate::dice::Dice;
 use crate::judge::{self, Evidence, Verdict};
 use crate::nemesis::registry::{self, Make};
 use crate::nemesis::{Arena, Excuses, Fault, Pace, strand};
+use crate::operator;
 use crate::resource::{Answer, Request, ResourceClient};
 use crate::scenario::Scenario;
 use crate::service::{self, Service, ServiceKind};
@@ -140,14 +141,19 @@ pub async fn run(options: &Options) -> Result<Verdict, String> {
         disturb(&arena, options, faults, until).await;
         arena.service.servers().ready().await;
         sleep(calm).await;
+        // Whoever is about to start one again is waited for.
+        let _servers = arena.servers.lock().await;
     };
-    if options.shape.census {
-        tokio::select! {
-            () = disturbed => {}
-            () = census.take(&arena) => {}
+    let counted = async {
+        match options.shape.census {
+            true => census.take(&arena).await,
+            false => std::future::pending().await,
         }
-    } else {
-        disturbed.await;
+    };
+    tokio::select! {
+        () = disturbed => {}
+        () = counted => {}
+        () = operator::look_after(&arena) => {}
     }
     let mut problems = census.grown();
     problems.extend(crew::stopped(&arena.crew).await.err());

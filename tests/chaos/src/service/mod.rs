@@ -99,6 +99,11 @@ pub trait Service: Send + Sync {
         false
     }
 
+    /// Whether a server says that it has other data than its leader.
+    async fn is_astray(&self, _server: usize) -> bool {
+        false
+    }
+
     /// Takes the data of a server away, which does not run. It learns everything from the others.
     fn wipe(&self, _server: usize) {}
 

@@ -63,6 +63,12 @@ async fn four_letters(endpoint: &str, word: &str) -> std::io::Result<String> {
     Ok(answer)
 }
 
+/// A number of an answer to `mntr`.
+fn monitored(answer: &str, name: &str) -> Option<f64> {
+    let mut fields = answer.lines().filter_map(|line| line.split_once('\t'));
+    fields.find(|(key, _)| *key == name)?.1.trim().parse().ok()
+}
+
 #[async_trait]
 impl Service for ZooKeeperService {
     fn kind(&self) -> ServiceKind {
@@ -102,6 +108,14 @@ impl Service for ZooKeeperService {
         epoch("acceptedEpoch")
             .zip(epoch("currentEpoch"))
             .is_some_and(|(accepted, current)| accepted < current)
+    }
+
+    async fn is_astray(&self, server: usize) -> bool {
+        let endpoint = &self.cluster.endpoints()[server];
+        let answer = timeout(REQUEST, four_letters(endpoint, "mntr")).await.ok().and_then(Result::ok);
+        answer.is_some_and(|text| {
+            monitored(&text, "zk_digest_mismatches_count").is_some_and(|count| count > 0.0)
+        })
     }
 
     fn wipe(&self, server: usize) {
@@ -151,11 +165,7 @@ impl Service for ZooKeeperService {
     async fn census(&self, _namespace: &str) -> Vec<(String, f64)> {
         let answers: Result<Vec<String>, String> = self.answers("mntr").await.into_iter().collect();
         let Ok(answers) = answers else { return Vec::new() };
-        let sum = |name: &str| {
-            let lines = answers.iter().flat_map(|answer| answer.lines());
-            let values = lines.filter_map(|line| line.split_once('\t')).filter(|(key, _)| *key == name);
-            values.filter_map(|(_, value)| value.trim().parse::<f64>().ok()).sum()
-        };
+        let sum = |name: &str| answers.iter().filter_map(|answer| monitored(answer, name)).sum();
         vec![("nodes".to_owned(), sum("zk_znode_count")), ("watches".to_owned(), sum("zk_watch_count"))]
     }
 }
