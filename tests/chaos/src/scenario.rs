@@ -4,9 +4,11 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use leasehold_core::DEFAULT_TTL;
+
 use crate::nemesis::registry::{self, Make};
 use crate::run::{Options, Shape};
-use crate::service::ServiceKind;
+use crate::service::{ServiceKind, ZOOKEEPER_TICK};
 use crate::worker::Recipe;
 
 /// A way of running.
@@ -87,7 +89,7 @@ impl Common {
             seed,
             time: self.time,
             recipes,
-            ttl: if shape.steady { LONG_TTL } else { service.ttl() },
+            ttl: if shape.steady { long_ttl(service) } else { service.ttl() },
             shape,
             fenced: self.fenced,
             leaks: self.leaks,
@@ -97,9 +99,13 @@ impl Common {
     }
 }
 
-/// With which a rolling restart may cost nobody a lock: longer than any service is without a leader meanwhile. ZooKeeper's servers, at their tick, would
-/// grant no longer one.
-const LONG_TTL: Duration = Duration::from_secs(10);
+/// With which a rolling restart may cost nobody a lock: the one that nobody chooses, and of ZooKeeper the longest that its servers grant at their tick.
+fn long_ttl(service: ServiceKind) -> Duration {
+    match service {
+        ServiceKind::Etcd | ServiceKind::Redis => DEFAULT_TTL,
+        ServiceKind::ZooKeeper => ZOOKEEPER_TICK * 20,
+    }
+}
 
 /// How many sessions have to expire for a run to tell something: twenty, and of one that is disturbed for too short a time for that its share. Each waits
 /// for the service, which takes as long as a change of leaders adds.

@@ -99,9 +99,9 @@ pub trait Service: Send + Sync {
         false
     }
 
-    /// Whether a server says that it has other data than its leader.
-    async fn is_astray(&self, _server: usize) -> bool {
-        false
+    /// A server that has other data than the others, by what they have noticed since they were asked last.
+    async fn astray(&self) -> Option<usize> {
+        None
     }
 
     /// Takes the data of a server away, which does not run. It learns everything from the others.

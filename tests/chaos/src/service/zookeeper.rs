@@ -1,4 +1,5 @@
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -19,12 +20,15 @@ const REQUEST: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub struct ZooKeeperService {
     cluster: ZooKeeperCluster,
+    /// How often each server has found its data to differ, as far as it was asked.
+    mismatches: Mutex<Vec<f64>>,
 }
 
 impl ZooKeeperService {
     /// Starts them.
     pub async fn start(options: ServerOptions) -> Self {
-        Self { cluster: ZooKeeperCluster::start(options.tick_time(ZOOKEEPER_TICK)).await }
+        let cluster = ZooKeeperCluster::start(options.tick_time(ZOOKEEPER_TICK)).await;
+        Self { cluster, mismatches: Mutex::default() }
     }
 
     async fn delete(&self, path: &str) -> Result<(), String> {
@@ -110,12 +114,25 @@ impl Service for ZooKeeperService {
             .is_some_and(|(accepted, current)| accepted < current)
     }
 
-    async fn is_astray(&self, server: usize) -> bool {
-        let endpoint = &self.cluster.endpoints()[server];
-        let answer = timeout(REQUEST, four_letters(endpoint, "mntr")).await.ok().and_then(Result::ok);
-        answer.is_some_and(|text| {
-            monitored(&text, "zk_digest_mismatches_count").is_some_and(|count| count > 0.0)
-        })
+    /// A follower that differs from its leader; the leader, if all followers do.
+    async fn astray(&self) -> Option<usize> {
+        let answers = self.answers("mntr").await;
+        let count = |answer: &String| monitored(answer, "zk_digest_mismatches_count").unwrap_or_default();
+        let counts: Vec<f64> = answers.iter().map(|answer| answer.as_ref().map_or(0.0, count)).collect();
+        let before = std::mem::replace(
+            &mut *self.mismatches.lock().unwrap_or_else(PoisonError::into_inner),
+            counts.clone(),
+        );
+        // It counts from when it was started.
+        let more = |server: &usize| counts[*server] > before.get(*server).copied().unwrap_or_default();
+        let differing: Vec<usize> = (0..counts.len()).filter(more).collect();
+        match differing[..] {
+            [] => None,
+            [follower] => Some(follower),
+            _ => answers.iter().position(|answer| {
+                answer.as_ref().is_ok_and(|text| text.contains("zk_server_state\tleader"))
+            }),
+        }
     }
 
     fn wipe(&self, server: usize) {
