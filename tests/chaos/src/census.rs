@@ -99,7 +99,7 @@ mod tests {
         assert_eq!(of(|n| 100.0 + 4.0 * f64::from(n)).grown().len(), 1);
         assert_eq!(census(vec![1.0]).grown().len(), 1, "one sample tells nothing");
         let memory = |kb: fn(u32) -> f64| {
-            Census(BTreeMap::from([("memory, KB".to_owned(), (0..40).map(|n| kb(n)).collect())]))
+            Census(BTreeMap::from([("memory, KB".to_owned(), (0..40).map(kb).collect())]))
         };
         assert_eq!(memory(|n| 15_000.0 + 50.0 * f64::from(n)).grown(), Vec::<String>::new());
         assert_eq!(memory(|n| 15_000.0 + 150.0 * f64::from(n)).grown().len(), 1);
