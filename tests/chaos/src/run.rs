@@ -155,7 +155,9 @@ pub async fn run(options: &Options) -> Result<Verdict, String> {
         () = counted => {}
         () = operator::look_after(&arena) => {}
     }
-    let mut problems = census.grown();
+    // Of the service two things, and the memory of each process.
+    let counted = if options.shape.census { options.shape.processes + 2 } else { 0 };
+    let mut problems = census.grown(counted);
     problems.extend(crew::stopped(&arena.crew).await.err());
     problems.extend(arena.crew.problems());
     settle(&arena, &recorder, excuses.recovery).await;
