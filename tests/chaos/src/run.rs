@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use leasehold_core::Clock;
@@ -305,9 +306,10 @@ struct Resource {
 
 impl Resource {
     async fn start(options: &Options) -> Result<Self, String> {
-        // A socket's path is short, which a directory's is not always.
-        let socket =
-            std::env::temp_dir().join(format!("leasehold-chaos-{}-{:x}", std::process::id(), options.seed));
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        // A socket's path is short, which a directory's is not always. One process may run several at a time.
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let socket = std::env::temp_dir().join(format!("leasehold-chaos-{}-{number}", std::process::id()));
         let _ = fs::remove_file(&socket);
         let log = options.dir.join("resource.log");
         let mut arguments = vec![socket.clone().into_os_string(), log.clone().into_os_string()];
