@@ -132,7 +132,7 @@ step 'tests' tests
 step 'what ran where' what_ran_where
 step 'interoperability' interoperability
 step 'examples' ci/examples.sh
-step 'chaos' ci/chaos.sh --minutes 6
+step 'chaos' ci/chaos.sh --minutes 10
 step 'mutants' ci/mutants.sh
 step 'model' ci/model.sh
 step 'simulation' ci/simulation.sh
