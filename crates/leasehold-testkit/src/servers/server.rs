@@ -78,6 +78,7 @@ pub struct Server<S> {
     client_port: Port,
     /// Between servers; held so that they stay reserved.
     peer_ports: Vec<Port>,
+    tls_port: Option<Port>,
     /// Where the log of the current run begins.
     log_start: AtomicU64,
     service: PhantomData<S>,
@@ -118,6 +119,7 @@ impl<S: Service> Server<S> {
             storage,
             client_port,
             peer_ports,
+            tls_port: None,
             log_start: AtomicU64::new(0),
             service: PhantomData,
         };
@@ -128,6 +130,18 @@ impl<S: Service> Server<S> {
     /// Where clients connect: `127.0.0.1:<port>`, in a [`Network`](crate::network::Network) the member's address. It stays the same over restarts.
     pub fn endpoint(&self) -> String {
         self.client_port.endpoint()
+    }
+
+    /// Where clients connect by TLS, if the server was started with that.
+    ///
+    /// # Panics
+    /// If it was not.
+    pub fn tls_endpoint(&self) -> String {
+        self.tls_port.as_ref().unwrap_or_else(|| panic!("{} has no port for TLS", self.what())).endpoint()
+    }
+
+    pub(super) fn with_tls_port(self, tls_port: Option<Port>) -> Self {
+        Self { tls_port, ..self }
     }
 
     /// The first of the ports between servers; 0 if there is none.
