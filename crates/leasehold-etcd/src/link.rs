@@ -73,10 +73,10 @@ impl Origin {
         #[cfg(feature = "tls")]
         if let Origin::Config(settings) = self
             && let Some(secured) = &settings.secured
+            && error.kind() == BackendErrorKind::Unavailable
         {
-            let told = error.duplicate();
-            let looked = secured.explain(what, settings.config.endpoints(), error);
-            return timeout(limit, looked).await.unwrap_or(told);
+            let looked = timeout(limit, secured.explain(what, settings.config.endpoints())).await;
+            return looked.ok().flatten().unwrap_or(error);
         }
         #[cfg(not(feature = "tls"))]
         let _ = (what, limit);

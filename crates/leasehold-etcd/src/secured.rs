@@ -2,7 +2,7 @@
 
 use etcd_client::{Identity, TlsOptions};
 use futures_util::future::join_all;
-use leasehold_core::{BackendError, BackendErrorKind};
+use leasehold_core::BackendError;
 use leasehold_tls::{Handshake, Tls};
 
 use crate::config::host_and_port;
@@ -35,20 +35,12 @@ impl Secured {
         self.options.clone()
     }
 
-    /// The error of a connection that could not be made, or what is behind it: the client does not tell in all cases.
-    pub(crate) async fn explain(
-        &self,
-        what: &str,
-        endpoints: &[String],
-        error: BackendError,
-    ) -> BackendError {
-        if error.kind() != BackendErrorKind::Unavailable {
-            return error;
-        }
+    /// Why no connection could be made, if it is for a reason of TLS: the client does not tell in all cases.
+    pub(crate) async fn explain(&self, what: &str, endpoints: &[String]) -> Option<BackendError> {
         let looks = endpoints.iter().filter_map(|endpoint| Some((endpoint, host_and_port(endpoint)?)));
         let looks = looks.map(async |(endpoint, at)| {
             self.handshake.diagnose(&format!("{what}: etcd at {endpoint}"), at, GREETING).await
         });
-        join_all(looks).await.into_iter().flatten().next().unwrap_or(error)
+        join_all(looks).await.into_iter().flatten().next()
     }
 }

@@ -153,5 +153,5 @@ fn a_password_that_is_elsewhere_is_read_when_the_url_is() {
     }
     let twice = fails("redis://me:secret@a?password_env=PATH").to_string();
     assert!(twice.contains("another one") && !twice.contains("secret"), "{twice}");
-    leasehold::builder("redis://me@a?password_env=PATH").unwrap();
+    let _ = leasehold::builder("redis://me@a?password_env=PATH").unwrap();
 }
