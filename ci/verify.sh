@@ -33,8 +33,8 @@ one_msrv() {
 
 features_one_by_one() {
     local features
-    for features in '' memory tracing metrics tracing,metrics etcd etcd-tls zookeeper zookeeper-sasl zookeeper-tls redis redis-tls memory,etcd memory,zookeeper memory,redis etcd,zookeeper etcd,redis \
-        zookeeper,redis memory,etcd,zookeeper,redis; do
+    for features in '' memory tracing metrics tracing,metrics etcd etcd-tls zookeeper zookeeper-sasl zookeeper-tls redis redis-tls \
+        memory,etcd memory,zookeeper memory,redis etcd,zookeeper etcd,redis zookeeper,redis memory,etcd,zookeeper,redis; do
         echo "features: ${features:-none}"
         cargo clippy --quiet --locked --package leasehold --lib \
             --no-default-features --features "$features" -- --deny warnings

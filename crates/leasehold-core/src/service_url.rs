@@ -13,8 +13,9 @@ use crate::secret::Secret;
 /// A service's URL: `scheme://[user[:password]@]host[:port][,host[:port]…][/namespace][?option=value&…]`. A backend may
 /// take the first segment of the path for itself.
 ///
-/// User, password and namespace are percent-decoded; an `@` of the namespace is written `%40`. Its `Debug` and `Display` show neither a password nor the options. The password
-/// can also stand elsewhere: `password_file=PATH` and `password_env=VARIABLE` are options of every service that has users.
+/// User, password and namespace are percent-decoded; an `@` of the namespace is written `%40`. Its `Debug` and `Display` show
+/// neither a password nor the options. The password can also stand elsewhere: `password_file=PATH` and
+/// `password_env=VARIABLE` are options of every service that has users.
 ///
 /// ```
 /// use leasehold_core::ServiceUrl;

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use tokio::net::TcpStream;
 
 use super::error::StartError;
 use super::options::{ServerOptions, Storage};
@@ -244,7 +245,7 @@ impl<S: Service> Server<S> {
 
     async fn try_ready(&self) -> Result<(), StartError> {
         let deadline = Instant::now() + PATIENCE;
-        while !self.asked(S::serves(&self.endpoint())).await {
+        while !self.serves().await {
             // In this order: a process that is found gone has written all of its log.
             let running = self.is_running();
             let log = self.log();
@@ -260,6 +261,15 @@ impl<S: Service> Server<S> {
             tokio::time::sleep(PACE).await;
         }
         Ok(())
+    }
+
+    /// At all its ports: ZooKeeper opens that for TLS after the other.
+    async fn serves(&self) -> bool {
+        let secured = async || match &self.tls_port {
+            Some(port) => TcpStream::connect(port.endpoint()).await.is_ok(),
+            None => true,
+        };
+        self.asked(S::serves(&self.endpoint())).await && self.asked(secured()).await
     }
 
     async fn asked(&self, question: impl Future<Output = bool>) -> bool {
