@@ -126,7 +126,7 @@ fn what_is_wrong_is_named() {
     assert!(fails("etcd://a/x%00").contains("namespace"));
     assert!(fails("etcd://a/x@y").contains("%40"));
     let team = ServiceUrl::parse("etcd://a/x%40y?mail=b@c").unwrap();
-    assert_eq!(team.namespace().unwrap().unwrap().as_str(), "x@y");
+    assert_eq!(team.namespace().unwrap(), Some(Namespace::parse("x@y").unwrap()));
 }
 
 #[test]
