@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use leasehold::ErrorKind;
+use leasehold::tls::Tls;
+use leasehold_core::BackendErrorKind;
 use leasehold_testkit::servers::{ServerOptions, ServerTls, ZooKeeperServer};
-use leasehold_tests::certificates::{Flaw, HERE};
+use leasehold_tests::certificates::{Authority, Flaw, HERE};
+use leasehold_tls::Handshake;
 use tempfile::TempDir;
 use zookeeper_client::{Acl, Acls, Client, CreateMode, Error, Permission};
 
@@ -15,7 +18,23 @@ fn options() -> ServerOptions {
 }
 
 async fn secured(tls: ServerTls) -> ZooKeeperServer {
-    ZooKeeperServer::start(options().tls(tls)).await
+    start(options(), Some(tls)).await
+}
+
+async fn start(options: ServerOptions, tls: Option<ServerTls>) -> ZooKeeperServer {
+    let Some(tls) = tls else { return ZooKeeperServer::start(options).await };
+    let server = ZooKeeperServer::start(options.tls(tls)).await;
+    shake_hands(&server).await;
+    server
+}
+
+/// The first handshake of a Java process takes longer on a busy machine than a client gives it whose sessions are short.
+async fn shake_hands(server: &ZooKeeperServer) {
+    let nobody = Tls::new().authorities(Authority::new("nobody").pem);
+    let endpoint: std::net::SocketAddr = server.tls_endpoint().parse().unwrap();
+    let at = (&*endpoint.ip().to_string(), endpoint.port());
+    let refused = soon(Handshake::new(&nobody, &[]).unwrap().diagnose("ZooKeeper", at, b"")).await;
+    assert_eq!(refused.expect("nobody has signed its certificate").kind(), BackendErrorKind::Untrusted);
 }
 
 /// A server that knows the users `app` and `eve` by SASL, and refuses everybody else.
@@ -25,15 +44,12 @@ async fn with_sasl(tls: Option<ServerTls>) -> (ZooKeeperServer, TempDir) {
     let users = "user_app=\"app-hunter2\" user_eve=\"eve-hunter2\"";
     let module = "org.apache.zookeeper.server.auth.DigestLoginModule";
     std::fs::write(&jaas, format!("Server {{ {module} required {users}; }};\n")).unwrap();
-    let mut options = options()
+    let options = options()
         .arg(format!("-Djava.security.auth.login.config={}", jaas.display()))
         .arg("-Dzookeeper.authProvider.sasl=org.apache.zookeeper.server.auth.SASLAuthenticationProvider")
         .arg("-Dzookeeper.enforce.auth.enabled=true")
         .arg("-Dzookeeper.enforce.auth.schemes=sasl");
-    if let Some(tls) = tls {
-        options = options.tls(tls);
-    }
-    (ZooKeeperServer::start(options).await, dir)
+    (start(options, tls).await, dir)
 }
 
 /// Whoever this is, for what is done behind a coordinator's back.
