@@ -138,7 +138,7 @@ impl ZooKeeperBackend {
             let timeout_ms = u32::try_from(timeout.as_millis()).ok()?;
             Some(Key { session: client.session_id().0, timeout_ms, password }.credentials())
         });
-        let closer = Closer { connector: self::connector(settings, timeout), cluster };
+        let closer = Box::new(Closer { connector: self::connector(settings, timeout), cluster });
         let (ownership, inherited) = (Ownership::Ours { incarnation, closer }, Vec::new());
         Ok(Connected { client, ownership, access, renewed_at, credentials, inherited })
     }
@@ -178,7 +178,7 @@ impl ZooKeeperBackend {
         };
         let nodes = incarnation.confirm(&client, EVERYWHERE).await?;
         self.check_tick(client.session_timeout())?;
-        let ownership = Ownership::Ours { incarnation, closer: Closer { connector, cluster } };
+        let ownership = Ownership::Ours { incarnation, closer: Box::new(Closer { connector, cluster }) };
         let credentials = Some(credentials.clone());
         let entry = |node: &String| {
             let (path, name) = node.rsplit_once('/')?;

@@ -36,7 +36,7 @@ use crate::watches::Watches;
 /// Whose the client is.
 pub(crate) enum Ownership {
     /// The backend made it; it ends with the session, which can be resumed.
-    Ours { incarnation: Incarnation, closer: Closer },
+    Ours { incarnation: Incarnation, closer: Box<Closer> },
     /// The application's; it stays.
     Shared,
 }
@@ -154,7 +154,7 @@ impl Link {
         match &self.ownership {
             Ownership::Ours { incarnation, .. } if superseded => incarnation.leave(&client),
             Ownership::Ours { incarnation, closer } => {
-                let end = ending::end(client, incarnation.clone(), closer.clone());
+                let end = ending::end(client, incarnation.clone(), (**closer).clone());
                 runtime.spawn(async move {
                     let _ended = ended;
                     end.await;
