@@ -222,16 +222,20 @@ fn not_usable(error: Error) -> BackendError {
 
 /// How to connect with a session of that time-out.
 fn connector(settings: &Settings, timeout: Duration) -> Connector {
-    let connector = Client::connector().with_session_timeout(timeout).with_fail_eagerly();
+    let connector = Client::connector().with_session_timeout(timeout);
     #[cfg(feature = "tls")]
     let connector = match &settings.secured {
         Some(secured) => connector.with_tls(secured.options()),
         None => connector,
     };
-    let Some(login) = &settings.config.login else { return connector };
+    let Some(login) = &settings.config.login else { return connector.with_fail_eagerly() };
     let (user, password) = (&login.user, login.password.expose());
     match login.by {
-        LoginBy::Digest => connector.with_auth("digest", format!("{user}:{password}").as_bytes()),
+        LoginBy::Digest => {
+            connector.with_fail_eagerly().with_auth("digest", format!("{user}:{password}").as_bytes())
+        }
+        // This login takes several messages, and the client sends a ping that may come between them: a server that insists on a login
+        // before anything else ends the connection then. So every server may have to be tried again.
         #[cfg(feature = "sasl")]
         LoginBy::Sasl => {
             connector.with_sasl(zookeeper_client::SaslOptions::digest_md5(user.clone(), password.to_owned()))
