@@ -62,7 +62,11 @@ impl Origin {
             Origin::Config(settings) => settings
                 .config
                 .one_by_one()
-                .map(|config| Origin::Config(Box::new(Settings { config, ..(**settings).clone() })))
+                .map(|config| {
+                    let mut one = settings.clone();
+                    one.config = config;
+                    Origin::Config(one)
+                })
                 .collect(),
         }
     }
