@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # The clients of the services, and what comes with them: only those who ask for a service get them.
-readonly client_crates='^(etcd-client|zookeeper-client|redis|tonic|prost|rustls|ring)([ -]|$)'
+readonly client_crates='^(etcd-client|zookeeper-client|redis|tonic|prost|rustls|ring|aws-lc|rsasl)([ -]|$)'
 readonly most_quickstart_crates=35
 
 . ci/steps.sh
@@ -33,8 +33,8 @@ one_msrv() {
 
 features_one_by_one() {
     local features
-    for features in '' memory tracing metrics tracing,metrics etcd zookeeper redis redis-tls memory,etcd memory,zookeeper memory,redis etcd,zookeeper etcd,redis \
-        zookeeper,redis memory,etcd,zookeeper,redis; do
+    for features in '' memory tracing metrics tracing,metrics etcd etcd-tls zookeeper zookeeper-sasl zookeeper-tls redis redis-tls \
+        memory,etcd memory,zookeeper memory,redis etcd,zookeeper etcd,redis zookeeper,redis memory,etcd,zookeeper,redis; do
         echo "features: ${features:-none}"
         cargo clippy --quiet --locked --package leasehold --lib \
             --no-default-features --features "$features" -- --deny warnings

@@ -8,6 +8,8 @@
 use std::io;
 
 use leasehold_core::BackendError;
+#[cfg(feature = "tls")]
+use leasehold_tls::Handshake;
 use redis::aio::{ConnectionLike, MultiplexedConnection, PubSub};
 use redis::{AsyncConnectionConfig, Cmd, RedisConnectionInfo, RedisError, Value};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
@@ -15,9 +17,9 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use crate::config::{RedisConfig, User};
-use crate::error::{Effect, Meaning, backend_error};
 #[cfg(feature = "tls")]
-use crate::tls;
+use crate::endpoint;
+use crate::error::{Effect, Meaning, backend_error};
 
 /// The longest line that is read before the client takes over.
 const LONGEST_LINE: u64 = 4096;
@@ -55,7 +57,7 @@ pub(crate) struct Dialer {
     /// The number of the database that the keys are in.
     database: u32,
     #[cfg(feature = "tls")]
-    tls: Option<tls::Handshake>,
+    tls: Option<Handshake>,
 }
 
 /// A socket, with TLS or without.
@@ -70,7 +72,7 @@ impl Dialer {
         config.validate()?;
         Ok(Self {
             #[cfg(feature = "tls")]
-            tls: config.secured().map(tls::Handshake::new).transpose()?,
+            tls: config.secured().map(|tls| Handshake::new(tls, &[])).transpose()?,
             database: 0,
             config,
         })
@@ -147,10 +149,12 @@ impl Dialer {
         #[cfg(feature = "tls")]
         let mut stream: Box<dyn Socket> = match &self.tls {
             Some(handshake) => {
-                let mut stream = Box::new(handshake.with(what, endpoint, socket).await?);
+                let server = format!("{what}: Redis at {endpoint}");
+                let mut stream =
+                    Box::new(handshake.connect(&server, endpoint::host(endpoint), socket).await?);
                 // Whether our certificate is accepted shows in the first answer only.
                 let ping = say(&mut *stream, &redis::cmd("PING")).await;
-                ping.map_err(|error| tls::refused(what, endpoint, error))?;
+                ping.map_err(|error| handshake.refused(&server, &error))?;
                 stream
             }
             None => Box::new(socket),
@@ -159,7 +163,7 @@ impl Dialer {
         let mut stream: Box<dyn Socket> = Box::new(socket);
         if let Some(User { name, password }) = user {
             let mut auth = redis::cmd("AUTH");
-            auth.arg(name.as_slice()).arg(password);
+            auth.arg(name.as_slice()).arg(password.expose());
             let answer = say(&mut *stream, &auth).await.map_err(failed)?;
             if let Some(refusal) = answer.strip_prefix('-') {
                 let refusal = refusal.trim_end();
