@@ -18,8 +18,15 @@ fn staying(word: &str) -> String {
     format!(r#"perl -e "print STDERR qq({word}\n); sleep 60""#)
 }
 
-/// A command that says that it has begun, reads a line and says that.
-const READER: &str = r#"sh -c 'echo has-$((1+1)); read line; echo got-$line'"#;
+/// A command that says which process it is, reads a line and says that.
+const READER: &str = r#"sh -c 'echo has-$$-; read line; echo got-$line'"#;
+
+/// Waits until it reads.
+fn it_reads(shell: &mut Shell) {
+    shell.expect("has-");
+    let process = shell.expect("-").parse().expect("a process id");
+    shell.until_it_reads(process);
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ctrl_c_reaches_the_command_once_and_its_status_is_ours() {
@@ -70,7 +77,7 @@ async fn ctrl_c_ends_a_loop_in_a_script_of_sh() {
 /// Ctrl-Z stops it and all around it, `fg` has it all go on, and it reads from the terminal after that.
 fn stops_and_goes_on(shell: &mut Shell, line: &str) {
     shell.type_line(line);
-    shell.expect("has-2");
+    it_reads(shell);
     shell.type_text(CTRL_Z);
     shell.expect("Stopped");
     shell.type_line("echo shell-$((1+1))");
@@ -104,7 +111,7 @@ async fn who_is_stopped_for_longer_than_the_ttl_does_not_go_on() {
     let (_server, url) = server().await;
     let mut shell = Shell::start(&url);
     shell.type_line(&format!("leasehold run a --ttl 2s -- {READER}"));
-    shell.expect("has-2");
+    it_reads(&mut shell);
     shell.type_text(CTRL_Z);
     shell.expect("Stopped");
     let next = output(&url, &["run", "a", "--wait", "20s", "--", "echo", "mine"]).await;
@@ -121,7 +128,7 @@ async fn a_pipeline_has_the_terminal_together() {
     let mut shell = Shell::start(&url);
     // The command reads what is typed although it is not alone.
     shell.type_line(&format!("leasehold run a -- {READER} | sed s/got/heard/"));
-    shell.expect("has-2");
+    shell.expect("has-");
     shell.type_line("word");
     shell.expect("heard-word");
     // And so does the other while the command runs.
@@ -167,7 +174,7 @@ async fn who_runs_in_the_background_stops_for_the_terminal_and_has_it_with_fg() 
     until_queued(&url, "a", 2).await;
     first.terminate();
     end_of(&mut first).await;
-    let before = shell.expect("has-2");
+    let before = shell.expect("has-");
     assert!(!before.contains("waiting for"), "nothing is written into what others type: {before}");
     shell.expect("Stopped");
     shell.expect("waited-2");

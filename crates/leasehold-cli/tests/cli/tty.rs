@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{Winsize, tcsetwinsize};
+use rustix::termios::{Winsize, tcgetpgrp, tcsetwinsize};
 
 use crate::support::{BINARY, PATIENCE};
 
@@ -97,12 +97,35 @@ impl Shell {
         }
     }
 
+    /// Waits until this process reads from the terminal and whoever has given it that waits for it. A Ctrl-Z before that may meet it while it is
+    /// stopped for want of the terminal: to be continued undoes a stop that was sent meanwhile, as it does in every shell.
+    pub(crate) fn until_it_reads(&self, process: i32) {
+        let deadline = Instant::now() + PATIENCE;
+        let reads = || {
+            let foreground = tcgetpgrp(&self.terminal).is_ok_and(|group| group.as_raw_pid() == process);
+            let (sleeps, parent) = state(process)?;
+            Some(foreground && sleeps && state(parent)?.0)
+        };
+        while reads() != Some(true) {
+            assert!(Instant::now() < deadline, "process {process} does not read");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// The status of what has just ended, and what was seen until then.
     pub(crate) fn status(&mut self) -> (i32, String) {
         self.type_line("echo status:$?:");
         let before = self.expect("status:");
         (self.expect(":").parse().unwrap(), before)
     }
+}
+
+/// Whether a process sleeps, and its parent.
+fn state(process: i32) -> Option<(bool, i32)> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    let (_, fields) = stat.rsplit_once(") ")?;
+    let mut fields = fields.split(' ');
+    Some((fields.next()? == "S", fields.next()?.parse().ok()?))
 }
 
 impl Drop for Shell {
