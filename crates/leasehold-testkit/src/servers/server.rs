@@ -204,6 +204,15 @@ impl<S: Service> Server<S> {
         }
     }
 
+    /// Returns when the server serves, or has ended; whether it serves.
+    pub async fn ready_or_ended(&self) -> bool {
+        match self.try_ready().await {
+            Ok(()) => true,
+            Err(StartError::Exited { .. }) => false,
+            Err(error) => error.panic(),
+        }
+    }
+
     /// Stops the process with SIGSTOP; returns when it has stopped. Its connections stay open and silent.
     pub fn pause(&self) {
         let pid = self.pid().unwrap_or_else(|| panic!("{} was killed: nothing to pause", self.what()));

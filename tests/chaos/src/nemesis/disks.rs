@@ -32,11 +32,9 @@ async fn target(arena: &Arena, dice: &mut Dice) -> Option<(usize, OwnedMutexGuar
 /// away as its operator would, when the others have all that it has.
 async fn mend(arena: &Arena, server: usize) {
     let servers = arena.service.servers();
-    if is_running(arena, server) {
-        servers.ready().await;
-        if arena.service.is_spoilt(server) {
-            servers.kill(server).await;
-        }
+    // One that has met the fault may still be on the way to its end.
+    if is_running(arena, server) && servers.ready_or_ended(server).await && arena.service.is_spoilt(server) {
+        servers.kill(server).await;
     }
     if !is_running(arena, server) {
         if arena.service.is_spoilt(server) {

@@ -28,6 +28,9 @@ pub trait Servers: Send + Sync {
     /// Returns when all servers serve and one of them leads.
     async fn ready(&self);
 
+    /// Returns when a server serves, or has ended; whether it serves.
+    async fn ready_or_ended(&self, server: usize) -> bool;
+
     /// Stops a server with SIGSTOP.
     fn pause(&self, server: usize);
 
@@ -62,6 +65,10 @@ impl<S: Service> Servers for Cluster<S> {
 
     async fn ready(&self) {
         self.ready().await;
+    }
+
+    async fn ready_or_ended(&self, server: usize) -> bool {
+        self.node(server).ready_or_ended().await
     }
 
     fn pause(&self, server: usize) {
@@ -102,6 +109,10 @@ impl<S: Service> Servers for Server<S> {
 
     async fn ready(&self) {
         self.ready().await;
+    }
+
+    async fn ready_or_ended(&self, _server: usize) -> bool {
+        self.ready_or_ended().await
     }
 
     fn pause(&self, _server: usize) {
