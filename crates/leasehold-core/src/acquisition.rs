@@ -2,8 +2,8 @@
 //!
 //! # Implementation
 //!
-//! **Who owns what.** An acquisition is one task on the driver's runtime. It alone talks to the service about its entry: it
-//! enqueues, waits, holds and withdraws. The caller's future owns nothing but the receiving end of a channel, the
+//! **Who owns what.** An acquisition is one task, which its caller carries out at first and the driver's runtime soon
+//! ([`crate::errand`]). It alone talks to the service about its entry: it enqueues, waits, holds and withdraws. The caller's future owns nothing but the receiving end of a channel, the
 //! guard nothing but the sending end of another. So whatever the application drops, at whatever await, is
 //! a closed channel here, seen by the task, which then withdraws the entry: the cleanup exists before the request that
 //! creates the entry is sent, and no drop has to do anything but close. Dropping needs no runtime and never blocks.
@@ -53,6 +53,7 @@ use crate::contenders::Contenders;
 use crate::coordinator::Coordinator;
 use crate::engine::{Engine, NoSession};
 use crate::entropy::Entropy;
+use crate::errand::{attend, is_attended};
 use crate::entry_value::{EntryValue, ValueForm};
 use crate::error::{Error, ErrorKind};
 use crate::held::HeldState;
@@ -114,10 +115,9 @@ pub(crate) async fn acquire(engine: &Arc<Engine>, request: Request) -> Answer {
     let (reply, answer) = oneshot::channel();
     let span = observe::acquisition_span(engine, &request);
     let acquisition = Acquisition { engine: engine.clone(), request };
-    // It is large, and handed on a few times before it runs.
-    engine.spawn(span.around(Box::pin(acquisition.run(reply))));
-    match answer.await {
-        Ok(answer) => answer,
+    let task = engine.begin(span.around(acquisition.run(reply)));
+    match attend(&task, answer).await {
+        Ok(answer) => answer.map(|grant| grant.map(|grant| grant.kept_by(task))),
         Err(_) => Err(Error::new(ErrorKind::DriverGone, operation, LossReason::DriverGone.to_string())
             .with_name(name)
             .with_backend(backend)),
@@ -271,8 +271,11 @@ impl Acquisition {
         let (grant, holding) =
             Holding::begin(self.engine.clone(), own, state, (value, order), self.request.limits);
         caller.answer(Ok(Some(grant)));
-        // The caller goes on first, where it shares the thread: a hold that ends at once needs nobody to watch for its other ends.
-        yield_now().await;
+        // The caller goes on first: a hold that ends at once needs nobody to watch for its other ends.
+        match announce {
+            None if is_attended() => holding.pause().await,
+            _ => yield_now().await,
+        }
         let span = holding.span();
         span.around(holding.keep(announce)).await;
         Ended::Done

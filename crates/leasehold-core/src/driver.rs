@@ -5,18 +5,19 @@
 //! Renewals, watches and withdrawals must go on while the application blocks its own runtime, else it loses its
 //! locks for being busy. So they run on one thread of the library's own, which is started at the first use and lives
 //! as long as the process; all coordinators share it, so that one kept in a `static` serves any number of
-//! runtimes that come and go. An application that wants them elsewhere gives a runtime's handle.
+//! runtimes that come and go. An application that wants them elsewhere gives a runtime's handle. What somebody waits for is carried out
+//! by him at first ([`crate::errand`]).
 
 use std::future::Future;
 use std::io;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::runtime::{Builder, Handle};
 use tokio::task::JoinHandle;
 
-use crate::gate::Gate;
-
+use crate::errand::Fresh;
 use crate::error::{Error, ErrorKind};
+use crate::gate::Gate;
 
 /// The runtime of the library's own thread, for what a backend offers beside its sessions and has to keep up while the
 /// application blocks its own runtime.
@@ -32,23 +33,23 @@ pub fn driver_runtime() -> Result<Handle, Error> {
 pub(crate) struct Driver {
     handle: Handle,
     gate: Option<Gate>,
+    fresh: Arc<Fresh>,
 }
 
 impl Driver {
     /// The library's own thread.
     pub(crate) fn own() -> Result<Self, Error> {
-        static OWN: Mutex<Option<Handle>> = Mutex::new(None);
+        static OWN: Mutex<Option<Driver>> = Mutex::new(None);
         let mut own = OWN.lock().unwrap_or_else(PoisonError::into_inner);
-        let handle = match &*own {
-            Some(handle) => handle.clone(),
-            None => own.insert(start_thread().map_err(no_thread)?).clone(),
-        };
-        Ok(Self::on(handle))
+        Ok(match &*own {
+            Some(driver) => driver.clone(),
+            None => own.insert(Self::on(start_thread().map_err(no_thread)?)).clone(),
+        })
     }
 
     /// A runtime of the application's.
     pub(crate) fn on(handle: Handle) -> Self {
-        Self { handle, gate: None }
+        Self { handle, gate: None, fresh: Arc::default() }
     }
 
     /// The same, whose tasks pass that gate.
@@ -74,6 +75,11 @@ impl Driver {
 
     pub(crate) fn handle(&self) -> &Handle {
         &self.handle
+    }
+
+    /// The errands that began lately.
+    pub(crate) fn fresh(&self) -> &Arc<Fresh> {
+        &self.fresh
     }
 }
 

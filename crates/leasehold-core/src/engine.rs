@@ -14,6 +14,7 @@ use crate::backend::{LockBackend, OpenSession};
 use crate::backend_error::BackendError;
 use crate::driver::Driver;
 use crate::entropy::Entropy;
+use crate::errand::Errand;
 use crate::holder::HolderInfo;
 use crate::observe::Alerts;
 use crate::session_keeper::{LiveSession, Slot};
@@ -56,6 +57,11 @@ impl Engine {
         F::Output: Send + 'static,
     {
         self.driver.spawn(self.acquisitions.track_future(task))
+    }
+
+    /// Begins a task that a shutdown waits for, for somebody who attends to it.
+    pub(crate) fn begin(&self, task: impl Future<Output = ()> + Send + 'static) -> Arc<Errand> {
+        Errand::begin(&self.driver, self.acquisitions.track_future(task))
     }
 
     /// The session, once there is one that lives.

@@ -3,7 +3,7 @@
 //! # Implementation
 //!
 //! **Who owns what.** The acquisition's task goes on as [`Holding::keep`] and stays the only one that talks to the service
-//! about its entry. The guard owns a [`Grant`]: the sending end of a command channel. Commands are carried out one after the
+//! about its entry. A hold that ends soon may see nobody but its guard carry that task out ([`Holding::pause`], [`crate::errand`]). The guard owns a [`Grant`]: the sending end of a command channel. Commands are carried out one after the
 //! other, so a release is never overtaken by a change of the entry that was asked for before it. A closed channel is a guard that was dropped.
 //!
 //! **What ends a hold**, whichever comes first: the guard's release or drop; the loss of the session; the entry's
@@ -42,6 +42,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use crate::backend::{Entry, Publish, Published};
 use crate::backend_error::{BackendError, BackendErrorKind};
 use crate::engine::Engine;
+use crate::errand::{Errand, attend, pause};
 use crate::entry_value::{EntryValue, ValueForm};
 use crate::error::{Error, ReleaseError};
 use crate::held::{Held, HeldState};
@@ -54,6 +55,8 @@ use crate::own_entry::{OwnEntry, Release, transient_backoff};
 pub(crate) struct Grant {
     held: Held,
     commands: mpsc::UnboundedSender<Command>,
+    /// The task that keeps the hold, where somebody carries it out himself at first.
+    kept_by: Option<Arc<Errand>>,
 }
 
 /// What a guard asks of the task that keeps its hold.
@@ -93,6 +96,19 @@ impl Grant {
         &self.held
     }
 
+    pub(crate) fn kept_by(mut self, task: Arc<Errand>) -> Self {
+        self.kept_by = Some(task);
+        self
+    }
+
+    /// What the task answers.
+    async fn answer<T>(&self, answer: oneshot::Receiver<T>) -> Option<T> {
+        match &self.kept_by {
+            Some(task) => attend(task, answer).await.ok(),
+            None => answer.await.ok(),
+        }
+    }
+
     /// The application has it from now on. What nobody ever had, because the caller was gone at that moment or needed more than
     /// this, is given up without a minimum.
     pub(crate) fn hand_over(&self) {
@@ -110,7 +126,7 @@ impl Grant {
         }
         let (reply, outcome) = oneshot::channel();
         let sent = self.commands.send(Command::Release(reply)).is_ok();
-        match if sent { outcome.await.ok() } else { None } {
+        match if sent { self.answer(outcome).await } else { None } {
             Some(Release::Done) => Ok(()),
             Some(Release::Lost(reason)) => Err(ReleaseError::Lost(error(reason))),
             // None: the driver's runtime is gone.
@@ -126,7 +142,7 @@ impl Grant {
         }
         let (reply, outcome) = oneshot::channel();
         let sent = self.commands.send(Command::Change(Box::new(change), reply)).is_ok();
-        match if sent { outcome.await.ok() } else { None } {
+        match if sent { self.answer(outcome).await } else { None } {
             Some(Ok(())) => Ok(()),
             Some(Err(Unchanged::Over(reason))) => Err(state.error(operation, reason)),
             Some(Err(Unchanged::Refused(error))) => {
@@ -143,6 +159,9 @@ impl Drop for Grant {
         // A loss that nobody has noticed yet stays one.
         if state.ended().is_none() {
             state.end(LossReason::Released);
+        }
+        if let Some(task) = &self.kept_by {
+            task.hand_over();
         }
     }
 }
@@ -217,7 +236,7 @@ impl Holding {
     ) -> (Grant, Self) {
         let state = Arc::new(state);
         let (sender, commands) = mpsc::unbounded_channel();
-        let grant = Grant { held: Held::new(state.clone()), commands: sender };
+        let grant = Grant { held: Held::new(state.clone()), commands: sender, kept_by: None };
         let _fail_closed = EndOnDrop(state.clone());
         let since = Instant::now();
         let ending = Ending {
@@ -235,6 +254,15 @@ impl Holding {
     /// What it is traced in.
     pub(crate) fn span(&self) -> Span {
         observe::hold_span(&self.state)
+    }
+
+    /// Leaves the hold alone until its guard says something, or its session is lost, or the driver takes it.
+    pub(crate) async fn pause(&self) {
+        tokio::select! {
+            biased;
+            _ = self.ending.reached() => {}
+            () = pause() => {}
+        }
     }
 
     /// Keeps the hold until it is over and its entry is gone.

@@ -25,6 +25,7 @@ mod engine;
 mod entrance;
 mod entropy;
 mod entry_value;
+mod errand;
 mod error;
 mod examination;
 #[cfg(test)]

@@ -3,13 +3,18 @@
 //! # Implementation
 //!
 //! Sockets are opened here, for the sake of the server's own words when it refuses the password, which the client
-//! drops. Nothing here has a limit of its own; whoever calls has one, and dropping a future closes the socket.
+//! drops. A socket without TLS is used directly ([`crate::wire`]). Nothing here has a limit of its own; whoever calls has one, and dropping a future closes the socket.
 
 use std::io;
+use std::sync::Arc;
 
 use leasehold_core::BackendError;
-use redis::aio::{ConnectionLike, MultiplexedConnection, PubSub};
-use redis::{AsyncConnectionConfig, Cmd, RedisConnectionInfo, RedisError, Value};
+use redis::aio::{ConnectionLike, PubSub};
+#[cfg(feature = "tls")]
+use redis::aio::MultiplexedConnection;
+use redis::{Cmd, Pipeline, RedisConnectionInfo, RedisError, RedisFuture, Value};
+#[cfg(feature = "tls")]
+use redis::AsyncConnectionConfig;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -18,6 +23,7 @@ use crate::config::{RedisConfig, User};
 use crate::error::{Effect, Meaning, backend_error};
 #[cfg(feature = "tls")]
 use crate::tls;
+use crate::wire::Wire;
 
 /// The longest line that is read before the client takes over.
 const LONGEST_LINE: u64 = 4096;
@@ -29,18 +35,66 @@ fn introduction(database: u32) -> RedisConnectionInfo {
 
 /// A connection that takes any number of requests at once, until its task ends.
 pub(crate) struct Opened {
-    pub(crate) client: MultiplexedConnection,
-    pub(crate) task: AbortOnDrop,
+    pub(crate) client: Client,
+    task: AbortOnDrop,
+}
+
+impl Opened {
+    pub(crate) fn is_over(&self) -> bool {
+        match &self.client {
+            Client::Direct(wire) => wire.is_closed(),
+            #[cfg(feature = "tls")]
+            Client::Secured(_) => self.task.0.is_finished(),
+        }
+    }
+}
+
+/// What requests are made through.
+#[derive(Clone)]
+pub(crate) enum Client {
+    /// From the caller's own thread.
+    Direct(Arc<Wire>),
+    /// What is encrypted goes through the client's own connection.
+    #[cfg(feature = "tls")]
+    Secured(MultiplexedConnection),
+}
+
+impl Client {
+    pub(crate) async fn request(&mut self, command: &Cmd) -> Result<Value, RedisError> {
+        match self {
+            Self::Direct(wire) => wire.request(command).await,
+            #[cfg(feature = "tls")]
+            Self::Secured(connection) => {
+                connection.req_packed_command(command).await.and_then(Value::extract_error)
+            }
+        }
+    }
+}
+
+/// For what the client does by itself, such as loading a script.
+impl ConnectionLike for Client {
+    fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
+        Box::pin(self.request(command))
+    }
+
+    /// Nothing that we use makes pipelines.
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        _pipeline: &'a Pipeline,
+        _offset: usize,
+        _count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        let refusal = (redis::ErrorKind::InvalidClientConfig, "no pipelines over this connection");
+        Box::pin(std::future::ready(Err(refusal.into())))
+    }
+
+    fn get_db(&self) -> i64 {
+        0
+    }
 }
 
 /// The task that carries a connection's bytes; without it the connection is closed.
-pub(crate) struct AbortOnDrop(JoinHandle<()>);
-
-impl AbortOnDrop {
-    pub(crate) fn is_finished(&self) -> bool {
-        self.0.is_finished()
-    }
-}
+struct AbortOnDrop(JoinHandle<()>);
 
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {
@@ -56,6 +110,31 @@ pub(crate) struct Dialer {
     database: u32,
     #[cfg(feature = "tls")]
     tls: Option<tls::Handshake>,
+}
+
+/// An opened socket.
+enum Stream {
+    Plain(TcpStream),
+    #[cfg(feature = "tls")]
+    Secured(Box<dyn Socket>),
+}
+
+impl Stream {
+    fn socket(&mut self) -> &mut dyn Socket {
+        match self {
+            Self::Plain(socket) => socket,
+            #[cfg(feature = "tls")]
+            Self::Secured(socket) => &mut **socket,
+        }
+    }
+
+    fn boxed(self) -> Box<dyn Socket> {
+        match self {
+            Self::Plain(socket) => Box::new(socket),
+            #[cfg(feature = "tls")]
+            Self::Secured(socket) => socket,
+        }
+    }
 }
 
 /// A socket, with TLS or without.
@@ -98,7 +177,7 @@ impl Dialer {
     /// Opens a connection for subscriptions.
     pub(crate) async fn open_subscriber(&self, what: &str, endpoint: &str) -> Result<PubSub, BackendError> {
         let stream = self.dial(self.config.credentials(), what, endpoint).await?;
-        let connected = PubSub::new(&introduction(self.database), stream).await;
+        let connected = PubSub::new(&introduction(self.database), stream.boxed()).await;
         connected.map_err(|error| backend_error(what, endpoint, error, Effect::Read))
     }
 
@@ -111,7 +190,7 @@ impl Dialer {
         question: &Cmd,
     ) -> Result<Value, BackendError> {
         let mut opened = self.open_as(user, 0, what, endpoint).await?;
-        let answer = request(&mut opened.client, question).await;
+        let answer = opened.client.request(question).await;
         answer.map_err(|error| backend_error(what, endpoint, error, Effect::Read))
     }
 
@@ -123,11 +202,28 @@ impl Dialer {
         endpoint: &str,
     ) -> Result<Opened, BackendError> {
         let stream = self.dial(user, what, endpoint).await?;
-        let settings = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
-        let connected =
-            MultiplexedConnection::new_with_config(&introduction(database), stream, settings).await;
-        let (client, task) = connected.map_err(|error| backend_error(what, endpoint, error, Effect::Read))?;
-        Ok(Opened { client, task: AbortOnDrop(tokio::spawn(task)) })
+        let failed = |error| backend_error(what, endpoint, error, Effect::Read);
+        let socket = match stream {
+            Stream::Plain(socket) => socket,
+            #[cfg(feature = "tls")]
+            Stream::Secured(stream) => {
+                let settings =
+                    AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
+                let connected =
+                    MultiplexedConnection::new_with_config(&introduction(database), stream, settings).await;
+                let (client, task) = connected.map_err(failed)?;
+                let task = AbortOnDrop(tokio::spawn(task));
+                return Ok(Opened { client: Client::Secured(client), task });
+            }
+        };
+        let (wire, task) = Wire::over(socket);
+        let task = AbortOnDrop(tokio::spawn(task));
+        if database > 0 {
+            let mut select = redis::cmd("SELECT");
+            select.arg(database);
+            wire.request(&select).await.map_err(failed)?;
+        }
+        Ok(Opened { client: Client::Direct(wire), task })
     }
 
     /// Opens a socket, and says who we are.
@@ -136,7 +232,7 @@ impl Dialer {
         user: Option<&User>,
         what: &str,
         endpoint: &str,
-    ) -> Result<Box<dyn Socket>, BackendError> {
+    ) -> Result<Stream, BackendError> {
         let endpoint = self.config.reached_at(endpoint);
         let failed = |error: io::Error| {
             let kind = Meaning::of_dial(&error).kind(Effect::Read);
@@ -145,22 +241,22 @@ impl Dialer {
         let socket = TcpStream::connect(endpoint).await.map_err(failed)?;
         socket.set_nodelay(true).map_err(failed)?;
         #[cfg(feature = "tls")]
-        let mut stream: Box<dyn Socket> = match &self.tls {
+        let mut stream = match &self.tls {
             Some(handshake) => {
                 let mut stream = Box::new(handshake.with(what, endpoint, socket).await?);
                 // Whether our certificate is accepted shows in the first answer only.
                 let ping = say(&mut *stream, &redis::cmd("PING")).await;
                 ping.map_err(|error| tls::refused(what, endpoint, error))?;
-                stream
+                Stream::Secured(stream)
             }
-            None => Box::new(socket),
+            None => Stream::Plain(socket),
         };
         #[cfg(not(feature = "tls"))]
-        let mut stream: Box<dyn Socket> = Box::new(socket);
+        let mut stream = Stream::Plain(socket);
         if let Some(User { name, password }) = user {
             let mut auth = redis::cmd("AUTH");
             auth.arg(name.as_slice()).arg(password);
-            let answer = say(&mut *stream, &auth).await.map_err(failed)?;
+            let answer = say(stream.socket(), &auth).await.map_err(failed)?;
             if let Some(refusal) = answer.strip_prefix('-') {
                 let refusal = refusal.trim_end();
                 let (code, detail) = refusal.split_once(' ').unwrap_or((refusal, ""));
@@ -180,8 +276,4 @@ async fn say(stream: &mut dyn Socket, command: &Cmd) -> io::Result<String> {
     // Nothing follows the answer until the next request.
     BufReader::new(stream.take(LONGEST_LINE)).read_line(&mut line).await?;
     if line.starts_with(['+', '-']) { Ok(line) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
-}
-
-pub(crate) async fn request(client: &mut MultiplexedConnection, command: &Cmd) -> Result<Value, RedisError> {
-    client.req_packed_command(command).await.and_then(Value::extract_error)
 }

@@ -158,6 +158,7 @@ mod shared_key;
 mod tls;
 mod topology;
 mod watchman;
+mod wire;
 
 pub use backend::RedisBackend;
 pub use config::RedisConfig;

@@ -2,7 +2,7 @@
 //!
 //! # Implementation
 //!
-//! The client's connection takes any number of requests at once and answers each, but it never reconnects. So a
+//! A connection ([`crate::wire`], or the client's own by TLS) takes any number of requests at once and answers each, but it never reconnects. So a
 //! [`Link`] owns the connection and replaces it: whoever finds none, or one whose task has ended, makes a new one,
 //! under the lock of `made`, so that many who find none make one. It leads to the server that is the primary then, by
 //! the word of the [topology](crate::topology). A connection that failed a request, did not answer one in time, or
@@ -11,7 +11,7 @@
 //! across an await.
 //!
 //! A request ends within its limit. What had not been sent by then was certainly not applied. A request that is
-//! dropped may have been sent; the client goes on reading its answer. One that a node of a cluster refuses because
+//! dropped may have been sent; its answer is read all the same. One that a node of a cluster refuses because
 //! its keys are elsewhere, or about to be, is sent again within the limit, and nothing else is. While a slot is being
 //! moved, nothing is sent to the node that it is moved to (`ASK` is not followed): our scripts also look at keys that
 //! they are not given, by which sessions are known to live, and one that has not arrived there yet would count as gone.
@@ -25,7 +25,7 @@ use redis::{Cmd, FromRedisValue, RedisError, Script, Value};
 use tokio::sync::{Mutex, watch};
 use tokio::time::{sleep, timeout};
 
-use crate::dial::{self, Dialer, Opened};
+use crate::dial::{Dialer, Opened};
 use crate::error::{Effect, Meaning, backend_error, corrupt};
 use crate::report::RedisReport;
 use crate::topology::Topology;
@@ -253,7 +253,7 @@ impl Link {
     }
 
     fn usable(&self) -> Option<Connection> {
-        self.current().as_ref().filter(|current| !current.opened.task.is_finished()).cloned()
+        self.current().as_ref().filter(|current| !current.opened.is_over()).cloned()
     }
 
     /// Nobody begins to use that connection any more.
@@ -309,11 +309,11 @@ async fn request(
     script: Option<&Script>,
 ) -> Result<Value, RedisError> {
     let mut client = connection.opened.client.clone();
-    match (dial::request(&mut client, command).await, script) {
+    match (client.request(command).await, script) {
         (Err(error), Some(script)) if Meaning::of(&error) == Meaning::UnknownScript => {
             // If that fails, the script has not run.
             script.load_async(&mut client).await?;
-            dial::request(&mut client, command).await
+            client.request(command).await
         }
         (replied, _) => replied,
     }

@@ -15,10 +15,9 @@ mod survey;
 use std::time::Duration;
 
 use leasehold_core::{BackendError, BackendErrorKind, Namespace};
-use redis::aio::MultiplexedConnection;
 
 use crate::config::{RedisConfig, Servers};
-use crate::dial::Dialer;
+use crate::dial::{Client, Dialer};
 use cluster::Cluster;
 use sentinel::Sentinels;
 
@@ -72,7 +71,7 @@ impl Topology {
         &self,
         what: &str,
         endpoint: &str,
-        client: &mut MultiplexedConnection,
+        client: &mut Client,
     ) -> Result<(), BackendError> {
         match self {
             Self::Sentinel(_) => sentinel::check(what, endpoint, client).await,

@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use leasehold_core::{BackendError, BackendErrorKind};
-use redis::aio::MultiplexedConnection;
 
 use super::survey::survey;
 use super::unavailable;
 use crate::config::User;
-use crate::dial::{self, Dialer};
+use crate::dial::{Client, Dialer};
 use crate::endpoint;
 use crate::error::{Effect, backend_error, corrupt};
 
@@ -55,11 +54,11 @@ impl Sentinels {
 pub(super) async fn check(
     what: &str,
     endpoint: &str,
-    client: &mut MultiplexedConnection,
+    client: &mut Client,
 ) -> Result<(), BackendError> {
     let mut question = redis::cmd("INFO");
     question.arg("replication");
-    let answer = dial::request(client, &question).await;
+    let answer = client.request(&question).await;
     let info = answer.map_err(|error| backend_error(what, endpoint, error, Effect::Read))?;
     let info: String = redis::from_redis_value(info).map_err(|_| corrupt(what))?;
     match info.lines().find_map(|line| line.strip_prefix("role:")).map(str::trim) {
