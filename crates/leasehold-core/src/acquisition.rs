@@ -250,7 +250,7 @@ impl Acquisition {
     async fn attempt(&self, live: Arc<LiveSession>, caller: &mut Caller) -> Ended {
         caller.stage = Stage::Unanswered;
         let queue = live.session.queue(&self.request.path);
-        let mut own = OwnEntry::new(live, queue, self.request.mode);
+        let mut own = OwnEntry::new(live, queue, self.request.mode, self.request.rule);
         caller.attempt = Some(own.attempt);
         let value = value_of_new_entry(&self.engine, &self.request.payload);
         let waited = match self.enqueue(&mut own, &value, caller).await {

@@ -240,7 +240,7 @@ pub enum RegisterWritten {
 ///    returned and every `changed` that has resolved. It costs no request where a [mirror](crate::mirror) of the queue is kept.
 /// 4. `changed` never misses a change (it registers, then checks), may resolve early, survives disconnections,
 ///    compaction and one-shot watches, and fails only when waiting on is in vain. A change wakes only those who are
-///    interested in it, and costs the service O(1) events a process.
+///    interested in it, and costs the service O(1) events a process. `near` and `near_changed` promise the same of what they show.
 /// 5. `withdraw` removes exactly that attempt's entry, of whatever session. Withdrawn is final: with
 ///    [`Certainty::Ambiguous`], no enqueue of the attempt that is still on its way can create the entry afterwards.
 /// 6. `publish` changes mode or value in place: neither the position nor the token's order changes. The version of an entry is
@@ -264,6 +264,18 @@ pub trait Queue: Send + Sync + 'static {
 
     /// Resolves once what the caller is interested in is no longer as it saw it.
     async fn changed(&self, interest: Interest) -> Result<(), BackendError>;
+
+    /// As [`Queue::contenders`], for whoever minds of all that are ahead only the one next ahead: every entry of this session is shown, and
+    /// the one next ahead of each; others may be missing. A service that tells each session only what concerns its own entries
+    /// has less to say by it than by a copy of the whole queue in each.
+    async fn near(&self, look: Look<'_>) -> Result<(), BackendError> {
+        self.contenders(look).await
+    }
+
+    /// As [`Queue::changed`], for an entry that [`Queue::near`] shows; of one that is not this session's it tells the end only.
+    async fn near_changed(&self, interest: Interest) -> Result<(), BackendError> {
+        self.changed(interest).await
+    }
 
     /// Removes the entry of an attempt.
     async fn withdraw(&self, attempt: AttemptId, certainty: Certainty) -> Result<Withdrawn, BackendError>;

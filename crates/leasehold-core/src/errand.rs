@@ -185,11 +185,10 @@ impl Errand {
     }
 
     fn is_here(&self) -> bool {
-        match self.work.try_lock() {
-            Ok(work) => work.is_some(),
-            // Somebody polls it.
-            Err(_) => true,
-        }
+        // It is locked while somebody polls it.
+        let is_here = self.work.try_lock().map_or(true, |work| work.is_some());
+        self.settle();
+        is_here
     }
 
     /// The runtime is gone.
@@ -238,7 +237,11 @@ pub(crate) async fn attend<T>(
     poll_fn(|context| {
         let answered = if errand.poll(context) {
             // As long as it is here, only the poll above answers, and nobody has to be woken.
-            answer.try_recv().map_or(Poll::Pending, |answer| Poll::Ready(Ok(answer)))
+            match answer.try_recv() {
+                Ok(answer) => Poll::Ready(Ok(answer)),
+                Err(oneshot::error::TryRecvError::Empty) => Poll::Pending,
+                Err(oneshot::error::TryRecvError::Closed) => Pin::new(&mut answer).poll(context),
+            }
         } else {
             Pin::new(&mut answer).poll(context)
         };
@@ -257,9 +260,10 @@ pub(crate) fn is_attended() -> bool {
     ATTENDED.get()
 }
 
-/// Stays until something wakes the errand, somebody attends to it again, or the driver takes it.
+/// Stays until something wakes the errand, somebody attends to it again, or the driver takes it. A task of the driver's goes on at once: nothing
+/// would wake it.
 pub(crate) async fn pause() {
-    let mut paused = false;
+    let mut paused = !is_attended();
     poll_fn(|_| if std::mem::replace(&mut paused, true) { Poll::Ready(()) } else { Poll::Pending }).await;
 }
 

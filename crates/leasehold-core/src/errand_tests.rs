@@ -33,20 +33,30 @@ async fn traced<F: Future>(seen: Arc<Mutex<Vec<ThreadId>>>, future: F) -> F::Out
 
 #[test]
 fn who_attends_carries_it_out_on_his_own_thread() {
-    let (runtime, driver) = elsewhere();
+    // One that does not run, so that it takes nothing over.
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let driver = Driver::on(runtime.handle().clone());
     let seen = Arc::default();
     let (reply, answer) = oneshot::channel();
-    let work = async {
+    let (wakers, mut to_wake) = mpsc::unbounded_channel::<Waker>();
+    let waking = thread::spawn(move || {
+        while let Some(waker) = to_wake.blocking_recv() {
+            waker.wake();
+        }
+    });
+    let work = async move {
         // A timer needs the driver's runtime; the caller has none.
-        sleep(Duration::from_millis(1)).await;
+        let mut timer = Box::pin(sleep(LONGEST));
+        assert!(poll_fn(|context| Poll::Ready(timer.as_mut().poll(context).is_pending())).await);
+        Woken { left: 3, wakers }.await;
         let _ = reply.send(is_attended());
     };
     let errand = Errand::begin(&driver, traced(Arc::clone(&seen), work));
     assert_eq!(block_on(attend(&errand, answer)), Ok(true));
     assert!(!is_attended());
     let here = thread::current().id();
-    assert!(lock(&seen).iter().all(|thread| *thread == here));
-    drop(runtime);
+    assert!(lock(&seen).len() >= 4 && lock(&seen).iter().all(|thread| *thread == here));
+    waking.join().unwrap();
 }
 
 /// An executor without a runtime.

@@ -266,6 +266,10 @@ guard_methods!(MutexGuard);
 pub(crate) struct FirstInLine;
 
 impl Rule for FirstInLine {
+    fn minds_the_next_only(&self) -> bool {
+        true
+    }
+
     fn verdict(&self, queue: &Contenders, me: AttemptId) -> Verdict {
         if queue.get(me).is_none() {
             return Verdict::NotQueued;

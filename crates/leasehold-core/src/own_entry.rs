@@ -45,6 +45,8 @@ pub(crate) struct OwnEntry {
     pub(crate) order: u64,
     /// Ambiguous from the first enqueue on that went unanswered.
     pub(crate) certainty: Certainty,
+    /// Whether the rule minds only the entry next ahead.
+    near: bool,
     watch_from: Instant,
 }
 
@@ -60,9 +62,9 @@ pub(crate) enum Release {
 
 impl OwnEntry {
     /// A new attempt; nothing is sent.
-    pub(crate) fn new(live: Arc<LiveSession>, queue: Arc<dyn Queue>, mode: Mode) -> Self {
+    pub(crate) fn new(live: Arc<LiveSession>, queue: Arc<dyn Queue>, mode: Mode, rule: &dyn Rule) -> Self {
         let attempt = live.attempts.next();
-        Self::existing(live, queue, attempt, mode, 0)
+        Self::existing(live, queue, rule, (attempt, mode, 0))
     }
 
     /// The entry of an attempt that was made before, by an earlier incarnation of the session; no request of that one is
@@ -70,9 +72,8 @@ impl OwnEntry {
     pub(crate) fn existing(
         live: Arc<LiveSession>,
         queue: Arc<dyn Queue>,
-        attempt: AttemptId,
-        mode: Mode,
-        order: u64,
+        rule: &dyn Rule,
+        (attempt, mode, order): (AttemptId, Mode, u64),
     ) -> Self {
         Self {
             live,
@@ -81,6 +82,7 @@ impl OwnEntry {
             mode,
             order,
             certainty: Certainty::Placed,
+            near: rule.minds_the_next_only(),
             watch_from: Instant::now() + WATCH_AFTER,
         }
     }
@@ -95,7 +97,10 @@ impl OwnEntry {
                 _ => Verdict::NotQueued,
             }
         };
-        self.queue.contenders(look).await?;
+        match self.near {
+            true => self.queue.near(look).await?,
+            false => self.queue.contenders(look).await?,
+        }
         match verdict {
             // Orders are never used again: if the entry is the one that was made, it was so in the look before.
             Verdict::Granted { .. } if self.certainty == Certainty::Ambiguous => {
@@ -110,13 +115,21 @@ impl OwnEntry {
     /// Resolves when the entry is gone or has another mode, watching from some time after its enqueue on.
     async fn changed(&self) -> Result<(), BackendError> {
         sleep_until(self.watch_from).await;
-        self.queue.changed(Interest::Entry { attempt: self.attempt, mode: self.mode, version: None }).await
+        self.heard(Interest::Entry { attempt: self.attempt, mode: self.mode, version: None }).await
+    }
+
+    /// Resolves when that has changed, as the rule has seen it.
+    async fn heard(&self, interest: Interest) -> Result<(), BackendError> {
+        match self.near {
+            true => self.queue.near_changed(interest).await,
+            false => self.queue.changed(interest).await,
+        }
     }
 
     /// Resolves when what the rule waits for, or the entry itself, has changed.
     pub(crate) async fn changed_with(&self, interest: Interest) -> Result<(), BackendError> {
         tokio::select! {
-            changed = self.queue.changed(interest) => changed,
+            changed = self.heard(interest) => changed,
             changed = self.changed() => changed,
         }
     }
@@ -128,7 +141,7 @@ impl OwnEntry {
         let interest = Interest::Entry { attempt: self.attempt, mode: self.mode, version: Some(seen) };
         let mut backoff = transient_backoff(&self.live.entropy);
         loop {
-            let entry = match self.queue.changed(interest).await {
+            let entry = match self.heard(interest).await {
                 Ok(()) => self.queue.entry(self.attempt).await,
                 Err(error) => Err(error),
             };

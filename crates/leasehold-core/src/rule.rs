@@ -11,6 +11,11 @@ use crate::mode::Mode;
 pub(crate) trait Rule: Send + Sync + 'static {
     fn verdict(&self, queue: &Contenders, me: AttemptId) -> Verdict;
 
+    /// Whether of those ahead it minds only the one next ahead, and of that one only whether it is there.
+    fn minds_the_next_only(&self) -> bool {
+        false
+    }
+
     /// Why a contender of this mode must not stand in this queue at all. Asked where an enqueue that is made only if the
     /// queue is free found it busy; in its verdicts a rule objects by [`Verdict::Refused`].
     fn objection(&self, _queue: &Contenders, _mode: Mode) -> Option<String> {

@@ -25,6 +25,18 @@ pub fn change(message: &[u8]) -> bool {
             assert_eq!([words[0], words[2]], ["-", &attempt.to_string()]);
             are_numbers([(words[1], revision)]);
         }
+        EntryChange::Ahead { of, ahead, revision } => {
+            assert_eq!([words[0], words[2]], ["^", &of.to_string()]);
+            are_numbers([(words[1], revision)]);
+            match ahead {
+                None => assert_eq!(words.len(), 3),
+                Some(Listed { contender, version }) => {
+                    let [attempt, mode] = [contender.attempt.to_string(), contender.mode.to_string()];
+                    assert_eq!([words[3], words[6]], [&attempt, &mode]);
+                    are_numbers([(words[4], contender.position), (words[5], version)]);
+                }
+            }
+        }
     }
     true
 }

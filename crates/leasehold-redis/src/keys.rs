@@ -27,6 +27,7 @@ pub(crate) fn check_value(what: &str, value: &[u8]) -> Result<(), BackendError> 
 #[derive(Debug)]
 pub(crate) struct Keyspace {
     prefix: String,
+    session: String,
     shards: Vec<Shard>,
 }
 
@@ -55,7 +56,8 @@ impl Keyspace {
             let session = format!("{start}:session:{session}");
             Shard { start, keys: [seq, index, entries, values, sessions, session] }
         });
-        Self { prefix: format!("{}/", namespace.as_str()), shards: shards.collect() }
+        let (prefix, shards) = (format!("{}/", namespace.as_str()), shards.collect());
+        Self { prefix, session: session.to_owned(), shards }
     }
 
     pub(crate) fn place(&self, path: &KeyPath) -> Place {
@@ -86,6 +88,11 @@ impl Keyspace {
     /// The channel of a queue's changes.
     pub(crate) fn queue_channel(&self, place: &Place) -> String {
         format!("{}:queue:{}", self.shards[place.shard].start, place.name)
+    }
+
+    /// The channel of what concerns this session's entries of a queue.
+    pub(crate) fn near_channel(&self, place: &Place) -> String {
+        format!("{}:near:{}:{}", self.shards[place.shard].start, self.session, place.name)
     }
 
     /// The channel of a register's changes, which is called as its key is.

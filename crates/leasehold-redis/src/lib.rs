@@ -106,8 +106,8 @@
 //! | `…:seq` | string | never | the newest number of the shard |
 //! | `…:register:<kind>/<name>` | hash | never | a register: version and value |
 //!
-//! Nothing stays that bears a lock's name. Changes of a queue are published on `…:queue:<kind>/<name>`. What is in
-//! these keys and is not of our making is ignored, but members of a sorted set with a score of their own spoil its
+//! Nothing stays that bears a lock's name. Changes of a queue are published on `…:queue:<kind>/<name>`, and what
+//! concerns a session's entries of it, those next ahead of them included, on `…:near:<session>:<kind>/<name>`. What is in these keys and is not of our making is ignored, but members of a sorted set with a score of their own spoil its
 //! order. To break a lock, use the library: entries that are deleted by hand are missed within a third of the TTL
 //! only, since Redis tells nobody.
 //!
@@ -118,7 +118,9 @@
 //!
 //! An uncontended acquisition is one script, its release another. A queue that somebody waits in is mirrored: the
 //! first waiter of a session subscribes to its changes and lists it once, and from then on the messages keep the copy
-//! up to date for all waiters of the session; a handoff is the release and its message. All subscriptions of a
+//! up to date for all waiters of the session; a handoff is the release and its message. Mutexes and elections mind only whoever is
+//! next ahead, and follow that alone: a release is told to one session, however many wait. The other recipes follow the whole queue, so
+//! that each waiting session hears of every change. All subscriptions of a
 //! session share one connection, which exists only while there are such. A session is renewed by one script a third
 //! of the TTL. Since Redis says nothing when a session runs out, whoever waits looks for it when it may have, by one
 //! timer a session; whoever finds it removes what it had, and tells the others.

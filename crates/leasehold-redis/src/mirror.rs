@@ -1,7 +1,8 @@
 //! Where the copies of queues and registers come from: subscriptions to what is published of them, and scripts that list.
 //!
 //! Every change of an entry takes a number of its shard's counter and is published with it; messages of one channel arrive in their
-//! order. What nobody publishes is found by the [watchman](crate::watchman).
+//! order. Whoever follows a whole queue hears of all changes. A session that minds only those ahead of its own entries hears, over a channel of its own,
+//! of its entries and of whoever is next ahead of each: a release is told to one session, however many wait. What nobody publishes is found by the [watchman](crate::watchman).
 
 use std::sync::Arc;
 
@@ -35,9 +36,9 @@ pub(crate) struct Means {
 }
 
 impl Means {
-    pub(crate) fn queue(&self, path: &KeyPath) -> QueueMirror {
+    pub(crate) fn queue(&self, path: &KeyPath, view: View) -> QueueMirror {
         let place = self.core.keyspace.place(path);
-        Mirror::new(Entries { means: self.clone(), place }, self.closing.clone())
+        Mirror::new(Entries { means: self.clone(), place, view }, self.closing.clone())
     }
 
     pub(crate) fn register(&self, path: &KeyPath) -> RegisterMirror {
@@ -47,15 +48,29 @@ impl Means {
     }
 }
 
+/// How much of a queue a copy shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum View {
+    /// All of it.
+    Whole,
+    /// This session's entries, and the one next ahead of each.
+    Near,
+}
+
 /// The entries of one queue.
 pub(crate) struct Entries {
     means: Means,
     place: Place,
+    view: View,
 }
 
 impl Entries {
     pub(crate) fn place(&self) -> &Place {
         &self.place
+    }
+
+    pub(crate) fn view(&self) -> View {
+        self.view
     }
 }
 
@@ -63,8 +78,12 @@ impl Source for Entries {
     type Replica = QueueReplica;
 
     fn watch(&self) -> impl Stream<Item = FeedEvent<Vec<EntryChange>>> + Send {
-        let channel = self.means.core.keyspace.queue_channel(&self.place);
-        let changes = |message: Vec<u8>| records::change(&message).into_iter().collect();
+        let keyspace = &self.means.core.keyspace;
+        let channel = match self.view {
+            View::Whole => keyspace.queue_channel(&self.place),
+            View::Near => keyspace.near_channel(&self.place),
+        };
+        let changes = |message: Vec<u8>| records::changes(&message);
         self.means.hub.subscribe(channel).map(move |event| event.map(changes))
     }
 
@@ -72,7 +91,11 @@ impl Source for Entries {
         const WHAT: &str = "listing of a queue";
         let core = &self.means.core;
         let keys = core.keyspace.shard(self.place.shard);
-        let (script, args) = (&scripts::LOAD, core.args(&[self.place.name.as_bytes()]));
+        let script = match self.view {
+            View::Whole => &scripts::LOAD,
+            View::Near => &scripts::NEAR,
+        };
+        let args = core.args(&[self.place.name.as_bytes()]);
         let call = Call { what: WHAT, effect: Effect::Read, script, keys: &keys, args: &args };
         let reply = core.link.run(&call).await?;
         let [revision, next, rows @ ..] = reply.as_slice() else { return Err(corrupt(WHAT)) };

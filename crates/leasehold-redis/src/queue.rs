@@ -24,11 +24,35 @@ const PAGE: &str = "64";
 pub(crate) struct RedisQueue {
     core: Arc<Core>,
     mirror: Arc<QueueMirror>,
+    /// As far as it concerns the session's own entries.
+    near: Arc<QueueMirror>,
 }
 
 impl RedisQueue {
-    pub(crate) fn new(core: Arc<Core>, mirror: Arc<QueueMirror>) -> Self {
-        Self { core, mirror }
+    pub(crate) fn new(core: Arc<Core>, mirror: Arc<QueueMirror>, near: Arc<QueueMirror>) -> Self {
+        Self { core, mirror, near }
+    }
+
+    /// No copy is older than that from now on. The near one hears only of what concerns the session's own entries.
+    fn at_least(&self, revision: u64, is_own: bool) {
+        self.mirror.replica().at_least(revision);
+        if is_own {
+            self.near.replica().at_least(revision);
+        }
+    }
+
+    /// The near copy is told by its channel alone, and by the watchman: it must not lose an entry without learning who is ahead then.
+    fn is_gone(&self, attempt: AttemptId) {
+        self.mirror.replica().is_gone(attempt);
+    }
+
+    async fn look(&self, mirror: &Arc<QueueMirror>, look: Look<'_>) -> Result<(), BackendError> {
+        let limit = self.core.link.request_timeout();
+        timeout(limit, mirror.using().look(look)).await.unwrap_or_else(|_| {
+            let endpoint = self.core.link.endpoint();
+            let message = format!("look at a queue: Redis at {endpoint} did not show it within {limit:?}");
+            Err(BackendError::new(BackendErrorKind::Unavailable, message))
+        })
     }
 
     /// Runs a script over the queue's shard; its first argument is the queue.
@@ -56,6 +80,11 @@ fn number(reply: &Reply, at: usize, what: &str) -> Result<u64, BackendError> {
     reply.get(at).and_then(|number| records::number(number)).ok_or_else(|| corrupt(what))
 }
 
+/// Whether a script says at this place that the entry is this session's.
+fn is_own(reply: &Reply, at: usize) -> bool {
+    reply.get(at).is_some_and(|flag| flag == b"1")
+}
+
 /// The contenders, where they come from this place of an answer on.
 fn who_is_there(reply: &Reply, at: usize, what: &str) -> Result<Option<Contenders>, BackendError> {
     match reply.get(at..) {
@@ -79,7 +108,7 @@ impl Queue for RedisQueue {
         match reply.first().map(Vec::as_slice) {
             Some(b"placed") => {
                 let order = number(&reply, 1, WHAT)?;
-                self.mirror.replica().at_least(number(&reply, 2, WHAT)?);
+                self.at_least(number(&reply, 2, WHAT)?, true);
                 Ok(Enqueued::Placed { order, contenders: who_is_there(&reply, 3, WHAT)? })
             }
             Some(b"busy") => Ok(Enqueued::Busy { contenders: who_is_there(&reply, 1, WHAT)? }),
@@ -92,16 +121,19 @@ impl Queue for RedisQueue {
     }
 
     async fn contenders(&self, look: Look<'_>) -> Result<(), BackendError> {
-        let limit = self.core.link.request_timeout();
-        timeout(limit, self.mirror.using().look(look)).await.unwrap_or_else(|_| {
-            let endpoint = self.core.link.endpoint();
-            let message = format!("look at a queue: Redis at {endpoint} did not show it within {limit:?}");
-            Err(BackendError::new(BackendErrorKind::Unavailable, message))
-        })
+        self.look(&self.mirror, look).await
     }
 
     async fn changed(&self, interest: Interest) -> Result<(), BackendError> {
         self.mirror.using().changed(interest).await
+    }
+
+    async fn near(&self, look: Look<'_>) -> Result<(), BackendError> {
+        self.look(&self.near, look).await
+    }
+
+    async fn near_changed(&self, interest: Interest) -> Result<(), BackendError> {
+        self.near.using().changed(interest).await
     }
 
     async fn withdraw(&self, attempt: AttemptId, certainty: Certainty) -> Result<Withdrawn, BackendError> {
@@ -112,11 +144,11 @@ impl Queue for RedisQueue {
         self.core.departed.add(self.mirror.source().place().shard, attempt, self.core.ttl);
         match reply.first().map(Vec::as_slice) {
             Some(b"removed") => {
-                self.mirror.replica().at_least(number(&reply, 1, WHAT)?);
+                self.at_least(number(&reply, 1, WHAT)?, is_own(&reply, 2));
                 Ok(Withdrawn::Removed)
             }
             Some(b"gone") => {
-                self.mirror.replica().is_gone(attempt);
+                self.is_gone(attempt);
                 Ok(Withdrawn::WasGone)
             }
             _ => Err(corrupt(WHAT)),
@@ -134,12 +166,12 @@ impl Queue for RedisQueue {
         match reply.first().map(Vec::as_slice) {
             Some(b"done") => {
                 let version = number(&reply, 1, WHAT)?;
-                self.mirror.replica().at_least(version);
+                self.at_least(version, is_own(&reply, 2));
                 Ok(Published::Done { version })
             }
             Some(b"differs") => Ok(Published::VersionDiffers),
             Some(b"none") => {
-                self.mirror.replica().is_gone(change.attempt);
+                self.is_gone(change.attempt);
                 Err(BackendError::new(BackendErrorKind::NoEntry, format!("{WHAT}: there is none")))
             }
             _ => Err(corrupt(WHAT)),
@@ -153,7 +185,7 @@ impl Queue for RedisQueue {
         let entry = records::entries(&reply).ok_or_else(|| corrupt(WHAT))?.pop();
         match &entry {
             Some(entry) => self.mirror.replica().at_least(entry.version),
-            None => self.mirror.replica().is_gone(attempt),
+            None => self.is_gone(attempt),
         }
         Ok(entry)
     }

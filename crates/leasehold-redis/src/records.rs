@@ -52,6 +52,11 @@ fn read_row(attempt: &[u8], order: &[u8], version: &[u8], mode: &[u8]) -> Option
     Some(Listed { contender, version: number(version)? })
 }
 
+/// What was published at once; what a stranger has published is left out.
+pub(crate) fn changes(message: &[u8]) -> Vec<EntryChange> {
+    message.split(|byte| *byte == b'\n').filter_map(change).collect()
+}
+
 /// A published change; `None` for what a stranger has published.
 pub(crate) fn change(message: &[u8]) -> Option<EntryChange> {
     let words: Vec<&[u8]> = message.split(|byte| *byte == b' ').collect();
@@ -61,6 +66,15 @@ pub(crate) fn change(message: &[u8]) -> Option<EntryChange> {
         }
         [b"-", revision, attempt] => {
             Some(EntryChange::Removed { attempt: text(attempt)?.parse().ok()?, revision: number(revision)? })
+        }
+        [b"^", revision, attempt, ahead @ ..] => {
+            let ahead = match ahead {
+                [] => None,
+                [attempt, order, version, mode] => Some(read_row(attempt, order, version, mode)?),
+                _ => return None,
+            };
+            let (of, revision) = (text(attempt)?.parse().ok()?, number(revision)?);
+            Some(EntryChange::Ahead { of, ahead, revision })
         }
         _ => None,
     }
@@ -92,6 +106,18 @@ mod tests {
         assert_eq!(change(put.as_bytes()), Some(EntryChange::Put(row)));
         let removed = format!("- 0000000000000013 {attempt}");
         assert_eq!(change(removed.as_bytes()), Some(EntryChange::Removed { attempt, revision: 13 }));
+        let ahead = format!("^ 0000000000000013 {attempt}");
+        assert_eq!(
+            change(ahead.as_bytes()),
+            Some(EntryChange::Ahead { of: attempt, ahead: None, revision: 13 })
+        );
+        let somebody = format!("{ahead} {attempt} 0000000000000007 0000000000000012 p1of2");
+        let told = EntryChange::Ahead { of: attempt, ahead: Some(row), revision: 13 };
+        assert_eq!(
+            changes(format!("{removed}\n{somebody}\n?").as_bytes()),
+            [EntryChange::Removed { attempt, revision: 13 }, told]
+        );
+        assert_eq!(change(format!("{ahead} {attempt}").as_bytes()), None);
         let signed = format!("- +13 {attempt}");
         for strange in [&b"\xff"[..], b"", b"hello", b"- 1 2", b"+ 1 2 3 4", b"- x", signed.as_bytes()] {
             assert_eq!(change(strange), None);

@@ -27,6 +27,7 @@ scripts! {
     AGAIN = "again";
     PUBLISH = "publish";
     LOAD = "load";
+    NEAR = "near";
     ENTRY = "entry";
     ENTRIES = "entries";
     CHECK = "check";

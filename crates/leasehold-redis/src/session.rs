@@ -45,12 +45,12 @@ use crate::hub::Hub;
 use crate::identity::Identity;
 use crate::keys::Keyspace;
 use crate::link::{Call, Link, Reply};
-use crate::mirror::{Means, QueueMirror, RegisterMirror};
+use crate::mirror::{Means, QueueMirror, RegisterMirror, View};
 use crate::queue::RedisQueue;
 use crate::register;
 use crate::renewal::{self, RenewedSession};
 use crate::scripts;
-use crate::watchman::Watchman;
+use crate::watchman::{Followed, Watchman};
 
 /// What the queues of a session share.
 pub(crate) struct Core {
@@ -120,6 +120,7 @@ pub(crate) struct RedisSession {
     namespace: Namespace,
     means: Means,
     queues: Arc<ByPath<QueueMirror>>,
+    near: Arc<ByPath<QueueMirror>>,
     registers: Arc<ByPath<RegisterMirror>>,
     _stop: DropGuard,
 }
@@ -133,11 +134,12 @@ impl RedisSession {
         let (hub, task) = Hub::new(core.link.clone(), renew_now.clone(), patience);
         let stop = closing.clone();
         tokio::spawn(async move { stop.run_until_cancelled(task.run()).await });
-        let (queues, registers) = (Arc::default(), Arc::default());
+        let (queues, near, registers) = (Arc::default(), Arc::default(), Arc::default());
         let watchman = Arc::new(Watchman::new());
         let (stop, watch) = (closing.clone(), watchman.clone());
-        let (looking, followed, read) = (core.clone(), Arc::clone(&queues), Arc::clone(&registers));
-        tokio::spawn(async move { stop.run_until_cancelled(watch.watch(looking, followed, read)).await });
+        let followed = Followed { queues: [Arc::clone(&queues), Arc::clone(&near)], registers: Arc::clone(&registers) };
+        let looking = core.clone();
+        tokio::spawn(async move { stop.run_until_cancelled(watch.watch(looking, followed)).await });
         let (stop, kept) = (closing.clone(), core.clone());
         tokio::spawn(async move { stop.run_until_cancelled(departed::keep_away(&kept)).await });
         let (stop, renewed) = (closing.clone(), core.clone());
@@ -151,7 +153,7 @@ impl RedisSession {
             stop.cancel();
         });
         let means = Means { core: core.clone(), hub, watchman, closing: closing.clone() };
-        Self { core, namespace, means, queues, registers, _stop: closing.drop_guard() }
+        Self { core, namespace, means, queues, near, registers, _stop: closing.drop_guard() }
     }
 }
 
@@ -174,8 +176,9 @@ impl Session for RedisSession {
     }
 
     fn queue(&self, path: &KeyPath) -> Arc<dyn Queue> {
-        let mirror = self.queues.get(path, || self.means.queue(path));
-        Arc::new(RedisQueue::new(self.core.clone(), mirror))
+        let mirror = self.queues.get(path, || self.means.queue(path, View::Whole));
+        let near = self.near.get(path, || self.means.queue(path, View::Near));
+        Arc::new(RedisQueue::new(self.core.clone(), mirror, near))
     }
 
     async fn queues(&self, kind: Kind) -> Result<Vec<KeyPath>, BackendError> {

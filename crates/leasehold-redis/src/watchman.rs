@@ -12,18 +12,18 @@
 //! `due` only ever comes nearer between two looks: whoever loads a queue says when a session of its shard may be over. A look that
 //! fails is made again soon. The task is dropped at an await only with its session or its runtime, and holds nothing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use leasehold_core::mirror::{ByPath, Mirror, QueueReplica, Source};
+use leasehold_core::mirror::{ByPath, Mirror, Source};
 use leasehold_core::{AttemptId, BackendError, Backoff};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use crate::error::{Effect, corrupt};
 use crate::link::Call;
-use crate::mirror::{QueueMirror, RegisterMirror};
+use crate::mirror::{QueueMirror, RegisterMirror, View};
 use crate::records;
 use crate::scripts;
 use crate::session::Core;
@@ -39,6 +39,13 @@ const LEAST: Duration = Duration::from_millis(10);
 /// The most entries of a queue that are asked for at once because somebody waits for them, and because they come first.
 const MOST_WAITED_FOR: usize = 1_000;
 const FIRST_WATCHED: usize = 64;
+
+/// What a session may follow.
+pub(crate) struct Followed {
+    /// By [view](crate::mirror::View).
+    pub(crate) queues: [Arc<ByPath<QueueMirror>>; 2],
+    pub(crate) registers: Arc<ByPath<RegisterMirror>>,
+}
 
 pub(crate) struct Watchman {
     due: Mutex<Instant>,
@@ -62,18 +69,14 @@ impl Watchman {
     }
 
     /// Looks after what is followed, until the future is dropped.
-    pub(crate) async fn watch(
-        &self,
-        core: Arc<Core>,
-        queues: Arc<ByPath<QueueMirror>>,
-        registers: Arc<ByPath<RegisterMirror>>,
-    ) {
+    pub(crate) async fn watch(&self, core: Arc<Core>, all: Followed) {
         let period = core.ttl / 3;
         let new_backoff = || Backoff::new(LEAST * 2, period.max(LEAST * 2));
         let mut backoff = new_backoff();
         loop {
             self.until_due(period).await;
-            let next = match look(&core, &followed(&queues), &followed(&registers)).await {
+            let queues: Vec<_> = all.queues.iter().flat_map(|queues| followed(queues)).collect();
+            let next = match look(&core, &queues, &followed(&all.registers)).await {
                 Ok(next) => {
                     backoff = new_backoff();
                     next.map_or(period, |next| next.clamp(LEAST, period.max(LEAST)))
@@ -116,10 +119,10 @@ async fn look(
     queues: &[Arc<QueueMirror>],
     registers: &[Arc<RegisterMirror>],
 ) -> Result<Option<Duration>, BackendError> {
-    let mut by_shard: HashMap<usize, Vec<(&QueueReplica, Vec<AttemptId>)>> = HashMap::new();
+    let mut by_shard: HashMap<usize, Vec<(&QueueMirror, Vec<AttemptId>)>> = HashMap::new();
     for queue in queues {
         let watched = queue.replica().watched(MOST_WAITED_FOR, FIRST_WATCHED);
-        by_shard.entry(queue.source().place().shard).or_default().push((queue.replica(), watched));
+        by_shard.entry(queue.source().place().shard).or_default().push((&**queue, watched));
     }
     let mut next = None;
     for (shard, mirrors) in by_shard {
@@ -131,8 +134,18 @@ async fn look(
             Call { what: WHAT, effect: Effect::Read, script: &scripts::CHECK, keys: &keys, args: &args };
         let reply = core.link.run(&call).await?;
         let [wait, gone @ ..] = reply.as_slice() else { return Err(corrupt(WHAT)) };
-        for attempt in gone.iter().filter_map(|gone| std::str::from_utf8(gone).ok()?.parse().ok()) {
-            mirrors.iter().for_each(|(mirror, _)| mirror.is_gone(attempt));
+        let gone = gone.iter().filter_map(|gone| std::str::from_utf8(gone).ok()?.parse().ok());
+        let gone: HashSet<AttemptId> = gone.collect();
+        for (mirror, watched) in &mirrors {
+            let mut gone = watched.iter().filter(|attempt| gone.contains(attempt));
+            match mirror.source().view() {
+                View::Whole => gone.for_each(|attempt| mirror.replica().is_gone(*attempt)),
+                // Who is ahead now, it must be told.
+                View::Near if gone.next().is_some() => {
+                    mirror.replica().refresh(mirror.source().load().await?);
+                }
+                View::Near => {}
+            }
         }
         next = [next, records::wait(wait)].into_iter().flatten().min();
     }

@@ -160,6 +160,17 @@ impl Queue for CountingQueue {
         changed
     }
 
+    async fn near(&self, look: Look<'_>) -> Result<(), BackendError> {
+        self.counts.looks.fetch_add(1, Ordering::SeqCst);
+        self.inner.near(look).await
+    }
+
+    async fn near_changed(&self, interest: Interest) -> Result<(), BackendError> {
+        let changed = self.inner.near_changed(interest).await;
+        self.counts.wake_ups.fetch_add(1, Ordering::SeqCst);
+        changed
+    }
+
     async fn withdraw(&self, attempt: AttemptId, certainty: Certainty) -> Result<Withdrawn, BackendError> {
         self.counts.withdrawals.fetch_add(1, Ordering::SeqCst);
         self.inner.withdraw(attempt, certainty).await

@@ -89,7 +89,9 @@ async fn handoffs_between_sessions_list_nothing() {
     soon(tasks.join_all()).await;
     let scripts = server.calls("evalsha").await - scripts;
     let messages = server.calls("publish").await - messages;
-    assert_eq!(messages as usize, 2 * SESSIONS * ROUNDS, "an entry and its end");
+    // An entry and its end: to who follows the whole queue, which is nobody here, to its owner, and to the owner of the next.
+    let acquisitions = SESSIONS * ROUNDS;
+    assert!((4 * acquisitions..=5 * acquisitions).contains(&(messages as usize)), "{messages} messages");
     // Beside two scripts an acquisition: each session lists the queue once, and its watchman looks a few times.
     let beside = scripts as usize - 2 * SESSIONS * ROUNDS;
     assert!(beside <= SESSIONS * 6, "{beside} scripts beside");

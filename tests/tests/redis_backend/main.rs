@@ -10,6 +10,7 @@ mod fairness;
 mod faults;
 mod fixture;
 mod leftovers;
+mod near;
 mod oddities;
 mod sentinel;
 mod tls;

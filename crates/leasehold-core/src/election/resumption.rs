@@ -225,7 +225,8 @@ impl Resumption {
         queue: Arc<dyn Queue>,
         (entry, value): (Entry, EntryValue),
     ) -> (Grant, Holding) {
-        let own = OwnEntry::existing(live.clone(), queue, entry.attempt, entry.mode, entry.order);
+        let placed = (entry.attempt, entry.mode, entry.order);
+        let own = OwnEntry::existing(live.clone(), queue, self.request.rule, placed);
         let token = FencingToken::new(self.engine.epoch, entry.order, value.turn);
         let state = HeldState::new(&self.engine, &self.request, &own, token);
         if let Some(who) = &value.asked {

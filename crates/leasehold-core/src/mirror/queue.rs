@@ -72,13 +72,23 @@ pub enum EntryChange {
         /// The revision of the removal.
         revision: u64,
     },
+    /// Which entry is next ahead of another one, for a copy that [does not show all](crate::Queue::near). Whatever the copy shows
+    /// between the two, or ahead of the other one if there is none, is there no longer.
+    Ahead {
+        /// Of whose entry; nothing is concluded if the copy does not show that.
+        of: AttemptId,
+        /// The one next ahead of it.
+        ahead: Option<Listed>,
+        /// The revision as of which it is so.
+        revision: u64,
+    },
 }
 
 impl EntryChange {
     fn revision(&self) -> u64 {
         match self {
             Self::Put(listed) => listed.version,
-            Self::Removed { revision, .. } => *revision,
+            Self::Removed { revision, .. } | Self::Ahead { revision, .. } => *revision,
         }
     }
 }
@@ -132,6 +142,17 @@ impl QueueReplica {
     /// later than the removal it cannot show it: the attempt has one entry at most.
     pub fn is_gone(&self, attempt: AttemptId) {
         self.change(|state, woken| state.remove(attempt, 0, woken));
+    }
+
+    /// Takes over what was listed apart from the watch, where the service does not tell of every removal; not if the copy goes further by
+    /// now. Unlike [`QueueReplica::is_gone`] it also serves a copy that [does not show all](crate::Queue::near), which cannot know
+    /// by itself who is ahead when an entry is gone.
+    pub fn refresh(&self, snapshot: QueueSnapshot) {
+        self.change(|state, woken| {
+            if matches!(state.phase, Phase::Synced) && snapshot.revision >= state.revision {
+                state.load(0, snapshot, woken);
+            }
+        });
     }
 
     /// Entries that are worth asking for where the service does not tell of every removal: at most `waited_for` that somebody
@@ -253,6 +274,18 @@ impl State {
         match change {
             EntryChange::Put(listed) => self.put(listed, woken),
             EntryChange::Removed { attempt, revision } => self.remove(attempt, revision, woken),
+            EntryChange::Ahead { of, ahead, revision } => {
+                let from = ahead.map_or(0, |listed| listed.contender.position);
+                let between = self.contenders.ahead_of(of).take_while(|shown| shown.position > from);
+                let gone: Vec<AttemptId> = between.map(|shown| shown.attempt).collect();
+                gone.into_iter().for_each(|attempt| self.remove(attempt, revision, woken));
+                if let Some(listed) = ahead
+                    && self.contenders.get(of).is_some()
+                    && self.versions.get(&listed.contender.attempt).is_none_or(|known| *known < listed.version)
+                {
+                    self.put(listed, woken);
+                }
+            }
         }
     }
 

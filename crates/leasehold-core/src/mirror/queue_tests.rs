@@ -228,3 +228,54 @@ async fn no_wake_up_is_lost_between_threads() {
         assert!(replica.state().waiters.is_empty());
     }
 }
+
+#[test]
+fn a_copy_that_does_not_show_all_is_told_who_is_ahead() {
+    let [a, b, c, d, own] = attempts();
+    let at = |attempt, position| listed(attempt, position, X);
+    let ahead = |revision, ahead: Option<Listed>| EntryChange::Ahead { of: own, ahead, revision };
+    let replica = loaded(50, &[at(d, 40), at(own, 50)]);
+    let mut waiting = pin!(replica.changed(entry(d, None)));
+    assert!(poll(waiting.as_mut()).is_pending());
+    // One event: nobody sees a state in between, in which the own entry would be first.
+    replica.apply(vec![EntryChange::Removed { attempt: d, revision: 51 }, ahead(51, Some(at(b, 20)))]);
+    assert!(poll(waiting.as_mut()).is_ready());
+    assert_eq!(shown(&replica).unwrap(), [b, own]);
+    // Others were ahead of the one that is told of, and are no business of this one.
+    replica.apply(vec![ahead(52, Some(at(c, 30)))]);
+    assert_eq!(shown(&replica).unwrap(), [b, c, own]);
+    replica.apply(vec![ahead(53, Some(at(b, 20)))]);
+    assert_eq!(shown(&replica).unwrap(), [b, own], "what is between is gone");
+    replica.apply(vec![ahead(50, None), EntryChange::Ahead { of: a, ahead: Some(at(c, 30)), revision: 54 }]);
+    assert_eq!(shown(&replica).unwrap(), [b, own], "what was loaded already, and of one that is not shown");
+    replica.apply(vec![ahead(55, None)]);
+    assert_eq!(shown(&replica).unwrap(), [own]);
+}
+
+#[test]
+fn an_entry_that_is_ahead_keeps_the_newest_version_that_was_seen() {
+    let [first, own] = attempts();
+    let replica = loaded(20, &[listed(first, 10, X), listed(own, 20, X)]);
+    replica.apply(put(25, listed(first, 10, X)));
+    let told = Some(listed(first, 10, X));
+    replica.apply(vec![EntryChange::Ahead { of: own, ahead: told, revision: 26 }]);
+    assert!(poll(pin!(replica.changed(entry(first, Some(25))))).is_pending());
+}
+
+#[test]
+fn a_listing_apart_from_the_watch_never_goes_back() {
+    let [a, b] = attempts();
+    let replica = QueueReplica::default();
+    replica.refresh(snapshot(9, &[listed(a, 5, X)]));
+    assert_eq!(shown(&replica), None, "the watch is not open");
+    replica.load(0, snapshot(10, &[listed(a, 5, X), listed(b, 10, X)]));
+    replica.apply(removed(b, 12));
+    replica.refresh(snapshot(11, &[listed(a, 5, X), listed(b, 10, X)]));
+    assert_eq!(shown(&replica).unwrap(), [a]);
+    let mut waiting = pin!(replica.changed(entry(a, None)));
+    assert!(poll(waiting.as_mut()).is_pending());
+    replica.refresh(snapshot(13, &[]));
+    assert!(poll(waiting.as_mut()).is_ready());
+    replica.apply(put(13, listed(b, 10, X)));
+    assert_eq!(shown(&replica).unwrap(), [], "it is part of what was loaded");
+}

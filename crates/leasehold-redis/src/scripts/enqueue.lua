@@ -71,8 +71,12 @@ local order = advance()
 local entry = { order = order, version = order, owner = sid, mode = mode, queue = queue, attempt = attempt }
 redis.call('HSET', values, attempt, value)
 redis.call('HSET', entries, attempt, order .. ' ' .. order .. ' ' .. sid .. ' ' .. mode .. ' ' .. queue)
-redis.call('ZADD', index, 0, queue .. '/' .. order .. '/' .. attempt, 0, '!' .. sid .. '/e/' .. attempt)
-redis.call('PUBLISH', start .. ':queue:' .. queue, '+ ' .. order .. ' ' .. attempt .. ' ' .. order .. ' ' .. mode)
+local member = member_of(attempt, entry)
+redis.call('ZADD', index, 0, member, 0, '!' .. sid .. '/e/' .. attempt)
+-- Told before anything else is removed: what is published of one queue is in the order of its numbers.
+local put = '+ ' .. order .. ' ' .. attempt .. ' ' .. order .. ' ' .. mode
+redis.call('PUBLISH', start .. ':queue:' .. queue, put)
+tell_owner(entry, put .. '\n' .. who_is_ahead(order, attempt, queue, member))
 if others then
     others[#others + 1] = entry
     return with(placed(entry), others)

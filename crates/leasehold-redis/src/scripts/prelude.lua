@@ -61,13 +61,63 @@ local function alive(owner)
     return found
 end
 
+-- The entry next ahead of a member of a queue, or next behind it, that member itself left out; nil if there is none.
+local function next_to(queue, member, ahead)
+    local found = member
+    while true do
+        local members
+        if ahead then
+            members = redis.call('ZREVRANGEBYLEX', index, '(' .. found, '[' .. queue .. '/', 'LIMIT', 0, 1)
+        else
+            members = redis.call('ZRANGEBYLEX', index, '(' .. found, '(' .. queue .. '0', 'LIMIT', 0, 1)
+        end
+        found = members[1]
+        if not found then
+            return nil
+        end
+        local order, attempt = string.match(string.sub(found, #queue + 2), '^(%d+)/(%x+)$')
+        local entry = order and read(attempt)
+        if entry and entry.order == order and entry.queue == queue then
+            entry.attempt = attempt
+            return entry
+        end
+    end
+end
+
+local function member_of(attempt, entry)
+    return entry.queue .. '/' .. entry.order .. '/' .. attempt
+end
+
+-- Tells the owner of an entry, and nobody else, what concerns that entry.
+local function tell_owner(entry, message)
+    redis.call('PUBLISH', start .. ':near:' .. entry.owner .. ':' .. entry.queue, message)
+end
+
+-- What is said of the entry that is next ahead of this one since that change; `member` is where this one is, or one was that had nobody between.
+local function who_is_ahead(revision, attempt, queue, member)
+    local ahead = next_to(queue, member, true)
+    local line = '^ ' .. revision .. ' ' .. attempt
+    if ahead then
+        line = line .. ' ' .. ahead.attempt .. ' ' .. ahead.order .. ' ' .. ahead.version .. ' ' .. ahead.mode
+    end
+    return line
+end
+
 -- Removes an entry and tells who listens; the number of the change.
 local function remove(attempt, entry)
-    local revision = advance()
-    redis.call('ZREM', index, entry.queue .. '/' .. entry.order .. '/' .. attempt, '!' .. entry.owner .. '/e/' .. attempt)
+    local revision, member = advance(), member_of(attempt, entry)
+    redis.call('ZREM', index, member, '!' .. entry.owner .. '/e/' .. attempt)
     redis.call('HDEL', entries, attempt)
     redis.call('HDEL', values, attempt)
-    redis.call('PUBLISH', start .. ':queue:' .. entry.queue, '- ' .. revision .. ' ' .. attempt)
+    local gone = '- ' .. revision .. ' ' .. attempt
+    redis.call('PUBLISH', start .. ':queue:' .. entry.queue, gone)
+    local behind = next_to(entry.queue, member, false)
+    if not behind or behind.owner ~= entry.owner then
+        tell_owner(entry, gone)
+    end
+    if behind then
+        tell_owner(behind, gone .. '\n' .. who_is_ahead(revision, behind.attempt, entry.queue, member))
+    end
     return revision
 end
 

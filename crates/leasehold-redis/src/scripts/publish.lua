@@ -20,5 +20,7 @@ end
 local version = advance()
 redis.call('HSET', values, attempt, value)
 redis.call('HSET', entries, attempt, entry.order .. ' ' .. version .. ' ' .. entry.owner .. ' ' .. mode .. ' ' .. queue)
-redis.call('PUBLISH', start .. ':queue:' .. queue, '+ ' .. version .. ' ' .. attempt .. ' ' .. entry.order .. ' ' .. mode)
-return { 'done', version }
+local put = '+ ' .. version .. ' ' .. attempt .. ' ' .. entry.order .. ' ' .. mode
+redis.call('PUBLISH', start .. ':queue:' .. queue, put)
+tell_owner(entry, put)
+return { 'done', version, entry.owner == sid and '1' or '0' }

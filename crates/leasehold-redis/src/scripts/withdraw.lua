@@ -16,4 +16,4 @@ local entry = read(attempt)
 if not entry or entry.queue ~= queue then
     return { 'gone' }
 end
-return { 'removed', remove(attempt, entry) }
+return { 'removed', remove(attempt, entry), entry.owner == sid and '1' or '0' }
