@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use futures::{Stream, StreamExt};
 use leasehold_core::mirror::{
-    EntryChange, FeedEvent, Mirror, QueueReplica, QueueSnapshot, RegisterReplica, RegisterState, Source,
+    ByPath, EntryChange, FeedEvent, Mirror, QueueReplica, QueueSnapshot, RegisterReplica, RegisterState, Source,
 };
 use leasehold_core::{BackendError, KeyPath};
 use tokio_util::sync::CancellationToken;
@@ -36,11 +36,6 @@ pub(crate) struct Means {
 }
 
 impl Means {
-    pub(crate) fn queue(&self, path: &KeyPath, view: View) -> QueueMirror {
-        let place = self.core.keyspace.place(path);
-        Mirror::new(Entries { means: self.clone(), place, view }, self.closing.clone())
-    }
-
     pub(crate) fn register(&self, path: &KeyPath) -> RegisterMirror {
         let place = self.core.keyspace.place(path);
         let key = self.core.keyspace.register(&place);
@@ -55,6 +50,43 @@ pub(crate) enum View {
     Whole,
     /// This session's entries, and the one next ahead of each.
     Near,
+}
+
+/// The copies of a session's queues, each made when somebody first looks: who takes a free lock and gives it back needs none.
+///
+/// What the session knows of a queue before a copy is made need not be told to it: that is loaded later than it is made.
+#[derive(Default)]
+pub(crate) struct Copies {
+    whole: ByPath<QueueMirror>,
+    near: ByPath<QueueMirror>,
+}
+
+impl Copies {
+    /// The copy, made if there is none.
+    pub(crate) fn get(&self, means: &Means, path: &KeyPath, view: View) -> Arc<QueueMirror> {
+        self.of(view).get(path, || {
+            let place = means.core.keyspace.place(path);
+            Mirror::new(Entries { means: means.clone(), place, view }, means.closing.clone())
+        })
+    }
+
+    /// The copy, if there is one.
+    pub(crate) fn find(&self, path: &KeyPath, view: View) -> Option<Arc<QueueMirror>> {
+        self.of(view).find(path)
+    }
+
+    /// Those that are kept up to date at the moment.
+    pub(crate) fn followed(&self) -> Vec<Arc<QueueMirror>> {
+        let all = self.whole.all().into_iter().chain(self.near.all());
+        all.filter(|mirror| mirror.is_followed()).collect()
+    }
+
+    fn of(&self, view: View) -> &ByPath<QueueMirror> {
+        match view {
+            View::Whole => &self.whole,
+            View::Near => &self.near,
+        }
+    }
 }
 
 /// The entries of one queue.

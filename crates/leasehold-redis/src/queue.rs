@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use leasehold_core::{
-    AttemptId, BackendError, BackendErrorKind, Certainty, Contenders, Enqueued, Entry, Interest, Look,
+    AttemptId, BackendError, BackendErrorKind, Certainty, Contenders, Enqueued, Entry, Interest, KeyPath, Look,
     NewEntry, Publish, Published, Queue, Withdrawn,
 };
 use redis::Script;
 use tokio::time::timeout;
 
 use crate::error::{Effect, corrupt};
-use crate::keys;
+use crate::keys::{self, Place};
 use crate::link::{Call, Reply};
-use crate::mirror::QueueMirror;
+use crate::mirror::{Copies, Means, QueueMirror, View};
 use crate::records;
 use crate::scripts;
 use crate::session::Core;
@@ -23,32 +23,40 @@ const PAGE: &str = "64";
 
 pub(crate) struct RedisQueue {
     core: Arc<Core>,
-    mirror: Arc<QueueMirror>,
-    /// As far as it concerns the session's own entries.
-    near: Arc<QueueMirror>,
+    means: Arc<Means>,
+    copies: Arc<Copies>,
+    path: KeyPath,
+    place: Place,
 }
 
 impl RedisQueue {
-    pub(crate) fn new(core: Arc<Core>, mirror: Arc<QueueMirror>, near: Arc<QueueMirror>) -> Self {
-        Self { core, mirror, near }
+    pub(crate) fn new(means: Arc<Means>, copies: Arc<Copies>, path: KeyPath) -> Self {
+        let (core, place) = (means.core.clone(), means.core.keyspace.place(&path));
+        Self { core, means, copies, path, place }
+    }
+
+    fn copy(&self, view: View) -> Arc<QueueMirror> {
+        self.copies.get(&self.means, &self.path, view)
     }
 
     /// No copy is older than that from now on. The near one hears only of what concerns the session's own entries.
     fn at_least(&self, revision: u64, is_own: bool) {
-        self.mirror.replica().at_least(revision);
-        if is_own {
-            self.near.replica().at_least(revision);
+        let views = [(View::Whole, true), (View::Near, is_own)].into_iter().filter(|(_, hears)| *hears);
+        for mirror in views.filter_map(|(view, _)| self.copies.find(&self.path, view)) {
+            mirror.replica().at_least(revision);
         }
     }
 
     /// The near copy is told by its channel alone, and by the watchman: it must not lose an entry without learning who is ahead then.
     fn is_gone(&self, attempt: AttemptId) {
-        self.mirror.replica().is_gone(attempt);
+        if let Some(mirror) = self.copies.find(&self.path, View::Whole) {
+            mirror.replica().is_gone(attempt);
+        }
     }
 
-    async fn look(&self, mirror: &Arc<QueueMirror>, look: Look<'_>) -> Result<(), BackendError> {
+    async fn look(&self, view: View, look: Look<'_>) -> Result<(), BackendError> {
         let limit = self.core.link.request_timeout();
-        timeout(limit, mirror.using().look(look)).await.unwrap_or_else(|_| {
+        timeout(limit, self.copy(view).using().look(look)).await.unwrap_or_else(|_| {
             let endpoint = self.core.link.endpoint();
             let message = format!("look at a queue: Redis at {endpoint} did not show it within {limit:?}");
             Err(BackendError::new(BackendErrorKind::Unavailable, message))
@@ -63,7 +71,7 @@ impl RedisQueue {
         script: &Script,
         more: &[&[u8]],
     ) -> Result<Reply, BackendError> {
-        let place = self.mirror.source().place();
+        let place = &self.place;
         let keys = self.core.keyspace.shard(place.shard);
         let mut args = self.core.args(&[place.name.as_bytes()]);
         args.extend(more);
@@ -121,19 +129,19 @@ impl Queue for RedisQueue {
     }
 
     async fn contenders(&self, look: Look<'_>) -> Result<(), BackendError> {
-        self.look(&self.mirror, look).await
+        self.look(View::Whole, look).await
     }
 
     async fn changed(&self, interest: Interest) -> Result<(), BackendError> {
-        self.mirror.using().changed(interest).await
+        self.copy(View::Whole).using().changed(interest).await
     }
 
     async fn near(&self, look: Look<'_>) -> Result<(), BackendError> {
-        self.look(&self.near, look).await
+        self.look(View::Near, look).await
     }
 
     async fn near_changed(&self, interest: Interest) -> Result<(), BackendError> {
-        self.near.using().changed(interest).await
+        self.copy(View::Near).using().changed(interest).await
     }
 
     async fn withdraw(&self, attempt: AttemptId, certainty: Certainty) -> Result<Withdrawn, BackendError> {
@@ -141,7 +149,7 @@ impl Queue for RedisQueue {
         let text = attempt.to_string();
         let more = [text.as_bytes(), flag(certainty == Certainty::Ambiguous)];
         let reply = self.run(WHAT, Effect::Write, &scripts::WITHDRAW, &more).await?;
-        self.core.departed.add(self.mirror.source().place().shard, attempt, self.core.ttl);
+        self.core.departed.add(self.place.shard, attempt, self.core.ttl);
         match reply.first().map(Vec::as_slice) {
             Some(b"removed") => {
                 self.at_least(number(&reply, 1, WHAT)?, is_own(&reply, 2));
@@ -184,7 +192,7 @@ impl Queue for RedisQueue {
         let reply = self.run(WHAT, Effect::Read, &scripts::ENTRY, &[text.as_bytes()]).await?;
         let entry = records::entries(&reply).ok_or_else(|| corrupt(WHAT))?.pop();
         match &entry {
-            Some(entry) => self.mirror.replica().at_least(entry.version),
+            Some(entry) => self.at_least(entry.version, false),
             None => self.is_gone(attempt),
         }
         Ok(entry)
@@ -205,7 +213,7 @@ impl Queue for RedisQueue {
             after.clone_from(last);
         }
         if let Some(newest) = entries.iter().map(|entry| entry.version).max() {
-            self.mirror.replica().at_least(newest);
+            self.at_least(newest, false);
         }
         Ok(entries)
     }

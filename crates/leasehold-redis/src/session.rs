@@ -45,7 +45,7 @@ use crate::hub::Hub;
 use crate::identity::Identity;
 use crate::keys::Keyspace;
 use crate::link::{Call, Link, Reply};
-use crate::mirror::{Means, QueueMirror, RegisterMirror, View};
+use crate::mirror::{Copies, Means, RegisterMirror};
 use crate::queue::RedisQueue;
 use crate::register;
 use crate::renewal::{self, RenewedSession};
@@ -118,9 +118,8 @@ pub(crate) fn patience(ttl: Duration, request_timeout: Duration) -> Duration {
 pub(crate) struct RedisSession {
     core: Arc<Core>,
     namespace: Namespace,
-    means: Means,
-    queues: Arc<ByPath<QueueMirror>>,
-    near: Arc<ByPath<QueueMirror>>,
+    means: Arc<Means>,
+    queues: Arc<Copies>,
     registers: Arc<ByPath<RegisterMirror>>,
     _stop: DropGuard,
 }
@@ -134,10 +133,10 @@ impl RedisSession {
         let (hub, task) = Hub::new(core.link.clone(), renew_now.clone(), patience);
         let stop = closing.clone();
         tokio::spawn(async move { stop.run_until_cancelled(task.run()).await });
-        let (queues, near, registers) = (Arc::default(), Arc::default(), Arc::default());
+        let (queues, registers) = (Arc::<Copies>::default(), Arc::default());
         let watchman = Arc::new(Watchman::new());
         let (stop, watch) = (closing.clone(), watchman.clone());
-        let followed = Followed { queues: [Arc::clone(&queues), Arc::clone(&near)], registers: Arc::clone(&registers) };
+        let followed = Followed { queues: Arc::clone(&queues), registers: Arc::clone(&registers) };
         let looking = core.clone();
         tokio::spawn(async move { stop.run_until_cancelled(watch.watch(looking, followed)).await });
         let (stop, kept) = (closing.clone(), core.clone());
@@ -152,8 +151,8 @@ impl RedisSession {
             }
             stop.cancel();
         });
-        let means = Means { core: core.clone(), hub, watchman, closing: closing.clone() };
-        Self { core, namespace, means, queues, near, registers, _stop: closing.drop_guard() }
+        let means = Arc::new(Means { core: core.clone(), hub, watchman, closing: closing.clone() });
+        Self { core, namespace, means, queues, registers, _stop: closing.drop_guard() }
     }
 }
 
@@ -176,9 +175,7 @@ impl Session for RedisSession {
     }
 
     fn queue(&self, path: &KeyPath) -> Arc<dyn Queue> {
-        let mirror = self.queues.get(path, || self.means.queue(path, View::Whole));
-        let near = self.near.get(path, || self.means.queue(path, View::Near));
-        Arc::new(RedisQueue::new(self.core.clone(), mirror, near))
+        Arc::new(RedisQueue::new(self.means.clone(), self.queues.clone(), path.clone()))
     }
 
     async fn queues(&self, kind: Kind) -> Result<Vec<KeyPath>, BackendError> {

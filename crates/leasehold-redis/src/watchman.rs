@@ -16,14 +16,14 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use leasehold_core::mirror::{ByPath, Mirror, Source};
+use leasehold_core::mirror::{ByPath, Source};
 use leasehold_core::{AttemptId, BackendError, Backoff};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use crate::error::{Effect, corrupt};
 use crate::link::Call;
-use crate::mirror::{QueueMirror, RegisterMirror, View};
+use crate::mirror::{Copies, QueueMirror, RegisterMirror, View};
 use crate::records;
 use crate::scripts;
 use crate::session::Core;
@@ -42,8 +42,7 @@ const FIRST_WATCHED: usize = 64;
 
 /// What a session may follow.
 pub(crate) struct Followed {
-    /// By [view](crate::mirror::View).
-    pub(crate) queues: [Arc<ByPath<QueueMirror>>; 2],
+    pub(crate) queues: Arc<Copies>,
     pub(crate) registers: Arc<ByPath<RegisterMirror>>,
 }
 
@@ -75,8 +74,7 @@ impl Watchman {
         let mut backoff = new_backoff();
         loop {
             self.until_due(period).await;
-            let queues: Vec<_> = all.queues.iter().flat_map(|queues| followed(queues)).collect();
-            let next = match look(&core, &queues, &followed(&all.registers)).await {
+            let next = match look(&core, &all.queues.followed(), &followed(&all.registers)).await {
                 Ok(next) => {
                     backoff = new_backoff();
                     next.map_or(period, |next| next.clamp(LEAST, period.max(LEAST)))
@@ -109,8 +107,8 @@ impl Watchman {
 }
 
 /// Those that are kept up to date at the moment.
-fn followed<S: Source>(mirrors: &ByPath<Mirror<S>>) -> Vec<Arc<Mirror<S>>> {
-    mirrors.all().into_iter().filter(|mirror| mirror.is_followed()).collect()
+fn followed(registers: &ByPath<RegisterMirror>) -> Vec<Arc<RegisterMirror>> {
+    registers.all().into_iter().filter(|mirror| mirror.is_followed()).collect()
 }
 
 /// Looks once; answers when the next session may be over.

@@ -49,6 +49,11 @@ impl<T> ByPath<T> {
         made
     }
 
+    /// That of `path`, if there is one.
+    pub fn find(&self, path: &KeyPath) -> Option<Arc<T>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).kept.get(path)?.upgrade()
+    }
+
     /// Those that somebody holds at the moment.
     pub fn all(&self) -> Vec<Arc<T>> {
         let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
