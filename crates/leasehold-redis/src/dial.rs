@@ -9,12 +9,12 @@ use std::io;
 use std::sync::Arc;
 
 use leasehold_core::BackendError;
-use redis::aio::{ConnectionLike, PubSub};
-#[cfg(feature = "tls")]
-use redis::aio::MultiplexedConnection;
-use redis::{Cmd, Pipeline, RedisConnectionInfo, RedisError, RedisFuture, Value};
 #[cfg(feature = "tls")]
 use redis::AsyncConnectionConfig;
+#[cfg(feature = "tls")]
+use redis::aio::MultiplexedConnection;
+use redis::aio::{ConnectionLike, PubSub};
+use redis::{Cmd, Pipeline, RedisConnectionInfo, RedisError, RedisFuture, Value};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -227,12 +227,7 @@ impl Dialer {
     }
 
     /// Opens a socket, and says who we are.
-    async fn dial(
-        &self,
-        user: Option<&User>,
-        what: &str,
-        endpoint: &str,
-    ) -> Result<Stream, BackendError> {
+    async fn dial(&self, user: Option<&User>, what: &str, endpoint: &str) -> Result<Stream, BackendError> {
         let endpoint = self.config.reached_at(endpoint);
         let failed = |error: io::Error| {
             let kind = Meaning::of_dial(&error).kind(Effect::Read);

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use futures::{Stream, StreamExt};
 use leasehold_core::mirror::{
-    ByPath, EntryChange, FeedEvent, Mirror, QueueReplica, QueueSnapshot, RegisterReplica, RegisterState, Source,
+    ByPath, EntryChange, FeedEvent, Mirror, QueueReplica, QueueSnapshot, RegisterReplica, RegisterState,
+    Source,
 };
 use leasehold_core::{BackendError, KeyPath};
 use tokio_util::sync::CancellationToken;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use leasehold_core::{
-    AttemptId, BackendError, BackendErrorKind, Certainty, Contenders, Enqueued, Entry, Interest, KeyPath, Look,
-    NewEntry, Publish, Published, Queue, Withdrawn,
+    AttemptId, BackendError, BackendErrorKind, Certainty, Contenders, Enqueued, Entry, Interest, KeyPath,
+    Look, NewEntry, Publish, Published, Queue, Withdrawn,
 };
 use redis::Script;
 use tokio::time::timeout;

@@ -43,7 +43,8 @@ async fn it_is_shown_who_is_next_ahead_whoever_leaves() {
     let change = Publish { attempt: e, mode: Mode::Exclusive, value: "asked".into(), if_version: None };
     let version = ours.entry(e).await.unwrap().unwrap().version;
     theirs.publish(change).await.unwrap();
-    let interest = leasehold_core::Interest::Entry { attempt: e, mode: Mode::Exclusive, version: Some(version) };
+    let interest =
+        leasehold_core::Interest::Entry { attempt: e, mode: Mode::Exclusive, version: Some(version) };
     soon(ours.near_changed(interest)).await.unwrap();
     theirs.withdraw(e, Certainty::Placed).await.unwrap();
     soon(ours.near_changed(gone(e))).await.unwrap();

@@ -281,7 +281,10 @@ impl State {
                 gone.into_iter().for_each(|attempt| self.remove(attempt, revision, woken));
                 if let Some(listed) = ahead
                     && self.contenders.get(of).is_some()
-                    && self.versions.get(&listed.contender.attempt).is_none_or(|known| *known < listed.version)
+                    && self
+                        .versions
+                        .get(&listed.contender.attempt)
+                        .is_none_or(|known| *known < listed.version)
                 {
                     self.put(listed, woken);
                 }

@@ -51,11 +51,7 @@ impl Sentinels {
 
 /// Refuses a server that is not a primary: sentinels learn of a failover one after the other, and an old primary may
 /// still be asked when it has become a replica.
-pub(super) async fn check(
-    what: &str,
-    endpoint: &str,
-    client: &mut Client,
-) -> Result<(), BackendError> {
+pub(super) async fn check(what: &str, endpoint: &str, client: &mut Client) -> Result<(), BackendError> {
     let mut question = redis::cmd("INFO");
     question.arg("replication");
     let answer = client.request(&question).await;
