@@ -193,6 +193,11 @@ async fn a_shutdown_does_not_count_those_it_turns_away() {
 #[tokio::test(start_paused = true)]
 async fn work_is_not_begun_under_a_lock_that_is_lost() {
     let service = MemoryService::with_tokio_time();
+    // Not granted in the first poll of whoever asks.
+    service.on_call(|call| match call.operation {
+        Operation::Enqueue => Fault::Delay(millis(1)),
+        _ => Fault::None,
+    });
     for recipe in 0..6 {
         let backend = service.backend();
         let node = over(backend.clone()).connect().await.unwrap();
@@ -216,7 +221,8 @@ async fn work_is_not_begun_under_a_lock_that_is_lost() {
             _ => Box::pin(async { election.lead(stop(), |_| count()).await.err().map(|error| error.kind()) }),
         };
         assert!(poll!(working.as_mut()).is_pending());
-        everything_settles().await;
+        // Nobody polls it, so that the driver has taken it over by then, and granted it.
+        sleep(millis(200)).await;
         backend.cut();
         sleep(TTL).await;
         let polled = poll!(working.as_mut());
@@ -286,11 +292,17 @@ async fn nobody_holds_for_a_minimum_what_nobody_received() {
     let service = MemoryService::with_tokio_time();
     let node = node(&service).await;
     let mutex = node.mutex("one").min_hold(secs(3600));
+    // Not granted in the first poll of whoever asks.
+    service.on_call(|call| match call.operation {
+        Operation::Enqueue => Fault::Delay(millis(1)),
+        _ => Fault::None,
+    });
     {
         let locking = mutex.lock();
         tokio::pin!(locking);
         assert!(poll!(locking.as_mut()).is_pending());
-        everything_settles().await;
+        // Nobody polls it, so that the driver has taken it over by then.
+        sleep(millis(200)).await;
         assert_eq!(mutex.stats().acquisitions(), 1, "granted, and the guard is on its way");
     }
     everything_settles().await;

@@ -3,7 +3,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -169,8 +169,13 @@ async fn a_caller_that_goes_at_the_moment_of_the_grant_holds_nothing() {
         }
         let caller = Arc::new(Mutex::new(None));
         let (leaving, session) = (caller.clone(), session(&node));
+        let refused = AtomicBool::new(false);
         service.on_call(move |call| {
             if call.session == session && call.operation == moment {
+                // The driver makes it once more, as nobody polls the caller.
+                if !contended && !refused.swap(true, Ordering::SeqCst) {
+                    return Fault::Refuse;
+                }
                 drop(leaving.lock().unwrap().take());
             }
             Fault::None
@@ -182,7 +187,7 @@ async fn a_caller_that_goes_at_the_moment_of_the_grant_holds_nothing() {
             assert!(poll!(locking.as_mut()).is_pending());
             *caller.lock().unwrap() = Some(locking);
         }
-        sleep(millis(100)).await;
+        sleep(millis(200)).await;
         assert!(caller.lock().unwrap().is_none(), "gone at {moment}");
         assert_eq!(entries(&service), 0, "gone at {moment}");
         assert!(holder.mutex("one").try_lock().await.unwrap().is_some());
