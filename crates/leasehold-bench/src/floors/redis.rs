@@ -42,8 +42,8 @@ impl RedisFloor {
         Self::over("the same two scripts, bare", connect(endpoint.to_owned()).await?).await
     }
 
-    /// The same, with the connection on a thread of its own, as leasehold's is, so that nobody who blocks can stop it: what the way
-    /// there and back takes.
+    /// The same, with the connection on a thread of its own, so that nobody who blocks can stop it: what the way there and back takes.
+    /// Leasehold's is read there too, and written where the request is made.
     pub(crate) async fn open_aside(endpoint: &str) -> Result<Self, Failure> {
         let (connect, (give, given)) = (connect(endpoint.to_owned()), oneshot::channel());
         let runtime = Builder::new_current_thread().enable_all().build()?;
