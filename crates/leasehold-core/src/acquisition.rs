@@ -117,8 +117,8 @@ pub(crate) async fn acquire(engine: &Arc<Engine>, request: Request) -> Answer {
     let acquisition = Acquisition { engine: engine.clone(), request };
     let task = engine.begin(span.around(acquisition.run(reply)));
     match attend(&task, answer).await {
-        Ok(answer) => answer.map(|grant| grant.map(|grant| grant.kept_by(task))),
-        Err(_) => Err(Error::new(ErrorKind::DriverGone, operation, LossReason::DriverGone.to_string())
+        Some(answer) => answer.map(|grant| grant.map(|grant| grant.kept_by(task))),
+        None => Err(Error::new(ErrorKind::DriverGone, operation, LossReason::DriverGone.to_string())
             .with_name(name)
             .with_backend(backend)),
     }

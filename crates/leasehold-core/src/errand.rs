@@ -7,7 +7,8 @@
 //! sockets are the driver's). The task is the same wherever it is polled, and nothing is concluded from where that is.
 //!
 //! **States.** *Here*: `work` holds the future. *Gone*: it runs on the driver, or has ended; it never comes back. Somebody may
-//! *attend* to an errand that is here, which is one future at a time ([`attend`]).
+//! *attend* to an errand that is here ([`attend`]), which is one future at a time: where there is one, whoever comes second hands the errand
+//! over, and both wait as one waits for any task.
 //!
 //! **Who wakes whom.** The errand is the waker of its future as long as it is here. A wake-up goes to whoever attends; if nobody does, the
 //! errand is handed over to the driver, which looks after it from then on. A wake-up that came after the last poll of one who attended and
@@ -19,25 +20,28 @@
 //! for that of any task.
 //!
 //! **Handing over while it is polled** (by another thread, or from within its own poll) sets `hand_over`, and whoever has the lock of `work` sees to it
-//! after he has let go of it ([`Errand::settle`]). The lock is held for one poll, never across an await; nobody else waits for it but
+//! after he has let go of it ([`Errand::settle`]). Both have a fence between their two steps (to ask and to try the lock; to let go of it and to
+//! look), so one of the two sees the other. The lock is held for one poll, never across an await; nobody else waits for it but
 //! the end of the runtime.
 //!
-//! **The end of the driver's runtime** drops the sweep, which ends the errands that are here, and waits for a poll that is going on. There is a sweep
-//! while there is an errand, so none is polled without the runtime. Those that begin later are spawned, which drops them; either way
-//! the answer's channel closes, as it does for a task.
+//! **The end of the driver's runtime** drops the sweep, which ends the errands that are here, and waits for a poll that is going on. None is here
+//! without a sweep that the runtime has, so none is polled without the runtime: as long as the sweep of the first one has not begun to run, those
+//! that begin beside it are spawned; so are those that begin when the runtime is gone, which drops them. Either way the answer's channel closes,
+//! as it does for a task.
 //!
-//! **A panic** in a poll drops the future, and goes on to whoever attends.
+//! **A panic** in a poll ends the errand, as it ends a task: whoever waits finds that there is no answer.
 
 use std::cell::Cell;
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::oneshot::{self, error::TryRecvError};
 use tokio::time::sleep;
 
 use crate::driver::Driver;
@@ -56,7 +60,9 @@ pub(crate) struct Errand {
 
 #[derive(Default)]
 struct Attention {
-    /// Of whoever attends.
+    /// Somebody attends.
+    attended: bool,
+    /// Of whoever attends, since its first poll.
     waker: Option<Waker>,
     /// Whether there was a wake-up since the last poll began.
     woken: bool,
@@ -69,10 +75,19 @@ pub(crate) struct Fresh(Mutex<FreshState>);
 #[derive(Default)]
 struct FreshState {
     errands: Vec<Arc<Errand>>,
-    /// Whether there is a sweep.
-    swept: bool,
-    /// The runtime is gone.
-    over: bool,
+    sweep: Sweeping,
+}
+
+/// What is known of the sweep.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Sweeping {
+    #[default]
+    No,
+    /// It was spawned, or is about to be, and has not run yet.
+    Begins,
+    Goes,
+    /// It was dropped: the runtime is gone.
+    Over,
 }
 
 impl Errand {
@@ -89,19 +104,25 @@ impl Errand {
             attention: Mutex::default(),
         });
         let fresh = driver.fresh();
-        let (over, swept) = {
+        let found = {
             let mut state = lock(&fresh.0);
-            if !state.over {
+            let found = state.sweep;
+            if matches!(found, Sweeping::No | Sweeping::Goes) {
                 state.errands.push(errand.clone());
             }
-            (state.over, std::mem::replace(&mut state.swept, true))
+            if found == Sweeping::No {
+                state.sweep = Sweeping::Begins;
+            }
+            found
         };
-        if over {
-            errand.hand_over();
-        } else if !swept {
-            let sweep = Sweep { fresh: fresh.clone(), older: Vec::new(), ended: false };
-            // On a runtime that is gone it is dropped at once, which ends the errand.
-            driver.spawn(sweep.run());
+        match found {
+            Sweeping::Goes => {}
+            Sweeping::No => {
+                let sweep = Sweep { fresh: fresh.clone(), older: Vec::new(), ended: false };
+                // On a runtime that is gone it is dropped at once, which ends the errand.
+                driver.spawn(sweep.run());
+            }
+            Sweeping::Begins | Sweeping::Over => errand.hand_over(),
         }
         errand
     }
@@ -115,7 +136,11 @@ impl Errand {
     /// Does what was asked for while somebody else had the lock. Whoever lets go of the lock calls it afterwards: what was asked for
     /// before is seen by one of the two.
     fn settle(&self) {
-        while self.hand_over.load(Ordering::SeqCst) {
+        loop {
+            fence(Ordering::SeqCst);
+            if !self.hand_over.load(Ordering::SeqCst) {
+                return;
+            }
             let mut work = match self.work.try_lock() {
                 Ok(work) => work,
                 Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
@@ -140,7 +165,16 @@ impl Errand {
         }
     }
 
-    /// Polls it for one who attends; whether it is still here.
+    /// Somebody is there for it; false if somebody else is already, and then it goes to the driver.
+    fn arrive(&self) -> bool {
+        let is_first = !std::mem::replace(&mut lock(&self.attention).attended, true);
+        if !is_first {
+            self.hand_over();
+        }
+        is_first
+    }
+
+    /// Polls it for the one who attends; whether it is still here.
     fn poll(self: &Arc<Self>, context: &Context<'_>) -> bool {
         {
             let mut attention = lock(&self.attention);
@@ -151,18 +185,18 @@ impl Errand {
         }
         let is_here = {
             let mut work = lock(&self.work);
-            // Taken out, so that it is dropped if it panics.
             match work.take() {
                 Some(mut taken) => {
                     let _runtime = self.driver.handle().enter();
                     let _attended = Attended::begin();
                     let waker = Waker::from(self.clone());
-                    match taken.as_mut().poll(&mut Context::from_waker(&waker)) {
-                        Poll::Pending => {
+                    let mut inner = Context::from_waker(&waker);
+                    match catch_unwind(AssertUnwindSafe(|| taken.as_mut().poll(&mut inner))) {
+                        Ok(Poll::Pending) => {
                             *work = Some(taken);
                             true
                         }
-                        Poll::Ready(()) => false,
+                        Ok(Poll::Ready(())) | Err(_) => false,
                     }
                 }
                 None => false,
@@ -176,7 +210,7 @@ impl Errand {
     fn leave(&self, answered: bool) {
         let woken = {
             let mut attention = lock(&self.attention);
-            attention.waker = None;
+            (attention.attended, attention.waker) = (false, None);
             attention.woken
         };
         if woken || !answered {
@@ -217,13 +251,10 @@ impl Wake for Errand {
     }
 }
 
-/// Waits for what the errand answers, and carries it out as long as it is here. It fails if the errand ends without an answer.
+/// Waits for what the errand answers, and carries it out as long as it is here. `None` if it will not answer.
 ///
 /// Dropped before that, it hands the errand over.
-pub(crate) async fn attend<T>(
-    errand: &Arc<Errand>,
-    mut answer: oneshot::Receiver<T>,
-) -> Result<T, oneshot::error::RecvError> {
+pub(crate) async fn attend<T>(errand: &Arc<Errand>, mut answer: oneshot::Receiver<T>) -> Option<T> {
     struct Attending<'a> {
         errand: &'a Errand,
         answered: bool,
@@ -233,19 +264,22 @@ pub(crate) async fn attend<T>(
             self.errand.leave(self.answered);
         }
     }
+    if !errand.arrive() {
+        return answer.await.ok();
+    }
     let mut attending = Attending { errand, answered: false };
     poll_fn(|context| {
         let answered = if errand.poll(context) {
             // As long as it is here, only the poll above answers, and nobody has to be woken.
             match answer.try_recv() {
-                Ok(answer) => Poll::Ready(Ok(answer)),
-                Err(oneshot::error::TryRecvError::Empty) => Poll::Pending,
-                Err(oneshot::error::TryRecvError::Closed) => Pin::new(&mut answer).poll(context),
+                Ok(answer) => Poll::Ready(Some(answer)),
+                Err(TryRecvError::Empty) => Poll::Pending,
+                Err(TryRecvError::Closed) => Poll::Ready(None),
             }
         } else {
-            Pin::new(&mut answer).poll(context)
+            Pin::new(&mut answer).poll(context).map(Result::ok)
         };
-        attending.answered = answered.is_ready();
+        attending.answered = matches!(answered, Poll::Ready(Some(_)));
         answered
     })
     .await
@@ -297,15 +331,17 @@ struct Sweep {
 
 impl Sweep {
     async fn run(mut self) {
+        lock(&self.fresh.0).sweep = Sweeping::Goes;
         loop {
             sleep(LONGEST / 2).await;
             self.older.drain(..).for_each(|errand| errand.hand_over());
-            let mut state = lock(&self.fresh.0);
-            self.older = std::mem::take(&mut state.errands);
+            self.older = std::mem::take(&mut lock(&self.fresh.0).errands);
+            // Not under that lock: this may wake somebody.
             self.older.retain(|errand| errand.is_here());
-            if self.older.is_empty() {
+            let mut state = lock(&self.fresh.0);
+            if self.older.is_empty() && state.errands.is_empty() {
                 // What begins from now on has a sweep of its own.
-                state.swept = false;
+                state.sweep = Sweeping::No;
                 self.ended = true;
                 return;
             }
@@ -320,7 +356,7 @@ impl Drop for Sweep {
         }
         let here = {
             let mut state = lock(&self.fresh.0);
-            state.over = true;
+            state.sweep = Sweeping::Over;
             std::mem::take(&mut state.errands)
         };
         self.older.drain(..).chain(here).for_each(|errand| errand.end());

@@ -52,7 +52,7 @@ fn who_attends_carries_it_out_on_his_own_thread() {
         let _ = reply.send(is_attended());
     };
     let errand = Errand::begin(&driver, traced(Arc::clone(&seen), work));
-    assert_eq!(block_on(attend(&errand, answer)), Ok(true));
+    assert_eq!(block_on(attend(&errand, answer)), Some(true));
     assert!(!is_attended());
     let here = thread::current().id();
     assert!(lock(&seen).len() >= 4 && lock(&seen).iter().all(|thread| *thread == here));
@@ -172,7 +172,7 @@ async fn who_does_not_poll_has_it_done_by_the_driver() {
     let began = Instant::now();
     ended.notified().await;
     assert!(began.elapsed() <= LONGEST, "{:?}", began.elapsed());
-    assert_eq!(attending.await, Ok("done"));
+    assert_eq!(attending.await, Some("done"));
 }
 
 #[test]
@@ -188,14 +188,14 @@ fn without_the_runtime_nothing_is_answered_and_nothing_hangs() {
         thread::yield_now();
     }
     drop(runtime);
-    assert!(waiting.join().unwrap().is_err());
+    assert!(waiting.join().unwrap().is_none());
     for _ in 0..2 {
         let (reply, answer) = oneshot::channel::<()>();
         let errand = Errand::begin(&driver, async move {
             sleep(Duration::ZERO).await;
             let _ = reply.send(());
         });
-        assert!(block_on(attend(&errand, answer)).is_err());
+        assert!(block_on(attend(&errand, answer)).is_none());
     }
 }
 
@@ -207,7 +207,7 @@ fn a_runtime_that_ended_between_two_errands_is_noticed() {
         let _ = reply.send(());
     });
     block_on(attend(&errand, answer)).unwrap();
-    while lock(&driver.fresh().0).swept {
+    while lock(&driver.fresh().0).sweep != Sweeping::No {
         thread::yield_now();
     }
     drop(runtime);
@@ -216,7 +216,70 @@ fn a_runtime_that_ended_between_two_errands_is_noticed() {
         sleep(Duration::ZERO).await;
         let _ = reply.send(());
     });
-    assert!(block_on(attend(&errand, answer)).is_err());
+    assert!(block_on(attend(&errand, answer)).is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_who_wait_at_once_are_both_answered() {
+    let driver = Driver::on(Handle::current());
+    let ((reply, answer), (other_reply, other_answer)) = (oneshot::channel(), oneshot::channel());
+    let go_on = Arc::new(Notify::new());
+    let errand = Errand::begin(&driver, {
+        let go_on = go_on.clone();
+        async move {
+            go_on.notified().await;
+            let _ = reply.send("one");
+            let _ = other_reply.send("other");
+            std::future::pending::<()>().await;
+        }
+    });
+    let one = tokio::spawn({
+        let errand = errand.clone();
+        async move { attend(&errand, answer).await }
+    });
+    yield_now().await;
+    let began = Instant::now();
+    let other = tokio::spawn({
+        let errand = errand.clone();
+        async move { attend(&errand, other_answer).await }
+    });
+    yield_now().await;
+    go_on.notify_one();
+    assert_eq!((one.await.unwrap(), other.await.unwrap()), (Some("one"), Some("other")));
+    assert_eq!(began.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_will_not_be_answered_is_told_at_once_and_the_rest_goes_on() {
+    let driver = Driver::on(Handle::current());
+    let (reply, answer) = oneshot::channel::<()>();
+    let (go_on, ended) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let errand = Errand::begin(&driver, {
+        let (go_on, ended) = (go_on.clone(), ended.clone());
+        async move {
+            drop(reply);
+            go_on.notified().await;
+            ended.notify_one();
+        }
+    });
+    let began = Instant::now();
+    assert_eq!(attend(&errand, answer).await, None);
+    go_on.notify_one();
+    ended.notified().await;
+    assert_eq!(began.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test]
+async fn a_panic_ends_it_as_it_ends_a_task() {
+    let driver = Driver::on(Handle::current());
+    let (reply, answer) = oneshot::channel();
+    let errand = Errand::begin(&driver, async move {
+        let _reply: oneshot::Sender<()> = reply;
+        yield_now().await;
+        panic!("meant to happen");
+    });
+    assert_eq!(attend(&errand, answer).await, None);
+    assert!(!errand.is_here() && !is_attended());
 }
 
 /// Ends after so many wake-ups, each of which comes from another thread.
@@ -273,16 +336,16 @@ async fn every_errand_ends_once_whoever_does_what() {
                 2 => {
                     let handing = errand.clone();
                     let handed = tokio::spawn(async move { handing.hand_over() });
-                    assert_eq!(attend(&errand, answer).await, Ok(number));
+                    assert_eq!(attend(&errand, answer).await, Some(number));
                     handed.await.unwrap();
                 }
                 _ => {
-                    assert_eq!(attend(&errand, answer).await, Ok(number));
+                    assert_eq!(attend(&errand, answer).await, Some(number));
                     yield_now().await;
                 }
             }
             if number % 2 == 0 {
-                assert_eq!(attend(&errand, again).await, Ok(number));
+                assert_eq!(attend(&errand, again).await, Some(number));
             } else {
                 // The sweep sees to it.
                 assert_eq!(again.await, Ok(number));

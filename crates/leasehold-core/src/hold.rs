@@ -104,7 +104,7 @@ impl Grant {
     /// What the task answers.
     async fn answer<T>(&self, answer: oneshot::Receiver<T>) -> Option<T> {
         match &self.kept_by {
-            Some(task) => attend(task, answer).await.ok(),
+            Some(task) => attend(task, answer).await,
             None => answer.await.ok(),
         }
     }
