@@ -42,9 +42,8 @@ pub(crate) struct Opened {
 impl Opened {
     pub(crate) fn is_over(&self) -> bool {
         match &self.client {
-            Client::Direct(wire) => wire.is_closed(),
-            #[cfg(feature = "tls")]
-            Client::Secured(_) => self.task.0.is_finished(),
+            Client::Direct(wire) if wire.is_closed() => true,
+            _ => self.task.0.is_finished(),
         }
     }
 }
@@ -201,10 +200,18 @@ impl Dialer {
         what: &str,
         endpoint: &str,
     ) -> Result<Opened, BackendError> {
-        let stream = self.dial(user, what, endpoint).await?;
         let failed = |error| backend_error(what, endpoint, error, Effect::Read);
-        let socket = match stream {
-            Stream::Plain(socket) => socket,
+        match self.dial(user, what, endpoint).await? {
+            Stream::Plain(socket) => {
+                let (wire, task) = Wire::over(socket);
+                let task = AbortOnDrop(tokio::spawn(task));
+                if database > 0 {
+                    let mut select = redis::cmd("SELECT");
+                    select.arg(database);
+                    wire.request(&select).await.map_err(failed)?;
+                }
+                Ok(Opened { client: Client::Direct(wire), task })
+            }
             #[cfg(feature = "tls")]
             Stream::Secured(stream) => {
                 let settings =
@@ -213,17 +220,9 @@ impl Dialer {
                     MultiplexedConnection::new_with_config(&introduction(database), stream, settings).await;
                 let (client, task) = connected.map_err(failed)?;
                 let task = AbortOnDrop(tokio::spawn(task));
-                return Ok(Opened { client: Client::Secured(client), task });
+                Ok(Opened { client: Client::Secured(client), task })
             }
-        };
-        let (wire, task) = Wire::over(socket);
-        let task = AbortOnDrop(tokio::spawn(task));
-        if database > 0 {
-            let mut select = redis::cmd("SELECT");
-            select.arg(database);
-            wire.request(&select).await.map_err(failed)?;
         }
-        Ok(Opened { client: Client::Direct(wire), task })
     }
 
     /// Opens a socket, and says who we are.

@@ -14,11 +14,11 @@
 //! takes all that has come by then in one write. The lock is held for one write that does not wait, and never across an await.
 //!
 //! **The end.** The task ends when the server closes the connection, when reading or writing fails, when an answer is none, or when it is
-//! dropped; in any case `closed` is set and everybody in `waiting` is told, in one step. Who comes later is refused by [`Wire::send`]. What became of
-//! a request that nobody answered is not known here.
+//! dropped; in any case `closed` is set, the socket is let go of and everybody in `waiting` is told, in one step. Who comes later is refused by
+//! [`Wire::send`]. What became of a request that nobody answered is not known here.
 //!
 //! **At each await.** [`Wire::send`] has none: the request is on its way when it returns. A receiver that is dropped keeps its place, and its answer is
-//! dropped when it comes. The task's two halves, reading and writing, are dropped together, and end the connection.
+//! dropped when it comes. The task's two halves, reading and writing, are dropped together, and end the connection, whoever still has the [`Wire`].
 
 use std::collections::VecDeque;
 use std::io;
@@ -37,15 +37,15 @@ const MANY: usize = 8;
 const KEPT_ROOM: usize = 64 * 1024;
 
 pub(crate) struct Wire {
-    writer: OwnedWriteHalf,
     state: Mutex<State>,
     /// There is something to write for the task.
     to_write: Notify,
     closed: AtomicBool,
 }
 
-#[derive(Default)]
 struct State {
+    /// Until the end.
+    writer: Option<Arc<OwnedWriteHalf>>,
     /// Who waits for an answer, in the order of the requests.
     waiting: VecDeque<oneshot::Sender<RedisResult<Value>>>,
     unsent: Vec<u8>,
@@ -57,14 +57,21 @@ impl Wire {
     /// Over a socket on which nothing is unanswered, and the future that its task is.
     pub(crate) fn over(socket: TcpStream) -> (Arc<Self>, impl Future<Output = ()> + Send + use<>) {
         let (reader, writer) = socket.into_split();
-        let state = Mutex::default();
-        let wire = Arc::new(Self { writer, state, to_write: Notify::new(), closed: AtomicBool::new(false) });
+        let writer = Arc::new(writer);
+        let state = State {
+            writer: Some(writer.clone()),
+            waiting: VecDeque::new(),
+            unsent: Vec::new(),
+            refusal: None,
+        };
+        let (state, closed) = (Mutex::new(state), AtomicBool::new(false));
+        let wire = Arc::new(Self { state, to_write: Notify::new(), closed });
         let closing = Closing(wire.clone());
         (wire, async move {
             let wire = &closing.0;
             tokio::select! {
                 () = wire.read(reader) => {}
-                _ = wire.write() => {}
+                _ = wire.write(&writer) => {}
             }
         })
     }
@@ -89,7 +96,7 @@ impl Wire {
         state.waiting.push_back(sender);
         // If there was something unsent the task knows of it.
         if is_first {
-            let written = state.waiting.len() <= MANY && state.write_to(&self.writer).unwrap_or(false);
+            let written = state.waiting.len() <= MANY && state.write().unwrap_or(false);
             drop(state);
             // An error shows there again.
             if !written {
@@ -129,11 +136,11 @@ impl Wire {
     }
 
     /// Writes what others have left, until that fails.
-    async fn write(&self) -> io::Result<()> {
+    async fn write(&self, writer: &OwnedWriteHalf) -> io::Result<()> {
         loop {
             self.to_write.notified().await;
-            while !self.state().write_to(&self.writer)? {
-                self.writer.writable().await?;
+            while !self.state().write()? {
+                writer.writable().await?;
             }
         }
     }
@@ -143,6 +150,7 @@ impl Wire {
         let waiting = {
             let mut state = self.state();
             self.closed.store(true, Ordering::SeqCst);
+            state.writer = None;
             std::mem::take(&mut state.waiting)
         };
         let mut waiting = waiting.into_iter();
@@ -158,7 +166,8 @@ impl Wire {
 
 impl State {
     /// Writes as much as the socket takes; whether that is all.
-    fn write_to(&mut self, writer: &OwnedWriteHalf) -> io::Result<bool> {
+    fn write(&mut self) -> io::Result<bool> {
+        let Some(writer) = &self.writer else { return Err(io::ErrorKind::BrokenPipe.into()) };
         let mut sent = 0;
         let failure = loop {
             if sent == self.unsent.len() {
