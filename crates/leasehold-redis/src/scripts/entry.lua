@@ -7,6 +7,8 @@ if entry and not alive(entry.owner) then
     entry = nil
 end
 if not entry or entry.queue ~= queue then
-    return {}
+    -- It may have gone with this session.
+    local ended = over()
+    return ended and { ended } or {}
 end
 return { attempt, entry.order, entry.version, entry.mode, redis.call('HGET', values, attempt) or '' }
