@@ -3,11 +3,9 @@
 use std::future::Future;
 use std::ops::Deref;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
-use leasehold_core::{Error, ErrorKind, Guard, Held, LossReason, Mode, ReleaseError};
-use leasehold_testkit::history::What;
+use leasehold_core::{Error, ErrorKind, Guard, Held, Mode, ReleaseError};
 use leasehold_testkit::history::{CANCELLED, Call, OpId, Outcome, STALE};
 use leasehold_testkit::polls::poll_times;
 use tokio::time::sleep;
@@ -107,18 +105,7 @@ impl Actor {
         self.world.log.count("grants");
         let session = self.world.beliefs.session_of(&place.path, token.order());
         self.recorder().ok(op, Outcome::Granted { token, session });
-        // What is written down is when it could be known, which is when the library told: so not behind the gate, which puts it off. Its task is woken by the
-        // end of the hold, before the withdrawal that lets the next one in, and the runtime polls in the order of the wakings.
-        tokio::spawn({
-            let (recorder, log, lost) = (self.recorder().clone(), Arc::clone(&self.world.log), held.lost());
-            async move {
-                let reason = lost.await;
-                if reason != LossReason::Released {
-                    log.count(lost_by(reason));
-                    recorder.record(What::Lost { hold: op, reason: format!("{reason:?}") });
-                }
-            }
-        });
+        self.world.endings.begun(op, self.recorder(), held);
         if believed {
             self.world.beliefs.granted(&place.path, held, place.mode, &self.life.name, &self.world.log);
         } else {
@@ -297,19 +284,5 @@ impl Actor {
 
     pub(crate) fn recorder(&self) -> &leasehold_testkit::history::Recorder {
         &self.life.recorder
-    }
-}
-
-/// What a loss is counted as.
-fn lost_by(reason: LossReason) -> &'static str {
-    match reason {
-        LossReason::DeadlinePassed => "lost_deadline",
-        LossReason::SessionEnded => "lost_session",
-        LossReason::EntryRemoved => "lost_entry",
-        LossReason::ForceReleased => "lost_by_force",
-        LossReason::MaxHoldPassed => "lost_max_hold",
-        LossReason::ShutDown => "lost_shutdown",
-        LossReason::Superseded => "lost_superseded",
-        _ => "lost_otherwise",
     }
 }

@@ -12,6 +12,7 @@ mod calls;
 mod cancellation;
 mod dice;
 mod disturbance;
+mod endings;
 mod gates;
 mod holder;
 mod judgement;

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use crate::beliefs::Beliefs;
 use crate::calls::{self, CallFault};
+use crate::endings::Endings;
 use crate::log::Log;
 use crate::plan::Plan;
 use crate::resource::Resource;
@@ -24,6 +25,7 @@ pub(crate) struct World {
     pub(crate) log: Arc<Log>,
     pub(crate) recorder: Recorder,
     pub(crate) beliefs: Arc<Beliefs>,
+    pub(crate) endings: Arc<Endings>,
     resources: BTreeMap<String, Arc<Resource>>,
     pub(crate) calls: Arc<Calls>,
     /// Counts up whenever a worker gets on.
@@ -56,6 +58,7 @@ impl World {
         let recorder = Recorder::in_memory("world", clock.clone());
         let ttl = Duration::from_millis(plan.settings.ttl);
         let beliefs = Arc::new(Beliefs::new(clock.clone(), plan.breaks_locks(), ttl));
+        let endings = Endings::new(Arc::clone(&log));
         let calls = Arc::new(Calls::new(&plan, &log));
         let fenced = plan.settings.fenced;
         let resources =
@@ -71,8 +74,9 @@ impl World {
         });
         service.on_change({
             let (log, beliefs, tap) = (Arc::clone(&log), Arc::clone(&beliefs), recorder.process("service"));
-            let calls = Arc::clone(&calls);
+            let (calls, endings) = (Arc::clone(&calls), Arc::clone(&endings));
             move |change| {
+                endings.write_down();
                 calls.applied(change);
                 log.say(format_args!("{} {} {:?}", change.path, change.attempt, change.what));
                 beliefs.changed(change, &log);
@@ -86,6 +90,7 @@ impl World {
             log,
             recorder,
             beliefs,
+            endings,
             resources,
             calls,
             progress: watch::Sender::new(0),
