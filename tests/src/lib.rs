@@ -1,5 +1,6 @@
 //! What the tests of processes share with the worker processes.
 
+pub mod certificates;
 mod fenced_file;
 mod witness;
 mod zookeeper_snapshot;

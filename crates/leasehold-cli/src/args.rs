@@ -6,8 +6,11 @@ use crate::commands::{bench, completions, doctor, elect, force_release, ls, obse
 use crate::exit::STATUSES;
 use crate::target::Target;
 
-/// How this program calls itself to hold the leash of a command: the one argument that people do not write.
+/// How this program calls itself to hold the leash of a command. People do not write this, nor the next.
 pub(crate) const LEASH: &str = "__leash";
+
+/// How this program calls itself to become a command.
+pub(crate) const LAUNCH: &str = "__launch";
 
 /// Run commands under distributed locks, and see who holds and who waits
 #[derive(Debug, Parser)]

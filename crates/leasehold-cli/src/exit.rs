@@ -19,6 +19,8 @@ pub(crate) const OS: u8 = 71;
 pub(crate) const LOST: u8 = 74;
 /// The lock was not obtained in time.
 pub(crate) const NOT_OBTAINED: u8 = 75;
+/// The server could not prove to be the one that was meant.
+pub(crate) const UNTRUSTED: u8 = 76;
 /// The service does not allow it.
 pub(crate) const NO_PERMISSION: u8 = 77;
 /// The command to run cannot be run.
@@ -36,6 +38,7 @@ Exit status:
   71   this machine refused something
   74   the lock was lost, and the command was ended for it
   75   the lock was not obtained in time
+  76   the server could not prove by its certificate to be the one meant
   77   the service does not accept the user, or does not allow it
   126  the command cannot be run
   127  there is no such command
@@ -111,6 +114,7 @@ impl From<Error> for Failure {
             | ErrorKind::UnknownScheme
             | ErrorKind::FeatureNotEnabled => USAGE,
             ErrorKind::Unavailable | ErrorKind::Indeterminate => UNAVAILABLE,
+            ErrorKind::Untrusted => UNTRUSTED,
             ErrorKind::Unauthenticated | ErrorKind::PermissionDenied => NO_PERMISSION,
             ErrorKind::Lost => LOST,
             _ => SOFTWARE,
@@ -150,6 +154,7 @@ mod tests {
         let status = |kind| Failure::from(Error::new(kind, "lock", "x")).status;
         assert_eq!(status(ErrorKind::UnknownScheme), USAGE);
         assert_eq!(status(ErrorKind::Unavailable), UNAVAILABLE);
+        assert_eq!(status(ErrorKind::Untrusted), UNTRUSTED);
         assert_eq!(status(ErrorKind::PermissionDenied), NO_PERMISSION);
         assert_eq!(status(ErrorKind::Lost), LOST);
         assert_eq!(status(ErrorKind::Corrupt), SOFTWARE);
@@ -159,7 +164,7 @@ mod tests {
     fn the_help_lists_every_status() {
         assert_eq!(End::of_signal(15), End::Signal(Signal::TERM));
         assert_eq!(End::of_signal(9), End::Status(137));
-        for status in [USAGE, UNAVAILABLE, SOFTWARE, OS, LOST, NOT_OBTAINED, NO_PERMISSION] {
+        for status in [USAGE, UNAVAILABLE, SOFTWARE, OS, LOST, NOT_OBTAINED, UNTRUSTED, NO_PERMISSION] {
             assert!(STATUSES.contains(&format!("\n  {status:<5}")), "{status}");
         }
     }

@@ -24,13 +24,14 @@ use args::{Cli, Command};
 use exit::{End, Failure, Outcome};
 
 fn main() -> ExitCode {
-    let outcome = if std::env::args_os().nth(1).is_some_and(|word| word == args::LEASH) {
-        child::hold_leash()
-    } else {
-        match usage::read() {
+    let mut arguments = std::env::args_os().skip(1);
+    let outcome = match arguments.next() {
+        Some(word) if word == args::LEASH => child::hold_leash(),
+        Some(word) if word == args::LAUNCH => child::launch(arguments),
+        _ => match usage::read() {
             Ok(cli) => start(cli),
             Err(ending) => ending,
-        }
+        },
     };
     match outcome {
         Ok(End::Status(status)) => status.into(),

@@ -14,7 +14,11 @@ const FAREWELL: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Target {
     /// The service, as etcd://HOST:PORT/NAMESPACE, zookeeper://…, redis://…,
-    /// redis+sentinel://… or redis+cluster://…
+    /// redis+sentinel://… or redis+cluster://…; by TLS etcds://…, zookeepers://…,
+    /// rediss://…
+    ///
+    /// A password in it is seen by whoever lists processes: set LEASEHOLD_URL, or
+    /// say by ?password_file=PATH or ?password_env=NAME where the password is.
     #[arg(long, global = true, env = "LEASEHOLD_URL", hide_env_values = true, value_name = "URL")]
     url: Option<String>,
 }

@@ -17,6 +17,8 @@ pub enum BackendErrorKind {
     Withdrawn,
     /// The attempt has no entry (any more).
     NoEntry,
+    /// The server could not prove to be the one that was meant: by its certificate.
+    Untrusted,
     /// The service does not accept who we are.
     Unauthenticated,
     /// The service does not allow it to us.

@@ -167,7 +167,7 @@ impl CoordinatorBuilder {
     ///
     /// # Errors
     /// [`ErrorKind::Unavailable`] within the connect time-out if the service does not answer;
-    /// [`ErrorKind::Unauthenticated`], [`ErrorKind::PermissionDenied`], [`ErrorKind::InvalidConfig`].
+    /// [`ErrorKind::Untrusted`], [`ErrorKind::Unauthenticated`], [`ErrorKind::PermissionDenied`], [`ErrorKind::InvalidConfig`].
     /// To resume a session also [`ErrorKind::Lost`] if it is gone, and [`ErrorKind::Unsupported`] if the backend
     /// [cannot](crate::Capabilities::resumable_sessions); the credentials are wrong if it is `Unauthenticated`, and none of
     /// this service's if it is `InvalidConfig`.

@@ -31,6 +31,9 @@ pub enum ErrorKind {
     FeatureNotEnabled,
     /// The service was not reached in time. Nothing is held.
     Unavailable,
+    /// The server could not prove to be the one that was meant, by its certificate: another authority has signed it, it is for
+    /// another host, it has expired. Nothing was told to it.
+    Untrusted,
     /// The service does not accept the credentials.
     Unauthenticated,
     /// The service does not allow it to this user.
@@ -78,6 +81,7 @@ impl Error {
             BackendErrorKind::SessionLost | BackendErrorKind::Withdrawn | BackendErrorKind::NoEntry => {
                 ErrorKind::Lost
             }
+            BackendErrorKind::Untrusted => ErrorKind::Untrusted,
             BackendErrorKind::Unauthenticated => ErrorKind::Unauthenticated,
             BackendErrorKind::PermissionDenied => ErrorKind::PermissionDenied,
             BackendErrorKind::TooLarge => ErrorKind::TooLarge,

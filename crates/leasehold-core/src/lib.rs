@@ -63,6 +63,7 @@ mod rule;
 mod rule_model;
 mod rw_lock;
 mod scheme;
+mod secret;
 mod semaphore;
 mod service_url;
 mod session_keeper;
@@ -115,6 +116,7 @@ pub use quorum_lock::{QuorumGuard, QuorumHeld, QuorumLock, QuorumLost, QuorumMem
 pub use register::{Register, Updated};
 pub use rw_lock::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use scheme::Scheme;
+pub use secret::Secret;
 pub use semaphore::{Semaphore, SemaphorePermit};
 pub use service_url::ServiceUrl;
 pub use shared_guard::{Guard, SharedGuard};

@@ -300,11 +300,29 @@ impl Once {
         self.until_done("wait_for", patience.into()).await
     }
 
-    /// Works, records, and leaves the line.
+    /// Works, records, and leaves the line: whoever asks after that finds the place free. A release that nobody confirms in time
+    /// is no error.
     async fn run_first_in_line<F, W, R, E>(
         &self,
         operation: &'static str,
         guard: HeldGuard,
+        work: F,
+    ) -> Result<Result<Completion, E>, Error>
+    where
+        F: FnOnce(Held) -> W,
+        W: Future<Output = Result<R, E>>,
+        R: Into<Bytes>,
+    {
+        let outcome = self.run_holding(operation, guard.held(), work).await;
+        let _ = guard.release().await;
+        outcome
+    }
+
+    /// Works and records.
+    async fn run_holding<F, W, R, E>(
+        &self,
+        operation: &'static str,
+        held: &Held,
         work: F,
     ) -> Result<Result<Completion, E>, Error>
     where
@@ -319,7 +337,6 @@ impl Once {
         }
         completions.prune(self.named.coordinator().engine().options.clock.wall_time(), self.retention);
         self.check_room(operation, &completions)?;
-        let held = guard.held();
         let output = held.work(work).await.map_err(|error| self.named.with_name(error))?;
         let result: Bytes = match output {
             Ok(result) => result.into(),

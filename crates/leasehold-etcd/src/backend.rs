@@ -24,6 +24,9 @@ use crate::session::{Core, EtcdSession};
 /// than refuse.
 const MIN_TTL: Duration = Duration::from_secs(2);
 
+/// How long it may take to see why no connection could be secured.
+const LONGEST_LOOK: Duration = Duration::from_secs(2);
+
 /// A way to etcd. Cheap to clone.
 ///
 /// ```no_run
@@ -46,11 +49,10 @@ impl EtcdBackend {
     /// From a configuration. Every session makes a connection of its own to each endpoint.
     ///
     /// # Errors
-    /// [`InvalidConfig`](BackendErrorKind::InvalidConfig) if there is no endpoint, or one is none by its form. Nothing is
-    /// sent.
+    /// [`InvalidConfig`](BackendErrorKind::InvalidConfig) if there is no endpoint, one is none by its form, or the certificates or the key for
+    /// TLS cannot be used. Nothing is sent.
     pub fn new(config: EtcdConfig) -> Result<Self, BackendError> {
-        config.validate()?;
-        Ok(Self { origin: Origin::Config(config) })
+        Ok(Self { origin: Origin::new(config)? })
     }
 
     /// From a client that the application has. All sessions use its connections, and these live on the runtime they were made
@@ -65,7 +67,7 @@ impl fmt::Debug for EtcdBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("EtcdBackend");
         match &self.origin {
-            Origin::Config(config) => shown.field("config", config),
+            Origin::Config(settings) => shown.field("config", &settings.config),
             Origin::Given(_) => shown.field("client", &format_args!("of the application")),
         };
         shown.finish()
@@ -100,7 +102,14 @@ impl LockBackend for EtcdBackend {
             let link = Arc::new(link);
             let Some(credentials) = options.resume else {
                 let (lease, liveness) = Lease::grant(&link, options.ttl, limit, clock).await?;
-                let incarnation = Incarnation::begin(&link, namespace, lease.id, limit).await?;
+                let incarnation = match Incarnation::begin(&link, namespace, lease.id, limit).await {
+                    Ok(begun) => begun,
+                    Err(refused) => {
+                        // Nothing is tied to it. Whoever does not get to this leaves a lease that ends by itself.
+                        lease.revoke(&link).await;
+                        return Err(refused);
+                    }
+                };
                 return Ok((Core { link, lease, liveness, incarnation, namespace: namespace.clone() }, None));
             };
             let (incarnation, id) = Incarnation::take_over(&link, namespace, credentials, limit).await?;
@@ -108,10 +117,15 @@ impl LockBackend for EtcdBackend {
             let (lease, liveness, stream) = Lease::adopt(&link, id, limit, clock).await?;
             Ok((Core { link, lease, liveness, incarnation, namespace: namespace.clone() }, Some(stream)))
         });
-        let (core, stream) = opened.await.unwrap_or_else(|_| {
+        let opened = opened.await.unwrap_or_else(|_| {
             let message = format!("etcd at {} did not answer within {limit:?}", self.origin.endpoint());
             Err(BackendError::new(BackendErrorKind::Unavailable, message))
-        })?;
-        Ok(Arc::new(EtcdSession::start(core, stream)))
+        });
+        match opened {
+            Ok((core, stream)) => Ok(Arc::new(EtcdSession::start(core, stream))),
+            Err(error) => {
+                Err(self.origin.explain("opening of a session", error, LONGEST_LOOK.min(limit)).await)
+            }
+        }
     }
 }

@@ -4,7 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use etcd_client::ConnectOptions;
-use leasehold_core::{BackendError, BackendErrorKind};
+use leasehold_core::{BackendError, BackendErrorKind, Secret};
+#[cfg(feature = "tls")]
+use leasehold_tls::Tls;
 
 /// How often HTTP/2 pings look after a silent connection. etcd answers pings that come more often than
 /// every 5 s with a disconnection.
@@ -25,20 +27,42 @@ const PING_TIMEOUT: Duration = Duration::from_secs(4);
 #[must_use]
 pub struct EtcdConfig {
     endpoints: Vec<String>,
-    user: Option<(String, String)>,
+    user: Option<(String, Secret)>,
+    #[cfg(feature = "tls")]
+    tls: Option<Tls>,
 }
 
 impl EtcdConfig {
-    /// The members of the cluster, each as `host:port` or `http://host:port`. Give several: requests are spread
-    /// over those that answer.
+    /// The members of the cluster, each as `host:port`, `http://host:port`, or, by TLS, `https://host:port`. Give several: requests are
+    /// spread over those that answer.
     pub fn new(endpoints: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        Self { endpoints: endpoints.into_iter().map(Into::into).collect(), user: None }
+        Self {
+            endpoints: endpoints.into_iter().map(Into::into).collect(),
+            user: None,
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
     }
 
-    /// The name and password of etcd's own user management.
-    pub fn user(mut self, name: impl Into<String>, password: impl Into<String>) -> Self {
+    /// The name and password of etcd's own user management. It needs to read and write all keys that begin with `<namespace>/`.
+    pub fn user(mut self, name: impl Into<String>, password: impl Into<Secret>) -> Self {
         self.user = Some((name.into(), password.into()));
         self
+    }
+
+    /// Has all connections secured by TLS. A server that asks for a certificate takes its common name for our user, unless
+    /// [`user`](Self::user) names one.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// The settings of TLS, if connections are secured.
+    #[cfg(feature = "tls")]
+    pub(crate) fn secured(&self) -> Option<Tls> {
+        let by_scheme = || self.endpoints.iter().any(|endpoint| endpoint.starts_with(SECURE));
+        self.tls.clone().or_else(|| by_scheme().then(Tls::new))
     }
 
     pub(crate) fn endpoints(&self) -> &[String] {
@@ -47,9 +71,7 @@ impl EtcdConfig {
 
     /// The same for each member by itself.
     pub(crate) fn one_by_one(&self) -> impl Iterator<Item = Self> {
-        self.endpoints
-            .iter()
-            .map(|endpoint| Self { endpoints: vec![endpoint.clone()], user: self.user.clone() })
+        self.endpoints.iter().map(|endpoint| Self { endpoints: vec![endpoint.clone()], ..self.clone() })
     }
 
     /// Checks what can be checked without a connection. No endpoint that may hold a secret is repeated.
@@ -67,6 +89,12 @@ impl EtcdConfig {
             if let Err(why) = check_endpoint(endpoint) {
                 return invalid(format!("{endpoint:?} is no endpoint of etcd: {why}"));
             }
+        }
+        #[cfg(feature = "tls")]
+        if let Some(plain) = self.endpoints.iter().find(|endpoint| endpoint.starts_with(PLAIN))
+            && self.secured().is_some()
+        {
+            return invalid(format!("{plain:?} is not reached by TLS, as the others are to be"));
         }
         if self.user.as_ref().is_some_and(|(name, _)| name.is_empty()) {
             return invalid("the name of etcd's user is empty".into());
@@ -88,7 +116,7 @@ impl EtcdConfig {
             // An endpoint that does not answer must leave time to try another one.
             .with_connect_timeout(connect_timeout.min(request_timeout) / 2);
         match &self.user {
-            Some((name, password)) => options.with_user(name, password),
+            Some((name, password)) => options.with_user(name, password.expose()),
             None => options,
         }
     }
@@ -96,18 +124,34 @@ impl EtcdConfig {
 
 impl fmt::Debug for EtcdConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EtcdConfig")
-            .field("endpoints", &self.endpoints)
-            .field("user", &self.user.as_ref().map(|(name, _)| name))
-            .finish()
+        let mut shown = f.debug_struct("EtcdConfig");
+        shown.field("endpoints", &self.endpoints).field("user", &self.user.as_ref().map(|(name, _)| name));
+        #[cfg(feature = "tls")]
+        shown.field("tls", &self.tls);
+        shown.finish()
     }
 }
 
+const PLAIN: &str = "http://";
+const SECURE: &str = "https://";
+
+fn authority(endpoint: &str) -> &str {
+    endpoint.strip_prefix(PLAIN).or_else(|| endpoint.strip_prefix(SECURE)).unwrap_or(endpoint)
+}
+
+/// The parts of an endpoint, the host without brackets.
+#[cfg(feature = "tls")]
+pub(crate) fn host_and_port(endpoint: &str) -> Option<(&str, u16)> {
+    let (host, port) = authority(endpoint).rsplit_once(':')?;
+    let host = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    Some((host, port.parse().ok()?))
+}
+
 fn check_endpoint(endpoint: &str) -> Result<(), &'static str> {
-    if endpoint.starts_with("https://") {
-        return Err("this build has no TLS");
+    if cfg!(not(feature = "tls")) && endpoint.starts_with(SECURE) {
+        return Err("this build has no TLS: the feature etcd-tls brings it");
     }
-    let authority = endpoint.strip_prefix("http://").unwrap_or(endpoint);
+    let authority = authority(endpoint);
     let Some((host, port)) = authority.rsplit_once(':') else { return Err("the port is missing") };
     if !port.bytes().all(|b| b.is_ascii_digit()) || !port.parse::<u16>().is_ok_and(|port| port != 0) {
         return Err("the port is no number of 1 to 65535");
@@ -147,7 +191,7 @@ mod tests {
             "http://a:1/x",
             "ftp://a:1",
             "a:1,b:2",
-            "https://a:1",
+            "https://a",
         ];
         for bad in bad {
             let error = EtcdConfig::new([bad]).validate().unwrap_err();
@@ -155,6 +199,21 @@ mod tests {
         }
         assert!(EtcdConfig::new([""; 0]).validate().is_err());
         assert!(EtcdConfig::new(["a:1"]).user("", "x").validate().is_err());
+    }
+
+    #[test]
+    fn what_is_reached_by_tls_is_said_once() {
+        let valid = |endpoints: &[&str]| EtcdConfig::new(endpoints.iter().copied()).validate().is_ok();
+        assert_eq!(valid(&["https://a:1", "b:1"]), cfg!(feature = "tls"));
+        #[cfg(feature = "tls")]
+        {
+            assert!(!valid(&["https://a:1", "http://b:1"]));
+            let plain = EtcdConfig::new(["http://a:1"]);
+            assert!(plain.secured().is_none() && plain.tls(Tls::new()).validate().is_err());
+            assert!(EtcdConfig::new(["https://a:1"]).secured().is_some());
+            assert_eq!(host_and_port("https://[::1]:7"), Some(("::1", 7)));
+            assert_eq!(host_and_port("a:1"), Some(("a", 1)));
+        }
     }
 
     #[test]

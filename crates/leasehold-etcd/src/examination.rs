@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use etcd_client::StatusResponse;
 use futures_util::future::join_all;
-use leasehold_core::{Finding, ServerReport, Severity};
+use leasehold_core::{BackendError, BackendErrorKind, Finding, ServerReport, Severity};
 
 use crate::error::Effect;
 use crate::link::{Link, Origin};
@@ -13,17 +13,13 @@ const WHAT: &str = "look at the members";
 
 /// Asks each member by itself, and the application's client once.
 pub(crate) async fn examine(origin: &Origin, limit: Duration) -> Vec<ServerReport> {
-    let members = match origin {
-        Origin::Given(_) => vec![origin.clone()],
-        Origin::Config(config) => config.one_by_one().map(Origin::Config).collect(),
-    };
-    join_all(members.into_iter().map(|member| ask(member, limit))).await
+    join_all(origin.one_by_one().into_iter().map(|member| ask(member, limit))).await
 }
 
 async fn ask(member: Origin, limit: Duration) -> ServerReport {
     let endpoint = member.endpoint();
     let status = async {
-        let link = Link::open(member, limit, limit).await?;
+        let link = Link::open(member.clone(), limit, limit).await?;
         link.call(WHAT, Effect::Read, |clients| {
             let mut maintenance = clients.maintenance();
             async move { maintenance.status().await }
@@ -33,13 +29,26 @@ async fn ask(member: Origin, limit: Duration) -> ServerReport {
     let mut report = ServerReport::new(endpoint);
     match status.await {
         Ok(status) => read(&status, &mut report),
-        Err(error) => report.findings.push(Finding::new(
-            Severity::Problem,
-            error.to_string(),
-            "see whether this member runs and its port is reached from here; the others serve as long as they are a majority",
-        )),
+        Err(error) => {
+            let error = member.explain(WHAT, error, limit).await;
+            report.findings.push(Finding::new(Severity::Problem, error.to_string(), remedy_of(&error)));
+        }
     }
     report
+}
+
+fn remedy_of(error: &BackendError) -> &'static str {
+    match error.kind() {
+        BackendErrorKind::Untrusted => {
+            "see the authorities that are trusted (tls_ca), and this member's certificate: its hosts, its dates, who signed it"
+        }
+        BackendErrorKind::Unauthenticated | BackendErrorKind::PermissionDenied => {
+            "see the user and the certificate that we show, and what they may do there"
+        }
+        _ => {
+            "see whether this member runs and its port is reached from here; the others serve as long as they are a majority"
+        }
+    }
 }
 
 fn read(status: &StatusResponse, report: &mut ServerReport) {

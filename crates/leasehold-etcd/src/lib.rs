@@ -47,8 +47,19 @@
 //! entry still tells the holder. Tokens rise as long as the store's revision does, that is unless a snapshot is
 //! restored without `--bump-revision`; raise the epoch then.
 //!
+//! # Users and TLS
+//!
+//! With etcd's authentication enabled, a user needs to read and write the keys that begin with `<namespace>/`, and nothing else; who
+//! has no such role can neither see, take, release nor forge what is there. An expired token is replaced, for requests and for the
+//! stream of watches alike. A session whose user loses the right to its namespace ends at its local deadline.
+//!
 //! A session can be resumed with its credentials by another process that uses the same namespace. Whoever reads the session's
-//! key learns them, so where that matters, let etcd's roles keep the namespace to its users.
+//! key learns them, so a role that only reads the namespace sees them; to resume takes the right to write too. What etcd's roles do not
+//! prevent: any user that can connect may prolong any lease whose number it guesses, so that what a dead process held stays held.
+//!
+//! With the feature `tls` of this crate, [`EtcdConfig::tls`] has all connections secured, by TLS 1.2 or later. A server that is not known to
+//! be the right one by its certificate is told nothing. A server that asks for a certificate of ours takes its common name for the user,
+//! if no other is named.
 //!
 //! # Building
 //!
@@ -73,8 +84,12 @@ mod mirror;
 mod queue;
 mod register;
 mod scheme;
+#[cfg(feature = "tls")]
+mod secured;
 mod session;
 
 pub use backend::EtcdBackend;
 pub use config::EtcdConfig;
+#[cfg(feature = "tls")]
+pub use leasehold_tls::{Tls, TlsFault};
 pub use scheme::EtcdScheme;

@@ -22,6 +22,8 @@ use tokio::time::timeout;
 
 use crate::config::EtcdConfig;
 use crate::error::{Effect, Meaning, backend_error};
+#[cfg(feature = "tls")]
+use crate::secured::Secured;
 
 /// A message of any size that the server sends is decoded: it is bounded by what is stored.
 const MAX_MESSAGE: usize = i32::MAX as usize;
@@ -29,15 +31,66 @@ const MAX_MESSAGE: usize = i32::MAX as usize;
 /// Where a session's clients come from.
 #[derive(Clone)]
 pub(crate) enum Origin {
-    Config(EtcdConfig),
+    Config(Box<Settings>),
     Given(Box<Client>),
 }
 
+/// A configuration that was checked.
+#[derive(Clone)]
+pub(crate) struct Settings {
+    pub(crate) config: EtcdConfig,
+    #[cfg(feature = "tls")]
+    secured: Option<Secured>,
+}
+
 impl Origin {
+    /// # Errors
+    /// `InvalidConfig` if the configuration cannot work.
+    pub(crate) fn new(config: EtcdConfig) -> Result<Self, BackendError> {
+        config.validate()?;
+        Ok(Self::Config(Box::new(Settings {
+            #[cfg(feature = "tls")]
+            secured: config.secured().map(|tls| Secured::new(&tls)).transpose()?,
+            config,
+        })))
+    }
+
+    /// The same for each member by itself; the application's client is one.
+    pub(crate) fn one_by_one(&self) -> Vec<Self> {
+        match self {
+            Origin::Given(_) => vec![self.clone()],
+            Origin::Config(settings) => settings
+                .config
+                .one_by_one()
+                .map(|config| {
+                    let mut one = settings.clone();
+                    one.config = config;
+                    Origin::Config(one)
+                })
+                .collect(),
+        }
+    }
+
+    /// The error of an opening, or why a connection could not be secured, if that is behind it.
+    #[cfg_attr(not(feature = "tls"), allow(clippy::unused_async, reason = "there is nothing to look at"))]
+    pub(crate) async fn explain(&self, what: &str, error: BackendError, limit: Duration) -> BackendError {
+        #[cfg(feature = "tls")]
+        if let Origin::Config(settings) = self
+            && let Some(secured) = &settings.secured
+            && error.kind() == BackendErrorKind::Unavailable
+        {
+            let looked = timeout(limit, secured.explain(what, settings.config.endpoints())).await;
+            return looked.ok().flatten().unwrap_or(error);
+        }
+        #[cfg(not(feature = "tls"))]
+        let _ = (what, limit);
+        error
+    }
+
     /// For people, without secrets.
     pub(crate) fn endpoint(&self) -> String {
         match self {
-            Origin::Config(config) => config.endpoints().join(","),
+            Origin::Config(settings) => settings.config.endpoints().join(","),
             Origin::Given(_) => "the application's client".to_owned(),
         }
     }
@@ -45,8 +98,10 @@ impl Origin {
     /// How often a request that could not be sent is tried: the client chooses an endpoint at random each time.
     fn tries(&self) -> usize {
         match self {
-            Origin::Config(config) if config.endpoints().len() == 1 => 1,
-            Origin::Config(config) => config.endpoints().len() * 4,
+            Origin::Config(settings) => match settings.config.endpoints().len() {
+                1 => 1,
+                several => several * 4,
+            },
             Origin::Given(_) => 4,
         }
     }
@@ -203,11 +258,17 @@ async fn connect(
     connect_timeout: Duration,
     request_timeout: Duration,
 ) -> Result<Clients, BackendError> {
-    let config = match origin {
+    let settings = match origin {
         Origin::Given(client) => return Ok((**client).clone().into()),
-        Origin::Config(config) => config,
+        Origin::Config(settings) => settings,
     };
+    let config = &settings.config;
     let options = config.connect_options(connect_timeout, request_timeout);
+    #[cfg(feature = "tls")]
+    let options = match &settings.secured {
+        Some(secured) => options.with_tls(secured.options()),
+        None => options,
+    };
     let tries = async {
         let mut left = origin.tries();
         loop {

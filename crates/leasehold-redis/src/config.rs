@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use leasehold_core::{BackendError, BackendErrorKind};
+use leasehold_core::{BackendError, BackendErrorKind, Secret};
+#[cfg(feature = "tls")]
+use leasehold_tls::Tls;
 
 use crate::endpoint;
-#[cfg(feature = "tls")]
-use crate::tls::RedisTls;
 
 /// Where Redis is, who we are there, and what is accepted of it.
 ///
@@ -33,7 +33,7 @@ pub struct RedisConfig {
     accept_eviction: bool,
     reached_at: BTreeMap<String, String>,
     #[cfg(feature = "tls")]
-    tls: Option<RedisTls>,
+    tls: Option<Tls>,
 }
 
 /// Which servers there are, and so how the primary is found.
@@ -48,7 +48,7 @@ pub(crate) enum Servers {
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct User {
     pub(crate) name: Option<String>,
-    pub(crate) password: String,
+    pub(crate) password: Secret,
 }
 
 impl fmt::Debug for User {
@@ -91,31 +91,32 @@ impl RedisConfig {
     }
 
     /// A user of Redis's access control lists, and the password. It needs `+@read +@write +@scripting +@pubsub
-    /// +@connection +time +info`, in a cluster also `+cluster|slots`, the keys `~{<namespace>}:*` and the channels
-    /// `&{<namespace>}:*`.
-    pub fn user(mut self, name: impl Into<String>, password: impl Into<String>) -> Self {
+    /// +@connection -@dangerous +time +info`, in a cluster also `+cluster|slots`, the keys `~{<namespace>}:*` and the channels
+    /// `&{<namespace>}:*`. Without `-@dangerous`, which has to stand behind the others, the users of one server can flush it and end each
+    /// other's connections. The names of all keys can be seen by any of them.
+    pub fn user(mut self, name: impl Into<String>, password: impl Into<Secret>) -> Self {
         self.user = Some(User { name: Some(name.into()), password: password.into() });
         self
     }
 
     /// The password of the default user (`requirepass`).
-    pub fn password(mut self, password: impl Into<String>) -> Self {
+    pub fn password(mut self, password: impl Into<Secret>) -> Self {
         self.user = Some(User { name: None, password: password.into() });
         self
     }
 
     /// A user of the sentinels themselves, and the password. It needs `+sentinel|get-master-addr-by-name`. The one of
     /// the servers is not shown to sentinels. Without sentinels this is ignored.
-    pub fn sentinel_user(self, name: impl Into<String>, password: impl Into<String>) -> Self {
+    pub fn sentinel_user(self, name: impl Into<String>, password: impl Into<Secret>) -> Self {
         self.known_to_sentinels(Some(name.into()), password.into())
     }
 
     /// The password of the sentinels' default user. Without sentinels this is ignored.
-    pub fn sentinel_password(self, password: impl Into<String>) -> Self {
+    pub fn sentinel_password(self, password: impl Into<Secret>) -> Self {
         self.known_to_sentinels(None, password.into())
     }
 
-    fn known_to_sentinels(mut self, name: Option<String>, password: String) -> Self {
+    fn known_to_sentinels(mut self, name: Option<String>, password: Secret) -> Self {
         if let Servers::Sentinel { user, .. } = &mut self.servers {
             *user = Some(User { name, password });
         }
@@ -131,7 +132,7 @@ impl RedisConfig {
 
     /// Has all connections secured by TLS, those to sentinels included.
     #[cfg(feature = "tls")]
-    pub fn tls(mut self, tls: RedisTls) -> Self {
+    pub fn tls(mut self, tls: Tls) -> Self {
         self.tls = Some(tls);
         self
     }
@@ -163,7 +164,7 @@ impl RedisConfig {
     }
 
     #[cfg(feature = "tls")]
-    pub(crate) fn secured(&self) -> Option<&RedisTls> {
+    pub(crate) fn secured(&self) -> Option<&Tls> {
         self.tls.as_ref()
     }
 

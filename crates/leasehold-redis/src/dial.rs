@@ -10,6 +10,8 @@ use std::sync::Arc;
 
 use leasehold_core::BackendError;
 #[cfg(feature = "tls")]
+use leasehold_tls::Handshake;
+#[cfg(feature = "tls")]
 use redis::AsyncConnectionConfig;
 #[cfg(feature = "tls")]
 use redis::aio::MultiplexedConnection;
@@ -20,9 +22,9 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use crate::config::{RedisConfig, User};
-use crate::error::{Effect, Meaning, backend_error};
 #[cfg(feature = "tls")]
-use crate::tls;
+use crate::endpoint;
+use crate::error::{Effect, Meaning, backend_error};
 use crate::wire::Wire;
 
 /// The longest line that is read before the client takes over.
@@ -108,7 +110,7 @@ pub(crate) struct Dialer {
     /// The number of the database that the keys are in.
     database: u32,
     #[cfg(feature = "tls")]
-    tls: Option<tls::Handshake>,
+    tls: Option<Handshake>,
 }
 
 /// An opened socket.
@@ -148,7 +150,7 @@ impl Dialer {
         config.validate()?;
         Ok(Self {
             #[cfg(feature = "tls")]
-            tls: config.secured().map(tls::Handshake::new).transpose()?,
+            tls: config.secured().map(|tls| Handshake::new(tls, &[])).transpose()?,
             database: 0,
             config,
         })
@@ -237,10 +239,12 @@ impl Dialer {
         #[cfg(feature = "tls")]
         let mut stream = match &self.tls {
             Some(handshake) => {
-                let mut stream = Box::new(handshake.with(what, endpoint, socket).await?);
+                let server = format!("{what}: Redis at {endpoint}");
+                let mut stream =
+                    Box::new(handshake.connect(&server, endpoint::host(endpoint), socket).await?);
                 // Whether our certificate is accepted shows in the first answer only.
                 let ping = say(&mut *stream, &redis::cmd("PING")).await;
-                ping.map_err(|error| tls::refused(what, endpoint, error))?;
+                ping.map_err(|error| handshake.refused(&server, &error))?;
                 Stream::Secured(stream)
             }
             None => Stream::Plain(socket),
@@ -249,7 +253,7 @@ impl Dialer {
         let mut stream = Stream::Plain(socket);
         if let Some(User { name, password }) = user {
             let mut auth = redis::cmd("AUTH");
-            auth.arg(name.as_slice()).arg(password);
+            auth.arg(name.as_slice()).arg(password.expose());
             let answer = say(stream.socket(), &auth).await.map_err(failed)?;
             if let Some(refusal) = answer.strip_prefix('-') {
                 let refusal = refusal.trim_end();

@@ -122,7 +122,7 @@ impl Meaning {
         if detail.contains("AUTH") && detail.contains("password") {
             return Meaning::RefusedHere(Kind::Unauthenticated);
         }
-        if detail.starts_with("The user executing the script can't run this command") {
+        if detail.starts_with("The user executing the script can't ") {
             return Meaning::Refused(Kind::PermissionDenied);
         }
         let of_redis_6 = detail.starts_with("Error running script");
@@ -218,6 +218,12 @@ mod tests {
             (reply("NOPERM no permissions"), Kind::PermissionDenied, Kind::PermissionDenied, false),
             (
                 reply("ERR The user executing the script can't run this command or subcommand script: 1"),
+                Kind::PermissionDenied,
+                Kind::PermissionDenied,
+                false,
+            ),
+            (
+                reply("ERR The user executing the script can't access at least one of the keys"),
                 Kind::PermissionDenied,
                 Kind::PermissionDenied,
                 false,

@@ -156,16 +156,14 @@ mod scheme;
 mod scripts;
 mod session;
 mod shared_key;
-#[cfg(feature = "tls")]
-mod tls;
 mod topology;
 mod watchman;
 mod wire;
 
 pub use backend::RedisBackend;
 pub use config::RedisConfig;
+#[cfg(feature = "tls")]
+pub use leasehold_tls::{Tls, TlsFault};
 pub use report::RedisReport;
 pub use scheme::RedisScheme;
 pub use shared_key::{SharedKeyGuard, SharedKeyHolder, SharedKeyLock, SharedKeys, SharedKeysBuilder};
-#[cfg(feature = "tls")]
-pub use tls::RedisTls;

@@ -6,8 +6,6 @@ use leasehold_core::{BackendError, BackendErrorKind, LockBackend, Scheme, Servic
 
 use crate::backend::RedisBackend;
 use crate::config::RedisConfig;
-#[cfg(feature = "tls")]
-use crate::tls::RedisTls;
 
 /// The scheme `redis://USER:PASSWORD@HOST:PORT?accept_eviction=false`: one server, the primary; `redis+sentinel://` and
 /// `redis+cluster://`, which take several hosts; and with the feature `tls` the same three with `rediss`.
@@ -52,7 +50,11 @@ pub(crate) fn config(url: &mut ServiceUrl) -> Result<RedisConfig, BackendError> 
         (None, None) => config,
     };
     #[cfg(feature = "tls")]
-    let config = if url.scheme().starts_with("rediss") { config.tls(tls(url)?) } else { config };
+    let config = if url.scheme().starts_with("rediss") {
+        config.tls(leasehold_tls::Tls::from_url(url)?)
+    } else {
+        config
+    };
     Ok(config.accept_eviction(accept_eviction))
 }
 
@@ -65,24 +67,11 @@ fn sentinel(url: &mut ServiceUrl) -> Result<RedisConfig, BackendError> {
         ));
     }
     let config = RedisConfig::sentinel(master, sentinels);
-    Ok(match (url.take_option("sentinel_user"), url.take_option("sentinel_password")) {
-        (Some(user), password) => config.sentinel_user(user, password.unwrap_or_default()),
+    Ok(match (url.take_option("sentinel_user"), url.take_secret("sentinel_password")?) {
+        (Some(user), password) => config.sentinel_user(user, password.unwrap_or_else(|| "".into())),
         (None, Some(password)) => config.sentinel_password(password),
         (None, None) => config,
     })
-}
-
-#[cfg(feature = "tls")]
-fn tls(url: &mut ServiceUrl) -> Result<RedisTls, BackendError> {
-    let mut tls = RedisTls::new();
-    if let Some(authorities) = url.take_option("tls_ca") {
-        tls = tls.authorities_file(authorities)?;
-    }
-    match (url.take_option("tls_cert"), url.take_option("tls_key")) {
-        (Some(certificate), Some(key)) => tls.identity_files(certificate, key),
-        (None, None) => Ok(tls),
-        _ => Err(invalid("the URL's options tls_cert and tls_key go together")),
-    }
 }
 
 fn invalid(message: &str) -> BackendError {

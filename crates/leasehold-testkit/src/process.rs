@@ -35,7 +35,7 @@ use crate::signals;
 const LEASH: &str = r#"read -r _; kill -9 "$1""#;
 
 /// How long a worker may take to say a line that a test waits for.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Whether a process of this number runs, or is stopped; one that has ended and was not collected yet does not.
 pub fn runs(pid: u32) -> bool {
@@ -105,7 +105,7 @@ impl Worker {
     /// The next line that it says; `None` after the last.
     ///
     /// # Panics
-    /// If there is none within 30 s.
+    /// If there is none within a minute.
     ///
     /// # Cancel safety
     /// Dropping it loses no line.
@@ -120,7 +120,7 @@ impl Worker {
     /// Waits for a line that starts so, passing over others, and answers the rest of it.
     ///
     /// # Panics
-    /// If the worker ends or falls silent for 30 s before.
+    /// If the worker ends or falls silent for a minute before.
     pub async fn expect(&mut self, prefix: &str) -> String {
         let mut others = Vec::new();
         while let Some(line) = self.line().await {

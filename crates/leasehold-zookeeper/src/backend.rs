@@ -9,9 +9,10 @@ use leasehold_core::{
     AttemptId, BackendError, BackendErrorKind, Backoff, Capabilities, Clock, Credentials, LivenessCell,
     LockBackend, Namespace, OpenSession, ServerReport, Session, Timestamp,
 };
-use zookeeper_client::{Acls, Client, Connector, CreateMode, Error};
+use zookeeper_client::{Client, Connector, CreateMode, Error};
 
-use crate::config::{self, ZooKeeperConfig};
+use crate::access::Access;
+use crate::config::{self, LoginBy, Sharing, ZooKeeperConfig};
 use crate::ending::Closer;
 use crate::examination;
 use crate::failure::{self, Effect};
@@ -20,6 +21,8 @@ use crate::incarnation::{Incarnation, Key};
 use crate::layout::{self, Directory, Layout};
 use crate::link::{self, Link, Ownership};
 use crate::renewal;
+#[cfg(feature = "tls")]
+use crate::secured::Secured;
 use crate::session::ZooKeeperSession;
 
 /// The largest value that is taken: the servers' default limit of a request (`jute.maxbuffer`, one byte less than a
@@ -47,18 +50,32 @@ pub struct ZooKeeperBackend {
 
 #[derive(Clone)]
 enum Source {
-    Config(ZooKeeperConfig),
+    Config(Box<Settings>),
     Client(Client),
+}
+
+/// A configuration that was checked.
+#[derive(Clone)]
+struct Settings {
+    config: ZooKeeperConfig,
+    #[cfg(feature = "tls")]
+    secured: Option<Secured>,
 }
 
 impl ZooKeeperBackend {
     /// A backend that connects by itself. Nothing is sent yet.
     ///
     /// # Errors
-    /// `InvalidConfig` if a host, the chroot, the user or the tick cannot be right.
+    /// `InvalidConfig` if a host, the chroot, the user or the tick cannot be right, or the certificates or the key for TLS.
     pub fn new(config: ZooKeeperConfig) -> Result<Self, BackendError> {
         config.check()?;
-        Ok(Self { tick: config.tick, source: Source::Config(config) })
+        let tick = config.tick;
+        let settings = Settings {
+            #[cfg(feature = "tls")]
+            secured: config.tls.as_ref().map(|tls| Secured::new(tls, &config.hosts)).transpose()?,
+            config,
+        };
+        Ok(Self { tick, source: Source::Config(Box::new(settings)) })
     }
 
     /// A backend over a client that the application has connected.
@@ -79,8 +96,10 @@ impl ZooKeeperBackend {
     /// Connects, or takes the application's client; and proves since when its session is alive.
     async fn connect(&self, options: &OpenSession) -> Result<Connected, BackendError> {
         match (&self.source, &options.resume) {
-            (Source::Config(config), None) => self.connect_anew(config, options).await,
-            (Source::Config(config), Some(credentials)) => self.resume(config, credentials, options).await,
+            (Source::Config(settings), None) => self.connect_anew(settings, options).await,
+            (Source::Config(settings), Some(credentials)) => {
+                self.resume(settings, credentials, options).await
+            }
             (Source::Client(_), Some(_)) => {
                 let message = "a session is not resumed over the application's ZooKeeper client";
                 Err(BackendError::new(BackendErrorKind::Unsupported, message))
@@ -90,56 +109,56 @@ impl ZooKeeperBackend {
                 self.check_tick(client.session_timeout())?;
                 let tick = config::tick(self.tick, client.session_timeout());
                 let renewed_at = renewal::prove(client, &options.clock, tick).await.map_err(not_usable)?;
-                let acls = acls_of(client).await.map_err(not_usable)?;
-                create_namespace(client, &options.namespace, acls).await?;
+                let access = access_of(client, &Sharing::With(Vec::new())).await.map_err(not_usable)?;
+                create_namespace(client, &options.namespace, &access).await?;
                 let client = client.clone();
                 let (ownership, credentials, inherited) = (Ownership::Shared, None, Vec::new());
-                Ok(Connected { client, ownership, acls, renewed_at, credentials, inherited })
+                Ok(Connected { client, ownership, access, renewed_at, credentials, inherited })
             }
         }
     }
 
     async fn connect_anew(
         &self,
-        config: &ZooKeeperConfig,
+        settings: &Settings,
         options: &OpenSession,
     ) -> Result<Connected, BackendError> {
-        let (renewed_at, cluster) = (options.clock.now(), config.connect_string());
-        let connector = connector(config, options.ttl).with_detached();
+        let (renewed_at, cluster) = (options.clock.now(), settings.config.connect_string());
+        let connector = connector(settings, options.ttl).with_detached();
         let client = connector.connect(&cluster).await.map_err(|error| self.not_connected(error))?;
         self.check_tick(client.session_timeout())?;
-        let acls = acls(config);
-        create_namespace(&client, &options.namespace, acls).await?;
+        let access = access(&settings.config, &client).await.map_err(not_usable)?;
+        create_namespace(&client, &options.namespace, &access).await?;
         // Where there is no loopback, the session is as good as any, but that it cannot be resumed.
         let password = handshake::password_of(client.session()).await.ok();
-        let begun = Incarnation::begin(&client, &options.namespace, acls, password.as_ref()).await;
+        let begun = Incarnation::begin(&client, &options.namespace, access.own(), password.as_ref()).await;
         let incarnation = begun.map_err(not_usable)?;
         let timeout = client.session_timeout();
         let credentials = password.and_then(|password| {
             let timeout_ms = u32::try_from(timeout.as_millis()).ok()?;
             Some(Key { session: client.session_id().0, timeout_ms, password }.credentials())
         });
-        let closer = Closer { connector: self::connector(config, timeout), cluster };
+        let closer = Box::new(Closer { connector: self::connector(settings, timeout), cluster });
         let (ownership, inherited) = (Ownership::Ours { incarnation, closer }, Vec::new());
-        Ok(Connected { client, ownership, acls, renewed_at, credentials, inherited })
+        Ok(Connected { client, ownership, access, renewed_at, credentials, inherited })
     }
 
     /// Takes a session over: at first by its node, so that the earlier incarnation is told, and then with its connection.
     async fn resume(
         &self,
-        config: &ZooKeeperConfig,
+        settings: &Settings,
         credentials: &Credentials,
         options: &OpenSession,
     ) -> Result<Connected, BackendError> {
         const WHAT: &str = "resuming a session";
         let failed = |error| failure::failed(WHAT, Effect::Reads, error);
-        let (key, cluster) = (Key::read(credentials)?, config.connect_string());
+        let (key, cluster) = (Key::read(credentials)?, settings.config.connect_string());
         let session = handshake::session(key.session, &key.password).await.map_err(|error| {
             let message = "resuming a ZooKeeper session takes a loopback interface";
             BackendError::new(BackendErrorKind::Unavailable, message).with_source(error)
         })?;
         let timeout = Duration::from_millis(key.timeout_ms.into());
-        let connector = connector(config, timeout);
+        let connector = connector(settings, timeout);
         let outside = connector.clone().connect(&cluster).await.map_err(|error| self.not_connected(error))?;
         // Before anything is done: it shows whether the service can tell what an earlier incarnation has.
         outside.list_ephemerals(EVERYWHERE).await.map_err(failed)?;
@@ -159,7 +178,7 @@ impl ZooKeeperBackend {
         };
         let nodes = incarnation.confirm(&client, EVERYWHERE).await?;
         self.check_tick(client.session_timeout())?;
-        let ownership = Ownership::Ours { incarnation, closer: Closer { connector, cluster } };
+        let ownership = Ownership::Ours { incarnation, closer: Box::new(Closer { connector, cluster }) };
         let credentials = Some(credentials.clone());
         let entry = |node: &String| {
             let (path, name) = node.rsplit_once('/')?;
@@ -167,7 +186,8 @@ impl ZooKeeperBackend {
             Some((name.attempt, Directory { path: path.into(), layout }))
         };
         let inherited = nodes.iter().filter_map(entry).collect();
-        Ok(Connected { client, ownership, acls: acls(config), renewed_at, credentials, inherited })
+        let access = access(&settings.config, &client).await.map_err(failed)?;
+        Ok(Connected { client, ownership, access, renewed_at, credentials, inherited })
     }
 
     fn not_connected(&self, error: Error) -> BackendError {
@@ -189,7 +209,7 @@ impl ZooKeeperBackend {
 struct Connected {
     client: Client,
     ownership: Ownership,
-    acls: Acls<'static>,
+    access: Access,
     renewed_at: Timestamp,
     credentials: Option<Credentials>,
     /// The attempts that an earlier incarnation has entries of, each with its queue's directory.
@@ -201,43 +221,73 @@ fn not_usable(error: Error) -> BackendError {
 }
 
 /// How to connect with a session of that time-out.
-fn connector(config: &ZooKeeperConfig, timeout: Duration) -> Connector {
-    let connector = Client::connector().with_session_timeout(timeout).with_fail_eagerly();
-    match &config.digest {
-        Some(digest) => connector.with_auth("digest", &digest.auth()),
+fn connector(settings: &Settings, timeout: Duration) -> Connector {
+    let connector = Client::connector().with_session_timeout(timeout);
+    #[cfg(feature = "tls")]
+    let connector = match &settings.secured {
+        Some(secured) => connector.with_tls(secured.options()),
         None => connector,
+    };
+    let Some(login) = &settings.config.login else { return connector.with_fail_eagerly() };
+    let (user, password) = (&login.user, login.password.expose());
+    match login.by {
+        LoginBy::Digest => {
+            connector.with_fail_eagerly().with_auth("digest", format!("{user}:{password}").as_bytes())
+        }
+        // This login takes several messages, and the client sends a ping that may come between them: a server that insists on a login
+        // before anything else ends the connection then. So every server may have to be tried again.
+        #[cfg(feature = "sasl")]
+        LoginBy::Sasl => {
+            connector.with_sasl(zookeeper_client::SaslOptions::digest_md5(user.clone(), password.to_owned()))
+        }
     }
 }
 
-fn acls(config: &ZooKeeperConfig) -> Acls<'static> {
-    if config.digest.is_some() { Acls::creator_all() } else { Acls::anyone_all() }
+/// Whose the nodes are that a session of that configuration creates.
+async fn access(config: &ZooKeeperConfig, client: &Client) -> Result<Access, Error> {
+    match &config.sharing {
+        Sharing::WithEverybody => Ok(Access::open()),
+        Sharing::With(others) if config.login.is_some() => Ok(Access::creator_and(others)),
+        // It may have shown a certificate.
+        sharing => access_of(client, sharing).await,
+    }
 }
 
-/// What access to give to nodes: to the client's user alone, where it is one.
-async fn acls_of(client: &Client) -> Result<Acls<'static>, Error> {
+/// Whose the nodes are that a client creates: its user's, where it is one.
+async fn access_of(client: &Client, sharing: &Sharing) -> Result<Access, Error> {
     let users = match client.list_auth_users().await {
         // Servers before 3.7 do not tell.
         Err(Error::Unimplemented) => Vec::new(),
         users => users?,
     };
     let authenticated = users.iter().any(|user| user.scheme() != "ip");
-    Ok(if authenticated { Acls::creator_all() } else { Acls::anyone_all() })
+    Ok(match sharing {
+        Sharing::With(others) if authenticated => Access::creator_and(others),
+        _ => Access::open(),
+    })
 }
 
 /// Creates the root of the namespace, which also shows whether we may do anything at all here.
 async fn create_namespace(
     client: &Client,
     namespace: &Namespace,
-    acls: Acls<'_>,
+    access: &Access,
 ) -> Result<(), BackendError> {
     let path = format!("/{}", namespace.as_str());
-    let refused = |error| failure::failed(OPENING, Effect::Reads, error);
+    let refused = |error| match error {
+        Error::NoNode => link::no_chroot(),
+        error => failure::failed(OPENING, Effect::Reads, error),
+    };
     if client.check_stat(&path).await.map_err(refused)?.is_some() {
         return Ok(());
     }
-    match client.mkdir(&path, &CreateMode::Persistent.with_acls(acls)).await {
-        Err(Error::NoNode) => Err(link::no_chroot()),
-        created => created.map_err(refused),
+    if let Some(above @ 1..) = path.rfind('/') {
+        let options = CreateMode::Persistent.with_acls(access.above());
+        client.mkdir(&path[..above], &options).await.map_err(refused)?;
+    }
+    match client.create(&path, &[], &CreateMode::Persistent.with_acls(access.own())).await {
+        Ok(_) | Err(Error::NodeExists) => Ok(()),
+        Err(error) => Err(refused(error)),
     }
 }
 
@@ -249,7 +299,7 @@ impl LockBackend for ZooKeeperBackend {
 
     fn endpoint(&self) -> String {
         match &self.source {
-            Source::Config(config) => config.connect_string(),
+            Source::Config(settings) => settings.config.endpoint(),
             Source::Client(client) => format!("session {} of the application's client", client.session_id()),
         }
     }
@@ -265,7 +315,12 @@ impl LockBackend for ZooKeeperBackend {
     /// Of an application's client nothing is known, since it does not tell where its servers are.
     async fn examine(&self, limit: Duration) -> Result<Vec<ServerReport>, BackendError> {
         Ok(match &self.source {
-            Source::Config(config) => examination::examine(&config.hosts, limit).await,
+            #[cfg(feature = "tls")]
+            Source::Config(settings) => {
+                examination::examine(&settings.config.hosts, settings.secured.as_ref(), limit).await
+            }
+            #[cfg(not(feature = "tls"))]
+            Source::Config(settings) => examination::examine(&settings.config.hosts, limit).await,
             Source::Client(_) => Vec::new(),
         })
     }
@@ -277,8 +332,11 @@ impl LockBackend for ZooKeeperBackend {
         }
         let connected = tokio::time::timeout(options.connect_timeout, self.connect(&options))
             .await
-            .unwrap_or_else(|_| Err(self.unavailable()))?;
-        Ok(Arc::new(self.start(connected, options)))
+            .unwrap_or_else(|_| Err(self.unavailable()));
+        match connected {
+            Ok(connected) => Ok(Arc::new(self.start(connected, options))),
+            Err(error) => Err(self.explain(error, options.connect_timeout).await),
+        }
     }
 }
 
@@ -293,13 +351,35 @@ impl ZooKeeperBackend {
         Err(BackendError::new(BackendErrorKind::InvalidConfig, message))
     }
 
+    /// The error of an opening, or why a connection could not be secured, if that is behind it.
+    #[cfg(feature = "tls")]
+    async fn explain(&self, error: BackendError, limit: Duration) -> BackendError {
+        match &self.source {
+            Source::Config(settings) if error.kind() == BackendErrorKind::Unavailable => {
+                match &settings.secured {
+                    Some(secured) => {
+                        secured.explain(OPENING, &settings.config.hosts, limit).await.unwrap_or(error)
+                    }
+                    None => error,
+                }
+            }
+            _ => error,
+        }
+    }
+
+    #[cfg(not(feature = "tls"))]
+    #[allow(clippy::unused_async, reason = "there is nothing to look at")]
+    async fn explain(&self, error: BackendError, _limit: Duration) -> BackendError {
+        error
+    }
+
     fn start(&self, connected: Connected, options: OpenSession) -> ZooKeeperSession {
-        let Connected { client, ownership, acls, renewed_at, credentials, inherited } = connected;
+        let Connected { client, ownership, access, renewed_at, credentials, inherited } = connected;
         let ttl = client.session_timeout();
         let tick = config::tick(self.tick, ttl);
         let clock: Clock = options.clock;
         let liveness = Arc::new(LivenessCell::new(clock, renewed_at, ttl));
-        let link = Arc::new(Link::new(client, ownership, acls, liveness, options.request_timeout));
+        let link = Arc::new(Link::new(client, ownership, access, liveness, options.request_timeout));
         for (attempt, directory) in inherited {
             link.ledger.inherit(attempt, directory);
         }
@@ -312,7 +392,7 @@ impl fmt::Debug for ZooKeeperBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("ZooKeeperBackend");
         match &self.source {
-            Source::Config(config) => debug.field("config", config),
+            Source::Config(settings) => debug.field("config", &settings.config),
             // The client's own Debug is not ours to vouch for.
             Source::Client(client) => debug.field("client_session", &client.session_id()),
         };

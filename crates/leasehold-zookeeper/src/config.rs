@@ -3,7 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use leasehold_core::{BackendError, BackendErrorKind};
+use leasehold_core::{BackendError, BackendErrorKind, Secret};
+#[cfg(feature = "tls")]
+use leasehold_tls::Tls;
 
 /// The tick that is assumed where none is configured: ZooKeeper's own sample configuration has 2 s, its documentation 3 s.
 const LARGEST_ASSUMED_TICK: Duration = Duration::from_secs(3);
@@ -23,28 +25,49 @@ const LARGEST_ASSUMED_TICK: Duration = Duration::from_secs(3);
 pub struct ZooKeeperConfig {
     pub(crate) hosts: Vec<String>,
     pub(crate) chroot: Option<String>,
-    pub(crate) digest: Option<Digest>,
+    pub(crate) login: Option<Login>,
+    pub(crate) sharing: Sharing,
     pub(crate) tick: Option<Duration>,
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<Tls>,
 }
 
-/// A user of ZooKeeper's digest scheme.
+/// Who we are, and how it is said.
 #[derive(Clone)]
-pub(crate) struct Digest {
-    user: String,
-    password: String,
+pub(crate) struct Login {
+    pub(crate) by: LoginBy,
+    pub(crate) user: String,
+    pub(crate) password: Secret,
 }
 
-impl Digest {
-    /// What the scheme is given.
-    pub(crate) fn auth(&self) -> Vec<u8> {
-        format!("{}:{}", self.user, self.password).into_bytes()
-    }
+/// How a user is authenticated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LoginBy {
+    Digest,
+    #[cfg(feature = "sasl")]
+    Sasl,
+}
+
+/// Whose the nodes are, besides their creator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Sharing {
+    /// These users', each a scheme and an id.
+    With(Vec<(String, String)>),
+    WithEverybody,
 }
 
 impl ZooKeeperConfig {
     /// The servers of the ensemble as `host:port`; without a port, 2181.
     pub fn new(hosts: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        Self { hosts: hosts.into_iter().map(Into::into).collect(), chroot: None, digest: None, tick: None }
+        Self {
+            hosts: hosts.into_iter().map(Into::into).collect(),
+            chroot: None,
+            login: None,
+            sharing: Sharing::With(Vec::new()),
+            tick: None,
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
     }
 
     /// Puts everything below this node, which has to exist already.
@@ -55,9 +78,48 @@ impl ZooKeeperConfig {
     }
 
     /// Authenticates by the digest scheme. All nodes that are created then belong to this user alone.
+    ///
+    /// The servers know no users of that scheme: whoever shows another password is another user, to whom the nodes of the first are
+    /// closed. The password goes over the network as it is.
     #[must_use]
-    pub fn digest(mut self, user: impl Into<String>, password: impl Into<String>) -> Self {
-        self.digest = Some(Digest { user: user.into(), password: password.into() });
+    pub fn digest(self, user: impl Into<String>, password: impl Into<Secret>) -> Self {
+        let (by, user, password) = (LoginBy::Digest, user.into(), password.into());
+        Self { login: Some(Login { by, user, password }), ..self }
+    }
+
+    /// Authenticates by SASL, with the mechanism DIGEST-MD5; the servers' JAAS file names the users. All nodes that are created then belong
+    /// to this user alone. The password itself is not sent.
+    #[cfg(feature = "sasl")]
+    #[must_use]
+    pub fn sasl(self, user: impl Into<String>, password: impl Into<Secret>) -> Self {
+        let (by, user, password) = (LoginBy::Sasl, user.into(), password.into());
+        Self { login: Some(Login { by, user, password }), ..self }
+    }
+
+    /// Has all connections secured by TLS. A server that asks for a certificate takes its subject for a user of the scheme `x509`;
+    /// then all nodes that are created belong to this user, so programs that show different certificates have to
+    /// [share](Self::share_with) them. The servers are known by their hosts, whatever [`Tls::server_name`] says.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
+    /// Gives the nodes that are created from now on to one more user, by ZooKeeper's name for it: its scheme and its id, as
+    /// `x509` and `CN=worker-2`, or `sasl` and `locks`. It has no effect on a session that does not say who it is.
+    #[must_use]
+    pub fn share_with(mut self, scheme: impl Into<String>, id: impl Into<String>) -> Self {
+        if let Sharing::With(others) = &mut self.sharing {
+            others.push((scheme.into(), id.into()));
+        }
+        self
+    }
+
+    /// Gives the nodes that are created from now on to everybody, although we say who we are.
+    #[must_use]
+    pub fn share_with_everybody(mut self) -> Self {
+        self.sharing = Sharing::WithEverybody;
         self
     }
 
@@ -73,9 +135,23 @@ impl ZooKeeperConfig {
         self
     }
 
+    /// Where it is, for people.
+    pub(crate) fn endpoint(&self) -> String {
+        self.prefixed("")
+    }
+
     /// The connect string of the client crate.
     pub(crate) fn connect_string(&self) -> String {
-        format!("{}{}", self.hosts.join(","), self.chroot.as_deref().unwrap_or_default())
+        #[cfg(feature = "tls")]
+        if self.tls.is_some() {
+            return self.prefixed("tcp+tls://");
+        }
+        self.prefixed("")
+    }
+
+    fn prefixed(&self, prefix: &str) -> String {
+        let hosts: Vec<_> = self.hosts.iter().map(|host| format!("{prefix}{host}")).collect();
+        format!("{}{}", hosts.join(","), self.chroot.as_deref().unwrap_or_default())
     }
 
     pub(crate) fn check(&self) -> Result<(), BackendError> {
@@ -94,8 +170,13 @@ impl ZooKeeperConfig {
                 return bad(format!("{chroot:?} is not a chroot: expected an absolute path like /apps"));
             }
         }
-        if self.digest.as_ref().is_some_and(|digest| digest.user.is_empty() || digest.user.contains(':')) {
-            return bad("the user of the digest scheme is empty or holds a colon".into());
+        if let Some(login) = &self.login {
+            login.check()?;
+        }
+        if let Sharing::With(others) = &self.sharing
+            && let Some((scheme, id)) = others.iter().find(|(scheme, id)| scheme.is_empty() || id.is_empty())
+        {
+            return bad(format!("{scheme:?} and {id:?} are no scheme and id of a ZooKeeper user"));
         }
         if self.tick.is_some_and(|tick| tick.is_zero()) {
             return bad("the tick is zero".into());
@@ -103,6 +184,40 @@ impl ZooKeeperConfig {
         Ok(())
     }
 }
+
+impl Login {
+    fn check(&self) -> Result<(), BackendError> {
+        let unsound = match self.by {
+            LoginBy::Digest => self.user.contains(':'),
+            // The client puts the name between quotation marks.
+            #[cfg(feature = "sasl")]
+            LoginBy::Sasl => self.user.contains(['"', '\\', ',']) || self.user.contains(char::is_control),
+        };
+        if self.user.is_empty() || unsound {
+            return Err(invalid(
+                "the name of ZooKeeper's user is empty, or holds what it cannot hold".into(),
+            ));
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn invalid(why: String) -> BackendError {
+    BackendError::new(BackendErrorKind::InvalidConfig, why)
+}
+
+/// The parts of a host that was checked, the address without brackets.
+#[cfg(feature = "tls")]
+pub(crate) fn host_and_port(host: &str) -> (&str, u16) {
+    let (name, port) = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, port)) => (address, port),
+        None => host.split_at(host.find(':').unwrap_or(host.len())),
+    };
+    (name, port.strip_prefix(':').and_then(|port| port.parse().ok()).unwrap_or(DEFAULT_PORT))
+}
+
+#[cfg(feature = "tls")]
+const DEFAULT_PORT: u16 = 2181;
 
 fn is_host(text: &str) -> bool {
     // An IPv6 address stands in brackets, so a colon outside them begins the port.
@@ -127,9 +242,10 @@ impl fmt::Debug for ZooKeeperConfig {
         f.debug_struct("ZooKeeperConfig")
             .field("hosts", &self.hosts)
             .field("chroot", &self.chroot)
-            .field("digest_user", &self.digest.as_ref().map(|digest| &digest.user))
+            .field("login", &self.login.as_ref().map(|login| (login.by, &login.user)))
+            .field("sharing", &self.sharing)
             .field("tick", &self.tick)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
@@ -159,6 +275,21 @@ mod tests {
         assert!(ZooKeeperConfig::new(["a"]).tick(Duration::ZERO).check().is_err());
         let config = ZooKeeperConfig::new(["a:1", "b"]).chroot("/c").digest("u", "hidden");
         assert_eq!(config.connect_string(), "a:1,b/c");
+        #[cfg(feature = "tls")]
+        {
+            let secure = config.clone().tls(Tls::new());
+            assert_eq!(secure.connect_string(), "tcp+tls://a:1,tcp+tls://b/c");
+            assert_eq!(secure.endpoint(), "a:1,b/c");
+            assert_eq!(
+                ["a", "a:1", "[::1]", "[::1]:2"].map(host_and_port),
+                [("a", 2181), ("a", 1), ("::1", 2181), ("::1", 2)]
+            );
+        }
+        #[cfg(feature = "sasl")]
+        for bad in ["", "a\"b", "a,b", "a\\"] {
+            assert!(ZooKeeperConfig::new(["a"]).sasl(bad, "c").check().is_err(), "{bad}");
+        }
+        assert!(ZooKeeperConfig::new(["a"]).share_with("x509", "").check().is_err());
         assert!(format!("{config:?}").contains("\"u\"") && !format!("{config:?}").contains("hidden"));
     }
 

@@ -5,20 +5,43 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use leasehold_core::{Finding, ServerReport, Severity};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+
+#[cfg(feature = "tls")]
+use crate::secured::Secured;
 
 /// An answer is some lines; whatever sends more is no server of ours.
 const MAX_ANSWER: u64 = 64 * 1024;
 
-pub(crate) async fn examine(hosts: &[String], limit: Duration) -> Vec<ServerReport> {
-    join_all(hosts.iter().map(|host| ask(host, limit))).await
+#[cfg(feature = "tls")]
+pub(crate) async fn examine(
+    hosts: &[String],
+    secured: Option<&Secured>,
+    limit: Duration,
+) -> Vec<ServerReport> {
+    let asked = hosts.iter().map(async |host| match secured {
+        None => ask(host, limit, srvr(host)).await,
+        Some(secured) => {
+            let answer = async {
+                let stream = secured.connect("look at a server", host, dial(host).await?);
+                question(stream.await.map_err(io::Error::other)?).await
+            };
+            ask(host, limit, answer).await
+        }
+    });
+    join_all(asked).await
 }
 
-async fn ask(host: &str, limit: Duration) -> ServerReport {
+#[cfg(not(feature = "tls"))]
+pub(crate) async fn examine(hosts: &[String], limit: Duration) -> Vec<ServerReport> {
+    join_all(hosts.iter().map(|host| ask(host, limit, srvr(host)))).await
+}
+
+async fn ask(host: &str, limit: Duration, answer: impl Future<Output = io::Result<String>>) -> ServerReport {
     let mut report = ServerReport::new(host);
-    let answer = timeout(limit, srvr(host)).await;
+    let answer = timeout(limit, answer).await;
     let answer = answer
         .unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, format!("not within {limit:?}"))));
     match answer {
@@ -33,12 +56,20 @@ async fn ask(host: &str, limit: Duration) -> ServerReport {
 }
 
 async fn srvr(host: &str) -> io::Result<String> {
+    question(dial(host).await?).await
+}
+
+async fn dial(host: &str) -> io::Result<TcpStream> {
     // As in the connect string: an IPv6 address stands in brackets.
     let has_port =
         host.rsplit_once(':').is_some_and(|(address, _)| !address.starts_with('[') || address.ends_with(']'));
     let address = if has_port { host.to_owned() } else { format!("{host}:2181") };
-    let mut stream = TcpStream::connect(address).await?;
+    TcpStream::connect(address).await
+}
+
+async fn question(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<String> {
     stream.write_all(b"srvr").await?;
+    stream.flush().await?;
     let mut answer = Vec::new();
     stream.take(MAX_ANSWER).read_to_end(&mut answer).await?;
     Ok(String::from_utf8_lossy(&answer).into_owned())

@@ -65,6 +65,11 @@ pub(crate) fn is_decided(error: &Error) -> bool {
 pub(crate) fn failed(what: &str, effect: Effect, error: Error) -> BackendError {
     let kind = kind_of(&error, effect);
     let message = match kind {
+        BackendErrorKind::InvalidConfig if error == Error::InvalidAcl => {
+            format!(
+                "{what}: ZooKeeper knows us as no user, or not the scheme of one whom the nodes are given to"
+            )
+        }
         BackendErrorKind::Unavailable => format!("{what}: no ZooKeeper server took the request"),
         BackendErrorKind::Indeterminate => format!("{what}: the reply was lost"),
         BackendErrorKind::SessionLost => format!("{what}: the ZooKeeper session is over"),

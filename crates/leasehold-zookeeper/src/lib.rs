@@ -15,9 +15,31 @@
 //! | whose a session is | `/<namespace>/!sessions/<id>`, ephemeral; its data is what resumes the session, and changes of it count the resumptions |
 //! | beside it | `/<namespace>/!sessions/<id>!zxid`, ephemeral |
 //!
-//! Above these stand persistent nodes. Other children of such a queue are ignored. With a digest user every node is open to that
-//! user alone, otherwise to everybody; then everybody who reaches the servers can also resume sessions. Over a
+//! Above these stand persistent nodes. Other children of such a queue are ignored. Over a
 //! [client of the application's](ZooKeeperBackend::from_client) there is nothing below `!sessions`.
+//!
+//! # Whose the nodes are
+//!
+//! Where the session says who it is (a user of the digest scheme or of SASL, or the certificate that it shows over TLS) every node is
+//! created for that user alone, and for those that it is [shared with](ZooKeeperConfig::share_with); otherwise for everybody, and then
+//! everybody who reaches the servers can also resume sessions. What is missing *above* the namespace, or above a lock at a path of
+//! another program, everybody may list and create in, so that `team/prod` does not lock others out of `team`; only its creator
+//! may change it or remove nodes from it.
+//!
+//! Another user can neither list, read, release nor forge what is there. Three things ZooKeeper's access rights do not prevent. Whoever can
+//! connect sees whether a node exists, and whose session it is of. And the servers make the password of a session from its number
+//! alone, so whoever knows ZooKeeper's source can move a session to a connection of his own, and end it: the holder is told that its lock is
+//! lost. And over SASL's DIGEST-MD5 the servers (3.8 was looked at) remember the name that logs in for all connections together, so that a name
+//! which their JAAS file does not have gets in with the password of whoever logged in last, as a user of that name, to whom our nodes are
+//! closed. Let nobody connect who is not to be trusted that far: by `ssl.clientAuth=need`, or `enforce.auth.enabled`.
+//!
+//! The digest scheme knows no wrong password: another password is another user. Over connections without TLS it is sent as it is; SASL
+//! does not send it.
+//!
+//! With the feature `tls` of this crate, [`ZooKeeperConfig::tls`] has all connections secured. The client crate takes the process's provider of
+//! cryptography (`rustls`), so a process without one gets that of the crate `ring` installed when it first connects. A server is known by
+//! its host, since the client crate can ask for no other name. With a log at the level `debug`, the client crate (`zookeeper_client`) writes the
+//! passwords of *sessions*, never those of users; whoever reads it can resume them.
 //!
 //! # Locks shared with Curator and kazoo
 //!
@@ -95,6 +117,7 @@
 //! +        TcpStream::connect((endpoint.host, endpoint.port)).await.and_then(|s| s.set_nodelay(true).map(|()| Connection::new_raw(s)))
 //! ```
 
+mod access;
 mod backend;
 mod changes;
 mod cleanup;
@@ -119,6 +142,8 @@ mod register;
 mod renewal;
 mod renewal_window;
 mod scheme;
+#[cfg(feature = "tls")]
+mod secured;
 mod session;
 mod version;
 mod view;
@@ -127,4 +152,6 @@ mod watches;
 
 pub use backend::ZooKeeperBackend;
 pub use config::ZooKeeperConfig;
+#[cfg(feature = "tls")]
+pub use leasehold_tls::{Tls, TlsFault};
 pub use scheme::ZooKeeperScheme;

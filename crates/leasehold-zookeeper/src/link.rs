@@ -23,19 +23,20 @@ use leasehold_core::{BackendError, BackendErrorKind, Liveness, LivenessCell, Los
 use tokio_util::sync::CancellationToken;
 use zookeeper_client::{Acls, Client, CreateMode, CreateOptions, Error, SessionState, StateWatcher};
 
+use crate::access::Access;
 use crate::cleanup;
 use crate::ending::{self, Closer};
 use crate::failure::{self, Effect};
 use crate::fenced::Fenced;
 use crate::incarnation::Incarnation;
-use crate::layout::Directory;
+use crate::layout::{Directory, Layout};
 use crate::ledger::Ledger;
 use crate::watches::Watches;
 
 /// Whose the client is.
 pub(crate) enum Ownership {
     /// The backend made it; it ends with the session, which can be resumed.
-    Ours { incarnation: Incarnation, closer: Closer },
+    Ours { incarnation: Incarnation, closer: Box<Closer> },
     /// The application's; it stays.
     Shared,
 }
@@ -49,7 +50,7 @@ pub(crate) struct Link {
     ended: CancellationToken,
     ownership: Ownership,
     request_timeout: Duration,
-    acls: Acls<'static>,
+    access: Access,
     session_id: i64,
     pub(crate) liveness: Arc<LivenessCell>,
     pub(crate) ledger: Ledger,
@@ -60,7 +61,7 @@ impl Link {
     pub(crate) fn new(
         client: Client,
         ownership: Ownership,
-        acls: Acls<'static>,
+        access: Access,
         liveness: Arc<LivenessCell>,
         request_timeout: Duration,
     ) -> Self {
@@ -72,7 +73,7 @@ impl Link {
             ended: CancellationToken::new(),
             ownership,
             request_timeout,
-            acls,
+            access,
             liveness,
             ledger: Ledger::default(),
             watches: Arc::default(),
@@ -121,8 +122,8 @@ impl Link {
     }
 
     /// How nodes of a kind are created.
-    pub(crate) fn options(&self, mode: CreateMode) -> CreateOptions<'static> {
-        mode.with_acls(self.acls)
+    pub(crate) fn options(&self, mode: CreateMode) -> CreateOptions<'_> {
+        mode.with_acls(self.access.own())
     }
 
     /// The incarnation of a session that can be resumed.
@@ -153,7 +154,7 @@ impl Link {
         match &self.ownership {
             Ownership::Ours { incarnation, .. } if superseded => incarnation.leave(&client),
             Ownership::Ours { incarnation, closer } => {
-                let end = ending::end(client, incarnation.clone(), closer.clone());
+                let end = ending::end(client, incarnation.clone(), (**closer).clone());
                 runtime.spawn(async move {
                     let _ended = ended;
                     end.await;
@@ -285,19 +286,29 @@ impl Request<'_> {
 
     /// Creates the directory of a queue.
     pub(crate) async fn create_queue_directory(&self, directory: &Directory) -> Result<(), BackendError> {
-        self.create_directory(&directory.path, directory.layout.directory_mode()).await
+        // Where other clients' locks are, what is above is not ours either.
+        let above =
+            if directory.layout == Layout::Own { self.link.access.own() } else { self.link.access.above() };
+        self.create_directory(&directory.path, directory.layout.directory_mode(), above).await
     }
 
     /// Creates what is missing above a node.
     pub(crate) async fn create_parents(&self, path: &str) -> Result<(), BackendError> {
         match path.rfind('/') {
             None | Some(0) => Ok(()),
-            Some(end) => self.create_directory(&path[..end], CreateMode::Persistent).await,
+            Some(end) => {
+                self.create_directory(&path[..end], CreateMode::Persistent, self.link.access.own()).await
+            }
         }
     }
 
     /// A directory that appears although its creation was in doubt does no harm, so this is never in doubt.
-    async fn create_directory(&self, directory: &str, mode: CreateMode) -> Result<(), BackendError> {
+    async fn create_directory(
+        &self,
+        directory: &str,
+        mode: CreateMode,
+        above: Acls<'_>,
+    ) -> Result<(), BackendError> {
         let missing = |error| failure::failed(self.what, Effect::Reads, error);
         loop {
             match self.client.create(directory, &[], &self.link.options(mode)).await {
@@ -306,7 +317,7 @@ impl Request<'_> {
                     let end = directory.rfind('/').unwrap_or(0);
                     // What is missing above the first level is the chroot.
                     let parent = directory.get(1..end).map(|_| &directory[..end]).ok_or_else(no_chroot)?;
-                    let options = self.link.options(CreateMode::Persistent);
+                    let options = CreateMode::Persistent.with_acls(above);
                     self.client.mkdir(parent, &options).await.map_err(missing)?;
                 }
                 Err(error) => return Err(missing(error)),

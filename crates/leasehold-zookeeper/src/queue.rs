@@ -78,8 +78,9 @@ impl ZooKeeperQueue {
             None => {
                 request.doubt(false);
                 if entry.only_if_free || self.is_shared() {
-                    // A look that is a little older does to keep out of a stranger's directory; who comes later shows behind the creation.
-                    let known = self.view.mirror.fresh().filter(|_| !entry.only_if_free);
+                    // A look that is a little older does to see no stranger; who comes later shows behind the creation. It does not
+                    // to see one, who may have gone.
+                    let known = self.unobjectionable().filter(|_| !entry.only_if_free);
                     let listing = match known {
                         Some(listing) => listing,
                         None => self.list(request).await?,
@@ -111,6 +112,11 @@ impl ZooKeeperQueue {
     /// Whether other clients use the directory.
     fn is_shared(&self) -> bool {
         self.directory.layout != Layout::Own
+    }
+
+    /// The copy of the queue, if it is fresh and shows no stranger.
+    fn unobjectionable(&self) -> Option<Arc<Listing>> {
+        self.view.mirror.fresh().filter(|listing| listing.check(&self.directory).is_ok())
     }
 
     /// Nothing, if everybody who uses the directory takes this node for a contender and places it alike.
@@ -331,11 +337,14 @@ impl Queue for ZooKeeperQueue {
 
     async fn contenders(&self, look: Look<'_>) -> Result<(), BackendError> {
         let request = self.link.request("looking at the queue")?;
-        let listing = match self.view.mirror.fresh() {
+        let listing = match self.unobjectionable() {
             Some(listing) => listing,
-            None => request.run(request.read(self.view.look())).await?,
+            None => {
+                let listing = request.run(request.read(self.view.look())).await?;
+                listing.check(&self.directory)?;
+                listing
+            }
         };
-        listing.check(&self.directory)?;
         look(&listing.contenders);
         Ok(())
     }

@@ -15,15 +15,34 @@ use crate::connector::Connector;
 /// | `redis+sentinel://HOST:PORT,HOST:PORT/MASTER/NAMESPACE` | the Redis server that these sentinels watch by the name `MASTER` (feature `redis`) |
 /// | `redis+cluster://HOST:PORT,HOST:PORT/NAMESPACE` | a Redis cluster, of which these are some nodes (feature `redis`) |
 ///
-/// `rediss`, `rediss+sentinel` and `rediss+cluster` are the same by TLS (feature `redis-tls`).
+/// The scheme with an `s` behind its first word is the same by TLS: `etcds` (feature `etcd-tls`), `zookeepers` (feature
+/// `zookeeper-tls`), `rediss`, `rediss+sentinel` and `rediss+cluster` (feature `redis-tls`).
 ///
-/// A user and password go before the hosts, percent-encoded where needed: `etcd://me:pass%40word@host`. Options
-/// follow a `?`: `ttl=15s`, `connect_timeout=5s`, `request_timeout=5s`, `epoch=0`, for ZooKeeper `tick=2s`, the
+/// Options follow a `?`: `ttl=15s`, `connect_timeout=5s`, `request_timeout=5s`, `epoch=0`, for ZooKeeper `tick=2s`, the
 /// ensemble's tickTime, and for Redis `accept_eviction=false`, whether to use a server that may evict the keys of
-/// locks. A password without a user, as `redis://:password@host`, is that of Redis's default user. With sentinels, the
-/// user is that of the servers; `sentinel_user` and `sentinel_password` are the sentinels' own. For TLS, `tls_ca` names a file with the
-/// certificates of the authorities to trust instead of the system's, `tls_cert` and `tls_key` files with the certificate
-/// that we show and its key, all in PEM.
+/// locks.
+///
+/// # Users, passwords and certificates
+///
+/// A user and password go before the hosts, percent-encoded where needed: `etcd://me:pass%40word@host`. A URL is seen by others, on a
+/// command line or in a configuration; so the password can stand elsewhere:
+///
+/// | option | says |
+/// |---|---|
+/// | `password_file=PATH` | the file that holds the password; a line feed at its end is none of it |
+/// | `password_env=NAME` | the variable of the environment that holds it |
+/// | `tls_ca=PATH` | the certificates of the authorities to trust, instead of the system's |
+/// | `tls_cert=PATH`, `tls_key=PATH` | the certificate that we show to servers that ask for one, its chain behind it, and its key |
+/// | `tls_server_name=NAME` | the name that the servers' certificates are for, if it is not the host; not for ZooKeeper |
+///
+/// Files are read once, here; certificates and keys are PEM. Nothing shows a password: no `Debug`, no error, no log of this library.
+///
+/// * etcd: the user is one of etcd's own. Without one, a server that asks for certificates takes the common name of ours for the user.
+/// * ZooKeeper: the user is one of the digest scheme, or with `auth=sasl` of SASL's DIGEST-MD5 (feature `zookeeper-sasl`). Nodes that a user
+///   creates are its own. `share=SCHEME:ID`, which may stand several times, gives them to another user too, and `share=everybody` to all.
+/// * Redis: the user is one of the access control lists. A password without a user, as `redis://:password@host`, is that of the default
+///   user. With sentinels, that is the servers' user; the sentinels' own is said by `sentinel_user`, and `sentinel_password`,
+///   `sentinel_password_file` or `sentinel_password_env`.
 ///
 /// Services of other backends are connected to by a [`Connector`] that knows their schemes.
 ///
@@ -39,6 +58,9 @@ use crate::connector::Connector;
 ///
 /// # Errors
 /// [`InvalidConfig`](crate::ErrorKind::InvalidConfig) if the URL cannot be read, or the backend cannot work with it;
+/// [`Untrusted`](crate::ErrorKind::Untrusted) if the servers' certificates cannot be believed,
+/// [`Unauthenticated`](crate::ErrorKind::Unauthenticated) if they do not believe us,
+/// [`PermissionDenied`](crate::ErrorKind::PermissionDenied) if the namespace is not ours;
 /// [`UnknownScheme`](crate::ErrorKind::UnknownScheme), naming those that are known;
 /// [`FeatureNotEnabled`](crate::ErrorKind::FeatureNotEnabled); and those of [`CoordinatorBuilder::connect`].
 ///

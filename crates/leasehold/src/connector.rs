@@ -11,8 +11,12 @@ const ABSENT: &[(&str, &str)] = &[
     ("memory", "memory"),
     #[cfg(not(feature = "etcd"))]
     ("etcd", "etcd"),
+    #[cfg(not(feature = "etcd-tls"))]
+    ("etcds", "etcd-tls"),
     #[cfg(not(feature = "zookeeper"))]
     ("zookeeper", "zookeeper"),
+    #[cfg(not(feature = "zookeeper-tls"))]
+    ("zookeepers", "zookeeper-tls"),
     #[cfg(not(feature = "redis"))]
     ("redis", "redis"),
     #[cfg(not(feature = "redis"))]
@@ -131,6 +135,7 @@ impl Connector {
     pub fn builder(&self, url: &str) -> Result<CoordinatorBuilder, Error> {
         let mut url = ServiceUrl::parse(url).map_err(refused)?;
         let Some(scheme) = self.schemes.get(url.scheme()) else { return Err(self.no_backend(url.scheme())) };
+        url.read_password().map_err(refused)?;
         let backend = scheme.backend(&mut url).and_then(|backend| url.finish().map(|()| backend));
         let service = scheme.names().first().copied().unwrap_or_default();
         let backend: Arc<dyn LockBackend> = backend.map_err(|error| refused(error).with_backend(service))?;

@@ -30,7 +30,10 @@
 //! |---|---|---|
 //! | `memory` (default) | `memory://`, [`memory`] | nothing |
 //! | `etcd` | `etcd://`, [`etcd`] | `protoc` to build |
+//! | `etcd-tls` | `etcds://` too | `protoc` and a C compiler to build |
 //! | `zookeeper` | `zookeeper://`, [`zookeeper`] | nothing |
+//! | `zookeeper-sasl` | users of SASL there (`auth=sasl`) | nothing |
+//! | `zookeeper-tls` | `zookeepers://` too | a C compiler to build |
 //! | `redis` | `redis://`, [`redis`] | nothing |
 //! | `redis-tls` | `rediss://` too | a C compiler to build |
 //! | `tracing`, `metrics` | spans and events, metrics: [`observe`] | nothing |
@@ -55,10 +58,16 @@ pub use leasehold_core::{
     MutexGuard, NameError, Namespace, OwnedItem, ParseEntryIdError, ParseModeError, ParseTicketError,
     ParseTokenError, ParseWireProfileError, Partition, QueueStream, QuorumGuard, QuorumHeld, QuorumLock,
     QuorumLost, QuorumMember, QuorumReleaseError, Recipe, ReleaseError, Released, RwLock, RwLockReadGuard,
-    RwLockWriteGuard, Semaphore, SemaphorePermit, ServerReport, Severity, SharedGuard, ShutdownError,
+    RwLockWriteGuard, Secret, Semaphore, SemaphorePermit, ServerReport, Severity, SharedGuard, ShutdownError,
     Standing, State, Stats, Status, Staying, WallClock, WirePath, WireProfile,
 };
 pub use leasehold_core::{Barrier, Completion, CountDownLatch, Counter, Once, Register, Updated, Versioned};
+
+/// How servers are known, and we to them, by TLS: one type for all services; see [`connect`] for the options of URLs.
+#[cfg(any(feature = "etcd-tls", feature = "redis-tls", feature = "zookeeper-tls"))]
+pub mod tls {
+    pub use leasehold_tls::{Tls, TlsFault};
+}
 
 /// The embedded backend: [`MemoryService`](memory::MemoryService) for tests of applications.
 #[cfg(feature = "memory")]
@@ -82,8 +91,6 @@ pub mod zookeeper {
 /// [key](redis::SharedKeyLock) with programs in Python.
 #[cfg(feature = "redis")]
 pub mod redis {
-    #[cfg(feature = "redis-tls")]
-    pub use leasehold_redis::RedisTls;
     pub use leasehold_redis::{
         RedisBackend, RedisConfig, RedisReport, SharedKeyGuard, SharedKeyHolder, SharedKeyLock, SharedKeys,
         SharedKeysBuilder,

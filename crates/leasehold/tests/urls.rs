@@ -111,3 +111,47 @@ fn memory_refuses_what_it_has_not() {
         assert!(!error.to_string().contains("secret"));
     }
 }
+
+#[test]
+fn each_service_by_tls_has_a_feature_of_its_own() {
+    for (url, feature, enabled) in [
+        ("etcds://me:secret@a", "etcd-tls", cfg!(feature = "etcd-tls")),
+        ("zookeepers://me:secret@a", "zookeeper-tls", cfg!(feature = "zookeeper-tls")),
+        ("rediss://me:secret@a", "redis-tls", cfg!(feature = "redis-tls")),
+    ] {
+        if enabled {
+            continue;
+        }
+        let error = fails(url);
+        assert_eq!(error.kind(), ErrorKind::FeatureNotEnabled, "{url}");
+        assert!(error.to_string().contains(&format!("feature {feature:?}")), "{error}");
+    }
+}
+
+#[cfg(any(feature = "etcd", feature = "redis", feature = "zookeeper"))]
+#[test]
+fn what_is_said_of_tls_is_said_of_connections_by_tls() {
+    for scheme in leasehold::Connector::new().schemes().filter(|scheme| *scheme != "memory") {
+        for option in ["tls_ca=/nowhere/ca.pem", "tls_cert=a", "tls_key=a", "tls_server_name=no%20name"] {
+            let error = fails(&format!("{scheme}://me:secret@a/m?{option}"));
+            assert_eq!(error.kind(), ErrorKind::InvalidConfig, "{scheme} {option}");
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
+    }
+}
+
+#[cfg(feature = "redis")]
+#[test]
+fn a_password_that_is_elsewhere_is_read_when_the_url_is() {
+    for (options, named) in [
+        ("password_file=/nowhere/password", "/nowhere/password"),
+        ("password_env=LEASEHOLD_NO_SUCH_VARIABLE", "LEASEHOLD_NO_SUCH_VARIABLE"),
+    ] {
+        let error = fails(&format!("redis://me@a?{options}"));
+        assert_eq!(error.kind(), ErrorKind::InvalidConfig, "{options}");
+        assert!(error.to_string().contains(named), "{error}");
+    }
+    let twice = fails("redis://me:secret@a?password_env=PATH").to_string();
+    assert!(twice.contains("another one") && !twice.contains("secret"), "{twice}");
+    let _ = leasehold::builder("redis://me@a?password_env=PATH").unwrap();
+}

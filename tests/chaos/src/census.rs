@@ -12,12 +12,18 @@ use crate::run::NAMESPACE;
 /// Between two samples.
 const PACE: Duration = Duration::from_secs(10);
 
-/// How much more than in the second quarter there may be in the last one.
-const GROWTH: f64 = 1.25;
+/// How much more of something there may be in the last quarter than in the second, as a factor and beyond that.
+#[derive(Debug, Clone, Copy)]
+struct Noise {
+    factor: f64,
+    more: f64,
+}
 
-/// What of that is noise: kilobytes of an allocator, keys and watches of who happens to wait.
-const NOISE_KB: f64 = 8192.0;
-const NOISE_COUNT: f64 = 24.0;
+/// Kilobytes that an allocator keeps. Workers of fifteen megabytes differ by less than half of one.
+const OF_MEMORY: Noise = Noise { factor: 1.1, more: 1024.0 };
+
+/// Keys and watches of who happens to wait.
+const OF_COUNTS: Noise = Noise { factor: 1.25, more: 24.0 };
 
 /// Samples of what is counted, in the order of time.
 #[derive(Debug, Default, Clone)]
@@ -39,8 +45,8 @@ impl Census {
         }
     }
 
-    /// What has grown from the second quarter of the time to the last.
-    pub fn grown(&self) -> Vec<String> {
+    /// What has grown from the second quarter of the time to the last, of so many things at least.
+    pub fn grown(&self, of: usize) -> Vec<String> {
         let grown = |(what, samples): (&String, &Vec<f64>)| {
             let quarter = samples.len() / 4;
             if quarter == 0 {
@@ -50,10 +56,13 @@ impl Census {
                 ));
             }
             let (before, after) = (median(&samples[quarter..2 * quarter]), median(&samples[3 * quarter..]));
-            let noise = if what.ends_with("KB") { NOISE_KB } else { NOISE_COUNT };
-            (after > before * GROWTH + noise).then(|| format!("{what} has grown from {before} to {after}"))
+            let noise = if what.ends_with("KB") { OF_MEMORY } else { OF_COUNTS };
+            (after > before * noise.factor + noise.more)
+                .then(|| format!("{what} has grown from {before} to {after}"))
         };
-        self.0.iter().filter_map(grown).collect()
+        let counted = self.0.len();
+        let uncounted = (counted < of).then(|| format!("{counted} of {of} things were counted"));
+        uncounted.into_iter().chain(self.0.iter().filter_map(grown)).collect()
     }
 
     /// The medians of the second and the last quarter, for a reader.
@@ -88,9 +97,15 @@ mod tests {
     fn what_grows_is_told_from_what_does_not() {
         let census = |samples: Vec<f64>| Census(BTreeMap::from([("keys".to_owned(), samples)]));
         let of = |count: fn(u32) -> f64| census((0..40).map(count).collect());
-        assert_eq!(of(|n| 100.0 + f64::from(n % 7)).grown(), Vec::<String>::new());
-        assert_eq!(of(|n| 100.0 + 4.0 * f64::from(n)).grown().len(), 1);
-        assert_eq!(census(vec![1.0]).grown().len(), 1, "one sample tells nothing");
+        assert_eq!(of(|n| 100.0 + f64::from(n % 7)).grown(1), Vec::<String>::new());
+        assert_eq!(of(|n| 100.0 + 4.0 * f64::from(n)).grown(1).len(), 1);
+        assert_eq!(census(vec![1.0]).grown(1).len(), 1, "one sample tells nothing");
+        assert_eq!(Census::default().grown(1), ["0 of 1 things were counted"]);
+        let memory = |kb: fn(u32) -> f64| {
+            Census(BTreeMap::from([("memory, KB".to_owned(), (0..40).map(kb).collect())]))
+        };
+        assert_eq!(memory(|n| 15_000.0 + 50.0 * f64::from(n)).grown(1), Vec::<String>::new());
+        assert_eq!(memory(|n| 15_000.0 + 150.0 * f64::from(n)).grown(1).len(), 1);
         assert!(resident_kb(std::process::id()).is_some_and(|memory| memory > 1000.0));
     }
 }

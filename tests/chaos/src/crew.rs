@@ -5,6 +5,7 @@
 //! A task owns each process: it reads what that says and does to it what it is asked for, one thing after the other. Nobody else disturbs a
 //! process while a fault has it [reserved](Crew::reserve).
 
+use std::cmp::Reverse;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -110,10 +111,16 @@ impl Crew {
 
     /// One that no fault has, for one fault alone.
     pub fn reserve(&self, dice: &mut Dice) -> Option<Reserved> {
+        self.reserve_by(dice, |_| 0)
+    }
+
+    /// The one that no fault has of which this is the most; of equal ones any.
+    pub fn reserve_by(&self, dice: &mut Dice, most: impl Fn(&Member) -> usize) -> Option<Reserved> {
         let first = dice.below(self.members.len());
         let all = self.members.iter().enumerate();
-        let mut all = all.cycle().skip(first).take(self.members.len());
-        all.find_map(|(member, it)| {
+        let mut all: Vec<_> = all.cycle().skip(first).take(self.members.len()).collect();
+        all.sort_by_key(|(_, it)| Reverse(most(it)));
+        all.into_iter().find_map(|(member, it)| {
             let guard = Arc::clone(&it.reserved).try_lock_owned().ok()?;
             Some(Reserved { member, _guard: guard })
         })

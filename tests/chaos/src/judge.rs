@@ -9,17 +9,22 @@ use std::time::Duration;
 use leasehold_testkit::history::{Checker, Event, History, Report, What, read_files};
 
 use crate::nemesis::Excuses;
+use crate::operator::ASTRAY;
 use crate::page;
 use crate::resource::{LogLine, cross_check};
 use crate::run::{Options, STALLED};
 use crate::scenario::Scenario;
 use crate::service::ServiceKind;
+use crate::steadiness::Steadiness;
 
 /// How long it may take a process to hear of a loss: the longest timer of the library is one second, and the machine is busy.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// How much later than it happened the tap may see something, on a busy machine.
 const TAP_LAG: Duration = Duration::from_millis(1500);
+
+/// In so much disturbed time somebody is stopped who holds, and goes on after another has held: some five of ten who are stopped do.
+const ENOUGH_FOR_THE_FENCE: Duration = Duration::from_secs(75);
 
 /// With fewer a run has tested nothing.
 const LEAST_FAULTS: usize = 5;
@@ -31,6 +36,8 @@ pub struct Evidence {
     pub problems: Vec<String>,
     /// The sessions that the service has ended, and when.
     pub expired: HashMap<String, u64>,
+    /// How long there were faults.
+    pub disturbed_for: Duration,
     /// What the faults break by design.
     pub excuses: Excuses,
     /// Where the resource wrote down what it decided.
@@ -52,8 +59,8 @@ pub struct Verdict {
     pub expiries: usize,
     /// What is wrong beyond the history: processes, expiries that were not, accounts that differ.
     pub problems: Vec<String>,
-    /// What was counted of what may not grow.
-    pub census: String,
+    /// What else was measured, for a reader.
+    pub seen: String,
     /// How long it took.
     pub took: Duration,
     /// Where everything is.
@@ -73,6 +80,7 @@ impl Verdict {
     /// The run in one line.
     pub fn line(&self) -> String {
         let report = &self.report;
+        let faults: Vec<usize> = made(report).map(|(_, count)| count).collect();
         format!(
             "{}: {} operations ({} unanswered), {} grants, {} losses, {} sessions expired, {} faults of {} kinds, \
              {} stale operations rejected, {} violations, {:.0} s",
@@ -82,8 +90,8 @@ impl Verdict {
             report.grants,
             report.losses,
             self.expiries,
-            report.faults.values().sum::<usize>(),
-            report.faults.len(),
+            faults.iter().sum::<usize>(),
+            faults.len(),
             report.stale_rejections,
             report.violations.len() + self.problems.len(),
             self.took.as_secs_f64(),
@@ -97,8 +105,8 @@ impl fmt::Display for Verdict {
         let faults: Vec<_> = report.faults.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
         writeln!(f, "{}", self.line())?;
         write!(f, "  faults: {}", if faults.is_empty() { "none".to_owned() } else { faults.join(", ") })?;
-        if !self.census.is_empty() {
-            write!(f, "\n  {}", self.census)?;
+        if !self.seen.is_empty() {
+            write!(f, "\n  {}", self.seen)?;
         }
         for problem in &self.problems {
             write!(f, "\n  {problem}")?;
@@ -113,15 +121,16 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// How long anybody may wait once nothing is disturbed: until the sessions of the dead have ended, those who wait have a session again, and the tenures
-/// of all who are ahead are over.
+/// How long anybody may wait once nothing is disturbed: until the sessions of the dead have ended, if there are any, those who wait have a session again,
+/// and the tenures of all who are ahead are over.
 pub fn progress_bound(options: &Options, excuses: &Excuses) -> Duration {
     let shape = &options.shape;
     let tasks = u32::try_from(shape.processes * shape.sessions * shape.tasks).unwrap_or(u32::MAX);
     let names = u32::try_from(shape.names * options.recipes.len()).unwrap_or(1).max(1);
     // A tenure has at most two rests and four requests.
     let tenures = (shape.longest_rest * 2 + Duration::from_millis(100)) * (tasks / names + 1);
-    options.service.ttl() * 3 + Duration::from_secs(5) + tenures + excuses.recovery
+    let ended = if shape.steady { Duration::ZERO } else { options.ttl * 3 };
+    ended + Duration::from_secs(5) + tenures + excuses.recovery
 }
 
 /// Judges a run by what it left.
@@ -142,11 +151,15 @@ pub fn judge(options: &Options, evidence: Evidence) -> Result<Verdict, String> {
     let mut problems = evidence.problems;
     problems.extend(cross_check(&log, &events));
     let expiries = expiries(&evidence.expired, &events);
-    if expiries < options.least_expiries {
-        problems.push(format!(
-            "{expiries} sessions have expired, and the run is about {}",
-            options.least_expiries
-        ));
+    let least_expiries = (options.least_expiries)(evidence.disturbed_for);
+    if expiries < least_expiries {
+        problems.push(format!("{expiries} sessions have expired, and the run is about {least_expiries}"));
+    }
+    let mut seen = evidence.census;
+    if options.shape.steady {
+        let steadiness = Steadiness::of(&events);
+        problems.extend(steadiness.problems(progress_bound(options, &evidence.excuses)));
+        seen = steadiness.to_string();
     }
     let history = History::new(events);
     let mut checker = Checker::new()
@@ -160,12 +173,12 @@ pub fn judge(options: &Options, evidence: Evidence) -> Result<Verdict, String> {
     if options.service == ServiceKind::ZooKeeper {
         checker = checker.tries_look_after_creating();
     }
-    if evidence.excuses.only_the_fence && options.fenced {
+    let long_enough = evidence.disturbed_for >= ENOUGH_FOR_THE_FENCE;
+    if evidence.excuses.only_the_fence && options.fenced && long_enough {
         checker = checker.expect_stale_rejections(1);
     }
     let report = checker.check(&history);
-    let faults: usize =
-        report.faults.iter().filter(|(kind, _)| *kind != STALLED).map(|(_, count)| count).sum();
+    let faults: usize = made(&report).map(|(_, count)| count).sum();
     if faults < LEAST_FAULTS {
         problems.push(format!("{faults} faults are too few to tell anything"));
     }
@@ -174,13 +187,19 @@ pub fn judge(options: &Options, evidence: Evidence) -> Result<Verdict, String> {
         report,
         expiries,
         problems,
-        census: evidence.census,
+        seen,
         took: evidence.took,
         dir: options.dir.clone(),
         command: command(options),
     };
     page::write(&verdict, &history).map_err(|error| error.to_string())?;
     Ok(verdict)
+}
+
+/// The faults that were made, by kind.
+fn made(report: &Report) -> impl Iterator<Item = (&str, usize)> {
+    let faults = report.faults.iter().map(|(kind, count)| (kind.as_str(), *count));
+    faults.filter(|(kind, _)| ![STALLED, ASTRAY].contains(kind))
 }
 
 /// What repeats a run.

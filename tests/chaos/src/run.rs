@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use leasehold_core::Clock;
@@ -17,6 +18,7 @@ use crate::dice::Dice;
 use crate::judge::{self, Evidence, Verdict};
 use crate::nemesis::registry::{self, Make};
 use crate::nemesis::{Arena, Excuses, Fault, Pace, strand};
+use crate::operator;
 use crate::resource::{Answer, Request, ResourceClient};
 use crate::scenario::Scenario;
 use crate::service::{self, Service, ServiceKind};
@@ -43,12 +45,16 @@ pub struct Options {
     pub time: Duration,
     /// The recipes under test.
     pub recipes: Vec<Recipe>,
+    /// The TTL of the sessions.
+    pub ttl: Duration,
     /// Who works.
     pub shape: Shape,
     /// `false` to see that the checker notices.
     pub fenced: bool,
-    /// How many sessions have to expire.
-    pub least_expiries: usize,
+    /// `true` to see that the census notices.
+    pub leaks: bool,
+    /// How many sessions have to expire while everything is disturbed for so long.
+    pub least_expiries: fn(Duration) -> usize,
     /// Where the histories and the page go.
     pub dir: PathBuf,
     /// Where the worker and the resource are.
@@ -74,6 +80,8 @@ pub struct Shape {
     pub pauses: bool,
     /// Whether what may not grow is counted: nobody is killed then, whose memory would be that of another.
     pub census: bool,
+    /// Whether nothing may be lost, and somebody is served all the time.
+    pub steady: bool,
 }
 
 impl Default for Shape {
@@ -87,6 +95,7 @@ impl Default for Shape {
             longest_pause: Duration::from_millis(250),
             pauses: true,
             census: false,
+            steady: false,
         }
     }
 }
@@ -119,35 +128,37 @@ pub async fn run(options: &Options) -> Result<Verdict, String> {
     service.tap(tap.clone());
     let resource = Resource::start(options).await?;
     let crew = start_crew(options, service.as_ref(), &resource, &recorder).await;
-    let arena = Arena {
-        service,
-        crew,
-        tap,
-        recorder: recorder.clone(),
-        ttl: options.service.ttl(),
-        servers: Arc::default(),
-    };
+    let arena =
+        Arena { service, crew, tap, recorder: recorder.clone(), ttl: options.ttl, servers: Arc::default() };
     let machine = tokio::spawn(watch_machine(recorder.clone()));
     let bound = judge::progress_bound(options, &excuses);
     // Long enough that whoever is stuck shows, and some more to let go.
     let calm = bound + Duration::from_secs(3);
     let until =
         start + options.time.saturating_sub(calm + Duration::from_secs(6)).max(Duration::from_secs(10));
+    let disturbed_for = until.saturating_duration_since(Instant::now());
     let mut census = Census::default();
     let disturbed = async {
         disturb(&arena, options, faults, until).await;
         arena.service.servers().ready().await;
         sleep(calm).await;
+        // Whoever is about to start one again is waited for.
+        let _servers = arena.servers.lock().await;
     };
-    if options.shape.census {
-        tokio::select! {
-            () = disturbed => {}
-            () = census.take(&arena) => {}
+    let counted = async {
+        match options.shape.census {
+            true => census.take(&arena).await,
+            false => std::future::pending().await,
         }
-    } else {
-        disturbed.await;
+    };
+    tokio::select! {
+        () = disturbed => {}
+        () = counted => {}
+        () = operator::look_after(&arena) => {}
     }
-    let mut problems = census.grown();
+    // Of the service two things, and the memory of each process.
+    let counted = if options.shape.census { options.shape.processes + 2 } else { 0 };
+    let mut problems = census.grown(counted);
     problems.extend(crew::stopped(&arena.crew).await.err());
     problems.extend(arena.crew.problems());
     settle(&arena, &recorder, excuses.recovery).await;
@@ -159,6 +170,7 @@ pub async fn run(options: &Options) -> Result<Verdict, String> {
         census: census.summary(),
         problems,
         expired,
+        disturbed_for,
         excuses,
         resource_log: resource.log.clone(),
         took: start.elapsed(),
@@ -214,7 +226,7 @@ async fn start_crew(
         service: options.service,
         endpoints: Vec::new(),
         namespace: NAMESPACE.to_owned(),
-        ttl_ms: millis(options.service.ttl()),
+        ttl_ms: millis(options.ttl),
         request_timeout_ms: millis(REQUEST_TIMEOUT),
         recipes: options.recipes.clone(),
         names: shape.names,
@@ -222,6 +234,7 @@ async fn start_crew(
         tasks: shape.tasks,
         longest_rest_ms: millis(shape.longest_rest),
         longest_pause_ms: millis(shape.longest_pause),
+        leaks: options.leaks,
         resource: resource.socket.clone(),
         history: options.dir.join(format!("w{number}.jsonl")),
         seed: options.seed,
@@ -293,9 +306,10 @@ struct Resource {
 
 impl Resource {
     async fn start(options: &Options) -> Result<Self, String> {
-        // A socket's path is short, which a directory's is not always.
-        let socket =
-            std::env::temp_dir().join(format!("leasehold-chaos-{}-{:x}", std::process::id(), options.seed));
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        // A socket's path is short, which a directory's is not always. One process may run several at a time.
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let socket = std::env::temp_dir().join(format!("leasehold-chaos-{}-{number}", std::process::id()));
         let _ = fs::remove_file(&socket);
         let log = options.dir.join("resource.log");
         let mut arguments = vec![socket.clone().into_os_string(), log.clone().into_os_string()];

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use leasehold_core::DEFAULT_TTL;
+
 use crate::nemesis::registry::{self, Make};
 use crate::run::{Options, Shape};
-use crate::service::ServiceKind;
+use crate::service::{ServiceKind, ZOOKEEPER_TICK};
 use crate::worker::Recipe;
 
 /// A way of running.
@@ -42,6 +44,8 @@ pub struct Common {
     pub recipes: Vec<Recipe>,
     /// Whether the resource has its fence.
     pub fenced: bool,
+    /// Whether the workers leave something behind of every round.
+    pub leaks: bool,
     /// Where the directories of the runs are.
     pub dir: PathBuf,
     /// Where the worker and the resource are.
@@ -61,18 +65,21 @@ impl Common {
         seed: u64,
     ) -> Result<Options, String> {
         let restart = if service == ServiceKind::Redis { "restart-all" } else { "rolling-restart" };
-        let (name, strands, shape, recipes, least_expiries) = match scenario {
-            Scenario::Faults => {
-                let least = least_expiries(self.time);
-                (fault.to_owned(), strands(service, fault)?, Shape::default(), self.recipes.clone(), least)
-            }
-            Scenario::Load => ("load".to_owned(), strands(service, restart)?, load(), vec![Recipe::Mutex], 0),
-            Scenario::Endurance => {
-                let mut all: Vec<Make> = registry::of(service).collect();
-                all.retain(|make| make().name() != "kill-worker");
-                ("endurance".to_owned(), vec![all], endurance(), self.recipes.clone(), 100)
-            }
-        };
+        let recipes = self.recipes.clone();
+        let (name, strands, shape, recipes, least_expiries): (_, _, _, _, fn(Duration) -> usize) =
+            match scenario {
+                Scenario::Faults => {
+                    (fault.to_owned(), strands(service, fault)?, Shape::default(), recipes, least_expiries)
+                }
+                Scenario::Load => {
+                    ("load".to_owned(), strands(service, restart)?, load(), vec![Recipe::Mutex], none)
+                }
+                Scenario::Endurance => {
+                    let mut all: Vec<Make> = registry::of(service).collect();
+                    all.retain(|make| make().name() != "kill-worker");
+                    ("endurance".to_owned(), vec![all], endurance(), recipes, least_expiries_in_the_long_run)
+                }
+            };
         Ok(Options {
             service,
             strands,
@@ -82,20 +89,39 @@ impl Common {
             seed,
             time: self.time,
             recipes,
+            ttl: if shape.steady { long_ttl(service) } else { service.ttl() },
             shape,
             fenced: self.fenced,
+            leaks: self.leaks,
             least_expiries,
             programs: self.programs.clone(),
         })
     }
 }
 
-/// How many sessions have to expire for a run to tell something: twenty, and of a run that is too short for that its share. Each waits for
-/// the service, which takes as long as a change of leaders adds.
-fn least_expiries(time: Duration) -> usize {
+/// With which a rolling restart may cost nobody a lock: the one that nobody chooses, and of ZooKeeper the longest that its servers grant at their tick.
+fn long_ttl(service: ServiceKind) -> Duration {
+    match service {
+        ServiceKind::Etcd | ServiceKind::Redis => DEFAULT_TTL,
+        ServiceKind::ZooKeeper => ZOOKEEPER_TICK * 20,
+    }
+}
+
+/// How many sessions have to expire for a run to tell something: twenty, and of one that is disturbed for too short a time for that its share. Each waits
+/// for the service, which takes as long as a change of leaders adds.
+fn least_expiries(disturbed_for: Duration) -> usize {
     const ENOUGH: u64 = 20;
     const TIME: u64 = 150;
-    usize::try_from((time.as_secs() * ENOUGH / TIME).min(ENOUGH)).unwrap_or(0)
+    usize::try_from((disturbed_for.as_secs() * ENOUGH / TIME).min(ENOUGH)).unwrap_or(0)
+}
+
+/// A thousand in an hour.
+fn least_expiries_in_the_long_run(disturbed_for: Duration) -> usize {
+    usize::try_from(disturbed_for.as_secs() * 1000 / 3600).unwrap_or(0)
+}
+
+fn none(_disturbed_for: Duration) -> usize {
+    0
 }
 
 fn load() -> Shape {
@@ -108,6 +134,7 @@ fn load() -> Shape {
         longest_pause: Duration::from_millis(1500),
         pauses: false,
         census: false,
+        steady: true,
     }
 }
 

@@ -1,4 +1,5 @@
-//! The harness says no: without its fence the resource takes what is stale, and the checker has to notice.
+//! The harness says no: without its fence the resource takes what is stale, and the checker has to notice; of workers that leave something behind, the
+//! census has to.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -19,6 +20,7 @@ fn common(fenced: bool) -> Common {
         time: TIME,
         recipes: vec![Recipe::Mutex, Recipe::Election],
         fenced,
+        leaks: false,
         dir: PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("chaos-controls"),
         programs: worker.parent().expect("a program is in a directory").to_owned(),
     }
@@ -42,4 +44,16 @@ async fn without_a_fence_pauses_break_the_resource() {
     assert!(!parse_lines("w0", &history).unwrap().is_empty(), "the histories are left");
     let page = std::fs::read_to_string(options.dir.join("page.html")).unwrap();
     assert!(page.contains("<svg") && page.contains("paused"), "the page has a timeline");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_workers_leave_behind_is_noticed() {
+    // A sample is taken every ten seconds, and there have to be some in each quarter.
+    let common = Common { leaks: true, time: TIME * 2, ..common(true) };
+    let options = common.options(ServiceKind::Redis, Scenario::Endurance, "all", 7).unwrap();
+    let verdict = run(&options).await.unwrap();
+    for grown in ["keys has grown", "memory of process 0, KB has grown", "memory of process 3, KB has grown"]
+    {
+        assert!(verdict.problems.iter().any(|problem| problem.starts_with(grown)), "{grown}?\n{verdict}");
+    }
 }

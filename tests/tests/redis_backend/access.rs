@@ -10,7 +10,7 @@ use leasehold_testkit::servers::RedisServer;
 use crate::fixture::*;
 
 /// The rights that the documentation asks for.
-pub(crate) const RIGHTS: [&str; 9] = [
+pub(crate) const RIGHTS: [&str; 10] = [
     "~{leasehold}:*",
     "&{leasehold}:*",
     "+@read",
@@ -18,6 +18,7 @@ pub(crate) const RIGHTS: [&str; 9] = [
     "+@scripting",
     "+@pubsub",
     "+@connection",
+    "-@dangerous",
     "+time",
     "+info",
 ];

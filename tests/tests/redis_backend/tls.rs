@@ -4,64 +4,16 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use leasehold_core::{AttemptIds, BackendErrorKind, Certainty, LockBackend, OpenSession};
-use leasehold_redis::{RedisBackend, RedisConfig, RedisTls};
+use leasehold_redis::{RedisBackend, RedisConfig, Tls};
 use leasehold_testkit::servers::RedisServer;
-use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, date_time_ymd,
-};
+use leasehold_tests::certificates::{Authority, Flaw, HERE, Identity};
 use tempfile::TempDir;
 
 use crate::fixture::*;
 
-/// Who signs certificates.
-struct Authority {
-    issuer: Issuer<'static, KeyPair>,
-    pem: String,
+fn trusts(authority: &Authority) -> Tls {
+    Tls::new().authorities(&*authority.pem)
 }
-
-/// A certificate and its key, in PEM.
-struct Identity {
-    certificate: String,
-    key: String,
-}
-
-impl Authority {
-    fn new(name: &str) -> Self {
-        let key = KeyPair::generate().unwrap();
-        let mut params = params(&[]);
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let pem = params.self_signed(&key).unwrap().pem();
-        Self { issuer: Issuer::new(params, key), pem }
-    }
-
-    fn sign(&self, params: CertificateParams) -> Identity {
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap().pem();
-        Identity { certificate, key: key.serialize_pem() }
-    }
-
-    fn sign_for(&self, hosts: &[&str]) -> Identity {
-        self.sign(params(hosts))
-    }
-
-    fn trusted(&self) -> RedisTls {
-        RedisTls::new().authorities(&*self.pem)
-    }
-}
-
-fn params(hosts: &[&str]) -> CertificateParams {
-    let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
-    let name = hosts.first().cloned().unwrap_or_default();
-    let mut params = CertificateParams::new(hosts).unwrap();
-    // Who has the name of its issuer counts as self-signed.
-    params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, name);
-    params
-}
-
-/// The names by which the tests reach their servers.
-const HERE: [&str; 2] = ["127.0.0.1", "localhost"];
 
 /// A server with a port for TLS beside the one that the test looks through.
 struct Secured {
@@ -98,7 +50,7 @@ impl Secured {
         Self { server, port, dir }
     }
 
-    fn config(&self, tls: RedisTls) -> RedisConfig {
+    fn config(&self, tls: Tls) -> RedisConfig {
         RedisConfig::new(format!("127.0.0.1:{}", self.port)).tls(tls)
     }
 
@@ -109,7 +61,7 @@ impl Secured {
     }
 
     /// The error of a client with this configuration and a password, of which the server learns nothing.
-    async fn refuses(&self, tls: RedisTls) -> (BackendErrorKind, String) {
+    async fn refuses(&self, tls: Tls) -> (BackendErrorKind, String) {
         let error = try_open(self.config(tls).password("hunter2")).await.map(drop).unwrap_err();
         assert!(error.to_string().contains(&format!("127.0.0.1:{}", self.port)), "{error}");
         assert!(!format!("{error:?}").contains("hunter2"));
@@ -124,8 +76,8 @@ async fn a_server_with_the_right_certificate_is_used_for_everything() {
     let authority = Authority::new("ours");
     let secured = Secured::start(&authority.sign_for(&HERE), &authority, "no").await;
     let (session, other) = (
-        try_open(secured.config(authority.trusted())).await.unwrap(),
-        try_open(secured.config(authority.trusted())).await.unwrap(),
+        try_open(secured.config(trusts(&authority))).await.unwrap(),
+        try_open(secured.config(trusts(&authority))).await.unwrap(),
     );
     let ids = AttemptIds::new().unwrap();
     let (queue, theirs) = (session.queue(&lock("a")), other.queue(&lock("a")));
@@ -148,20 +100,16 @@ async fn a_server_with_the_right_certificate_is_used_for_everything() {
 #[tokio::test]
 async fn a_server_that_cannot_be_believed_is_told_nothing() {
     let (authority, other) = (Authority::new("ours"), Authority::new("another"));
-    let mut expired = params(&HERE);
-    (expired.not_before, expired.not_after) = (date_time_ymd(2000, 1, 1), date_time_ymd(2001, 1, 1));
-    let mut early = params(&HERE);
-    (early.not_before, early.not_after) = (date_time_ymd(3000, 1, 1), date_time_ymd(3001, 1, 1));
     for (identity, trusted, why) in [
-        (authority.sign_for(&HERE), other.trusted(), "by an authority that is not trusted"),
-        (authority.sign_for(&HERE), RedisTls::new(), "by an authority that is not trusted"),
-        (authority.sign_for(&["redis.example"]), authority.trusted(), "for another host"),
-        (authority.sign(expired), authority.trusted(), "has expired"),
-        (authority.sign(early), authority.trusted(), "is not valid yet"),
+        (authority.sign_for(&HERE), trusts(&other), "by an authority that is not trusted"),
+        (authority.sign_for(&HERE), Tls::new(), "by an authority that is not trusted"),
+        (authority.sign_flawed(Flaw::OtherHost), trusts(&authority), "for another host"),
+        (authority.sign_flawed(Flaw::Expired), trusts(&authority), "has expired"),
+        (authority.sign_flawed(Flaw::Early), trusts(&authority), "is not valid yet"),
     ] {
         let secured = Secured::start(&identity, &authority, "no").await;
         let (kind, message) = secured.refuses(trusted).await;
-        assert_eq!(kind, BackendErrorKind::InvalidConfig, "{message}");
+        assert_eq!(kind, BackendErrorKind::Untrusted, "{message}");
         assert!(message.contains(why), "{why}: {message}");
     }
 }
@@ -170,22 +118,22 @@ async fn a_server_that_cannot_be_believed_is_told_nothing() {
 async fn a_server_that_asks_who_we_are() {
     let (authority, other) = (Authority::new("ours"), Authority::new("another"));
     let secured = Secured::start(&authority.sign_for(&HERE), &authority, "yes").await;
-    let (kind, message) = secured.refuses(authority.trusted()).await;
+    let (kind, message) = secured.refuses(trusts(&authority)).await;
     assert_eq!(kind, BackendErrorKind::Unauthenticated, "{message}");
     assert!(message.contains("certificate of ours"), "{message}");
-    let stranger = other.sign_for(&["app"]);
-    let shown = authority.trusted().identity(stranger.certificate, stranger.key);
+    let stranger = other.sign_client("app");
+    let shown = trusts(&authority).identity(stranger.certificate, stranger.key);
     let (kind, message) = secured.refuses(shown).await;
     assert_eq!(kind, BackendErrorKind::Unauthenticated, "{message}");
     assert!(message.contains("does not accept our certificate"), "{message}");
 
-    let ours = authority.sign_for(&["app"]);
+    let ours = authority.sign_client("app");
     let [ca, certificate, key] = [
         secured.file("trusted.pem", &authority.pem),
         secured.file("ours.pem", &ours.certificate),
         secured.file("ours-key.pem", &ours.key),
     ];
-    let tls = RedisTls::new().authorities_file(&ca).unwrap().identity_files(&certificate, &key).unwrap();
+    let tls = Tls::new().authorities_file(&ca).unwrap().identity_files(&certificate, &key).unwrap();
     try_open(secured.config(tls)).await.unwrap().close().await;
     let url = format!(
         "rediss://127.0.0.1:{}?tls_ca={}&tls_cert={}&tls_key={}",
@@ -202,7 +150,7 @@ async fn one_side_only_speaks_tls() {
     let authority = Authority::new("ours");
     let secured = Secured::start(&authority.sign_for(&HERE), &authority, "no").await;
     // It waits for the rest of what it takes for a command.
-    let plain = RedisConfig::new(secured.server.endpoint()).tls(authority.trusted());
+    let plain = RedisConfig::new(secured.server.endpoint()).tls(trusts(&authority));
     let options = OpenSession { connect_timeout: Duration::from_secs(1), ..options(TTL) };
     let began = Instant::now();
     let opened = RedisBackend::new(plain).unwrap().open_session(options).await;

@@ -5,7 +5,7 @@
 //! A process of our own program holds the reading end of a pipe whose other end is ours alone. When we end, of whatever, the pipe ends,
 //! and it kills the group that it was told. It is a process group of its own, so that nothing that is meant for us or for the
 //! command reaches it. When the command has ended first, it is killed itself. It knows no group until the command has
-//! been started: should we be killed in that moment, the command goes on.
+//! been started; what happens when we are killed before, the [launch](super::launch) says.
 
 use std::io::{self, Read, Write};
 use std::os::unix::process::CommandExt;

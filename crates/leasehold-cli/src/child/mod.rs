@@ -9,15 +9,15 @@
 //! ours, which would have had the terminal without us: a script around us stops and ends with the command.
 //!
 //! Its end is looked for at each SIGCHLD, and seen before it is collected: until then its id, and so the
-//! group's, cannot become another's. The [leash](leash) ends the group should we be killed.
+//! group's, cannot become another's. The [leash](leash) ends the group should we be killed; the [launch](launch), should that happen
+//! before the leash knows the group.
 
+mod launch;
 mod leash;
 mod terminal;
 
 use std::ffi::OsString;
-use std::io;
 use std::os::unix::process::CommandExt;
-use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::{
@@ -26,11 +26,12 @@ use rustix::process::{
 use tokio::signal::unix::{self, SignalKind, signal};
 use tokio::time::{Instant, sleep, timeout_at};
 
+pub(crate) use launch::launch;
 use leash::Leash;
 pub(crate) use leash::hold as hold_leash;
 use terminal::Terminal;
 
-use crate::exit::{End, Failure, NOT_EXECUTABLE, NOT_FOUND};
+use crate::exit::{End, Failure};
 use crate::signals::{is_orphaned, share_with_our_group, stop_our_group, stop_ourselves};
 
 /// How long those that a child has left behind may take to end once they were told to, between two looks. Nobody is told of the end of
@@ -66,24 +67,20 @@ impl Child {
         command: &[OsString],
         environment: &[(&str, Option<String>)],
     ) -> Result<Self, Failure> {
-        let (program, arguments) =
-            command.split_first().ok_or_else(|| Failure::usage("no command is given"))?;
         let deaths = signal(SignalKind::child())
             .map_err(|error| Failure::os("cannot listen for the end of the command", error))?;
         let leash = Leash::make()?;
         let terminal = Terminal::of_ours();
-        let mut command = Command::new(program);
-        command.args(arguments).process_group(0);
+        let cannot_start = |error| Failure::os("cannot start the command", error);
+        let mut command = launch::command(command).map_err(cannot_start)?;
+        command.process_group(0);
         for (name, value) in environment {
             match value {
                 Some(value) => command.env(name, value),
                 None => command.env_remove(name),
             };
         }
-        let child = command.spawn().map_err(|error| {
-            let status = if error.kind() == io::ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE };
-            Failure::new(status, format!("cannot run {}: {error}", program.display()))
-        })?;
+        let child = command.spawn().map_err(cannot_start)?;
         let group = Pid::from_child(&child);
         let mut child = Self { group, deaths, terminal, told_to_stop: false, lacks_terminal: false, leash };
         let bound = child.leash.bind(group);

@@ -6,7 +6,7 @@ use clap::Args;
 use leasehold::{Coordinator, Error, ServerReport, Severity, WallClock};
 use serde_json::json;
 
-use crate::exit::{End, Failure, NO_PERMISSION, Outcome, SOFTWARE, UNAVAILABLE, USAGE};
+use crate::exit::{End, Failure, NO_PERMISSION, Outcome, SOFTWARE, UNAVAILABLE, UNTRUSTED, USAGE};
 use crate::guarded::duration;
 use crate::output::{self, Format};
 use crate::target::{Target, leave};
@@ -214,7 +214,12 @@ fn tell_latency(
 fn remedy_of(status: u8) -> &'static str {
     match status {
         UNAVAILABLE => "see whether the service runs, and whether its host and port are reached from here",
-        NO_PERMISSION => "see the user and password of the URL, and what that user may do in the namespace",
+        NO_PERMISSION => {
+            "see the user and password of the URL, the certificate that it shows, and what that user may do in the namespace"
+        }
+        UNTRUSTED => {
+            "see the authorities that are trusted (tls_ca), and the server's certificate: its hosts, its dates, who signed it"
+        }
         _ => "see the log of the service",
     }
 }
@@ -242,5 +247,6 @@ mod tests {
         let status = |kind| Failure::from(Error::new(kind, "connect", "x")).status;
         assert!(remedy_of(status(ErrorKind::Unavailable)).contains("port"));
         assert!(remedy_of(status(ErrorKind::Unauthenticated)).contains("password"));
+        assert!(remedy_of(status(ErrorKind::Untrusted)).contains("tls_ca"));
     }
 }

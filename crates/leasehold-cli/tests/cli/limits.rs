@@ -1,9 +1,11 @@
 //! What becomes of the command when the lock is lost or held for too long, and the locks that several have together.
 
+use std::fs;
 use std::time::Duration;
 
 use leasehold_testkit::process::Worker;
 use leasehold_testkit::servers::{EtcdServer, RedisServer, ServerOptions};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -132,4 +134,31 @@ async fn permits_are_counted_over_all_and_a_dissenter_is_told() {
     two.terminate();
     end_of(&mut two).await;
     assert_eq!(now("3/3").await.status.code(), Some(0));
+}
+
+/// Killed before the leash knew of the command, or with it: the kernel ends the command.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_without_its_leash_ends_with_us_too() {
+    let server = RedisServer::start(ServerOptions::default()).await;
+    let url = &format!("redis://{}/limits", server.endpoint());
+    let (mut run, child) = holder(url, "a", &[]).await;
+    let words = |pid: u32| fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    assert!(words(child).starts_with("sh\0"), "it has become the command: {:?}", words(child));
+    let us = run.pid().expect("it runs");
+    let children = fs::read_to_string(format!("/proc/{us}/task/{us}/children")).expect("Linux has it");
+    let children = children.split_whitespace().map(|pid| pid.parse().expect("a number"));
+    let leash = children.into_iter().find(|pid| words(*pid).contains("__leash")).expect("a leash");
+    let killed = Pid::from_raw(i32::try_from(leash).expect("small")).expect("not zero");
+    kill_process(killed, Signal::KILL).expect("it runs");
+    until_gone(leash).await;
+    assert!(runs(child));
+    run.kill().await;
+    until_gone(child).await;
+    // At the first word that it says.
+    for round in 0..10 {
+        let (mut run, child) = holder(url, &format!("round {round}"), &[]).await;
+        run.kill().await;
+        until_gone(child).await;
+    }
 }

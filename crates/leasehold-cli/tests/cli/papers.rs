@@ -81,7 +81,9 @@ async fn completions_load_and_complete() {
         for subcommand in SUBCOMMANDS {
             assert!(script.contains(subcommand), "{shell}: {subcommand}");
         }
-        assert!(!script.contains("__leash"), "{shell}: what is hidden is not completed");
+        for hidden in ["__leash", "__launch"] {
+            assert!(!script.contains(hidden), "{shell}: what is hidden is not completed");
+        }
     }
     let script = printed(&["completions", "bash"]).await;
     let ask = r#"

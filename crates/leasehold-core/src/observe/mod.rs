@@ -110,6 +110,7 @@ fn error_name(kind: ErrorKind) -> &'static str {
         ErrorKind::SchemeTaken => "scheme_taken",
         ErrorKind::FeatureNotEnabled => "feature_not_enabled",
         ErrorKind::Unavailable => "unavailable",
+        ErrorKind::Untrusted => "untrusted",
         ErrorKind::Unauthenticated => "unauthenticated",
         ErrorKind::PermissionDenied => "permission_denied",
         ErrorKind::TooLarge => "too_large",

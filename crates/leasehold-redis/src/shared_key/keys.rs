@@ -57,7 +57,8 @@ impl SharedKeys {
     }
 
     /// Configures a connection as a URL says: that of [`RedisScheme`], with the option `db`, the number of the
-    /// [database](SharedKeysBuilder::database), beside `ttl`, `connect_timeout` and `request_timeout`. A key is taken as it is, so that
+    /// [database](SharedKeysBuilder::database), beside `ttl`, `connect_timeout` and `request_timeout`. The password may stand
+    /// elsewhere, as [`read_password`](ServiceUrl::read_password) has it. A key is taken as it is, so that
     /// the URL's namespace is not used; one that is a number is refused, since redis-py names a database so.
     ///
     /// ```
@@ -79,6 +80,7 @@ impl SharedKeys {
             );
             return Err(Error::new(ErrorKind::UnknownScheme, "connect", detail));
         }
+        url.read_password().map_err(failed)?;
         let database = url.take_option("db");
         let config =
             scheme::config(&mut url).and_then(|config| url.finish().map(|()| config)).map_err(failed)?;
@@ -210,8 +212,12 @@ mod tests {
         assert_eq!(read.config, RedisConfig::new("a:6379").user("me", "secret"));
         assert_eq!((read.database, read.ttl), (3, Duration::from_secs(2)));
         assert_eq!((read.connect_timeout, read.request_timeout), (DEFAULT_TIMEOUT, Duration::from_secs(1)));
+        let elsewhere = SharedKeys::from_url("redis://me@a?password_env=PATH").unwrap();
+        let path = std::env::var("PATH").unwrap();
+        assert_eq!(elsewhere.config, RedisConfig::new("a:6379").user("me", path));
         for (url, kind, hint) in [
             ("etcd://a", ErrorKind::UnknownScheme, "redis://"),
+            ("redis://a?password_file=/nowhere/x", ErrorKind::InvalidConfig, "/nowhere/x"),
             ("redis://a/3", ErrorKind::InvalidConfig, "?db=3"),
             ("redis://a?db=x", ErrorKind::InvalidConfig, "db"),
             ("redis://a?bd=3", ErrorKind::InvalidConfig, "bd"),

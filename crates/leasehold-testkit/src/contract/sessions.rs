@@ -88,7 +88,13 @@ pub(super) async fn a_session_outlives_many_ttls(world: Arc<dyn World>) {
 
 pub(super) async fn one_session_serves_many_queues(world: Arc<dyn World>) {
     let stage = Stage::new(world);
-    let (session, other) = (stage.open().await, stage.open().await);
+    // What is asked for all at once takes the service a while, each request with all the others.
+    let open = async || {
+        let backend = stage.world.backend();
+        let options = OpenSession { request_timeout: PATIENCE, ..stage.options(&backend) };
+        soon("a session is opened", backend.open_session(options)).await.expect("the service is reached")
+    };
+    let (session, other) = (open().await, open().await);
     let rows: Vec<_> = (0..100)
         .map(|row| {
             let path = stage.path(&format!("row {row}"));

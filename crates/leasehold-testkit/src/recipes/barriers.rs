@@ -141,9 +141,17 @@ async fn many_wait_at_a_barrier(world: Arc<dyn World>) {
     }
 }
 
-/// Writes what is there once more: the version changes, and nothing else.
+/// Writes what is there once more: the version changes, and nothing else. Who waits at a latch may still be writing how much it is for.
 async fn touch(session: &Arc<dyn Session>, path: &KeyPath) {
-    let seen = session.read(path).await.expect("read").expect("it is there");
+    let there = async {
+        loop {
+            match session.read(path).await.expect("read") {
+                Some(seen) => break seen,
+                None => sleep(Duration::from_millis(5)).await,
+            }
+        }
+    };
+    let seen = soon("it is there", there).await;
     let write = RegisterWrite { value: seen.value, if_version: Some(seen.version), if_held: None };
     session.write(path, write).await.expect("written");
 }

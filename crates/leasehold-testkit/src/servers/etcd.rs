@@ -49,10 +49,22 @@ impl Kind for Etcd {
             let client_url = format!("http://{}", client.endpoint());
             let peer_url = format!("http://{}", peer.endpoint());
             let data = placed.0.join("data").into_os_string();
+            let (tls_port, secured) = match &options.tls {
+                Some(tls) => {
+                    let port = Port::reserve()?;
+                    (
+                        Some(port),
+                        tls.write(&placed.0).map_err(StartError::io("cannot write the certificates"))?,
+                    )
+                }
+                None => (None, Default::default()),
+            };
+            let secure_url = tls_port.as_ref().map(|port| format!(",https://{}", port.endpoint()));
+            let listen_urls = format!("{client_url}{}", secure_url.unwrap_or_default());
             let settings: [(&str, OsString); 12] = [
                 ("--name", format!("m{index}").into()),
                 ("--data-dir", data),
-                ("--listen-client-urls", client_url.clone().into()),
+                ("--listen-client-urls", listen_urls.into()),
                 ("--advertise-client-urls", client_url.into()),
                 ("--listen-peer-urls", peer_url.clone().into()),
                 ("--initial-advertise-peer-urls", peer_url.into()),
@@ -65,6 +77,18 @@ impl Kind for Etcd {
             ];
             let mut args: Vec<OsString> =
                 settings.into_iter().flat_map(|(name, value)| [OsString::from(name), value]).collect();
+            if let Some(tls) = &options.tls {
+                let [certificate, key, authorities, _] = secured;
+                args.extend(["--cert-file".into(), certificate.into(), "--key-file".into(), key.into()]);
+                // An etcd that knows authorities asks everybody for a certificate.
+                if tls.clients_must_show_one {
+                    args.extend([
+                        "--client-cert-auth".into(),
+                        "--trusted-ca-file".into(),
+                        authorities.into(),
+                    ]);
+                }
+            }
             args.extend(options.args.iter().cloned());
             let mut env = options.env.clone();
             if cfg!(target_arch = "aarch64") {
@@ -83,7 +107,7 @@ impl Kind for Etcd {
                     network: None,
                 },
             );
-            nodes.push(Server::launch(line, placed, client, vec![peer]).await?);
+            nodes.push(Server::launch(line, placed, client, vec![peer]).await?.with_tls_port(tls_port));
         }
         Ok(nodes)
     }

@@ -49,7 +49,7 @@ pub use cluster::Cluster;
 pub use error::StartError;
 pub use etcd::{Etcd, EtcdCluster, EtcdServer};
 pub use metrics::Metrics;
-pub use options::{ServerOptions, Storage};
+pub use options::{ServerOptions, ServerTls, Storage};
 pub use program::{Place, Program, ProgramServer, Programmed, find_program};
 pub use redis::{Redis, RedisServer, SpeaksRedis};
 pub use redis_cluster::{RedisCluster, RedisNode};

@@ -1,5 +1,8 @@
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::wall_clock::WallClock;
@@ -31,6 +34,51 @@ pub struct ServerOptions {
     pub(crate) container_check_interval: Option<Duration>,
     pub(crate) network: Option<Network>,
     pub(crate) wall_clock: Option<WallClock>,
+    pub(crate) tls: Option<ServerTls>,
+}
+
+/// With what a server secures connections by TLS; everything is PEM.
+#[derive(Debug, Clone)]
+pub struct ServerTls {
+    pub(crate) certificate: String,
+    pub(crate) key: String,
+    pub(crate) authorities: String,
+    pub(crate) clients_must_show_one: bool,
+}
+
+impl ServerTls {
+    /// The server's certificate and its key, and the authorities by which it knows the certificates of clients.
+    pub fn new(
+        certificate: impl Into<String>,
+        key: impl Into<String>,
+        authorities: impl Into<String>,
+    ) -> Self {
+        let (certificate, key, authorities) = (certificate.into(), key.into(), authorities.into());
+        Self { certificate, key, authorities, clients_must_show_one: false }
+    }
+
+    /// Clients without a certificate are refused.
+    #[must_use]
+    pub fn clients_must_show_one(mut self) -> Self {
+        self.clients_must_show_one = true;
+        self
+    }
+
+    /// Writes the files, readable to their owner alone: certificate, key, authorities, and a file with the first two.
+    pub(super) fn write(&self, dir: &Path) -> io::Result<[PathBuf; 4]> {
+        let file = |name: &str, text: &str| {
+            let path = dir.join(name);
+            let mut options = fs::OpenOptions::new();
+            let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+            file.write_all(text.as_bytes()).map(|()| path)
+        };
+        Ok([
+            file("tls-cert.pem", &self.certificate)?,
+            file("tls-key.pem", &self.key)?,
+            file("tls-ca.pem", &self.authorities)?,
+            file("tls-both.pem", &format!("{}{}", self.key, self.certificate))?,
+        ])
+    }
 }
 
 impl ServerOptions {
@@ -97,6 +145,14 @@ impl ServerOptions {
     /// What [`wall_clock`](Self::wall_clock) has set.
     pub fn by_clock(&self) -> Option<&WallClock> {
         self.wall_clock.as_ref()
+    }
+
+    /// Beside the port that the fixture itself uses, one at which etcd, Redis or ZooKeeper speaks TLS and nothing else; see
+    /// [`Server::tls_endpoint`](super::Server::tls_endpoint).
+    #[must_use]
+    pub fn tls(mut self, tls: ServerTls) -> Self {
+        self.tls = Some(tls);
+        self
     }
 
     /// ZooKeeper's tick; 500 ms unless said otherwise. Sessions expire on multiples of it.

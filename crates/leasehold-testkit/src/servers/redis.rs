@@ -1,5 +1,6 @@
 use std::ffi::OsString;
 use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::error::StartError;
@@ -83,6 +84,20 @@ pub(super) async fn launch<S: Service>(
     let mut args: Vec<OsString> =
         settings.into_iter().flat_map(|(name, value)| [OsString::from(name), value]).collect();
     args.extend(more);
+    let tls_port = options.tls.as_ref().map(|_| Port::reserve()).transpose()?;
+    if let (Some(tls), Some(port)) = (&options.tls, &tls_port) {
+        let files = tls.write(&placed.0).map_err(StartError::io("cannot write the certificates"))?;
+        let [certificate, key, authorities, _] = files.map(PathBuf::into_os_string);
+        let clients = if tls.clients_must_show_one { "yes" } else { "no" };
+        let settings: [(&str, OsString); 5] = [
+            ("--tls-port", port.number().to_string().into()),
+            ("--tls-cert-file", certificate),
+            ("--tls-key-file", key),
+            ("--tls-ca-cert-file", authorities),
+            ("--tls-auth-clients", clients.into()),
+        ];
+        args.extend(settings.into_iter().flat_map(|(name, value)| [OsString::from(name), value]));
+    }
     args.extend(options.args.iter().cloned());
     let line = CommandLine {
         program,
@@ -92,7 +107,7 @@ pub(super) async fn launch<S: Service>(
         stop_signal: "KILL",
         network: None,
     };
-    Server::launch(line, placed, port, peer_ports).await
+    Ok(Server::launch(line, placed, port, peer_ports).await?.with_tls_port(tls_port))
 }
 
 pub(super) async fn ask(endpoint: &str, words: &[&str]) -> Option<RedisReply> {

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use tokio::net::TcpStream;
 
 use super::error::StartError;
 use super::options::{ServerOptions, Storage};
@@ -78,6 +79,7 @@ pub struct Server<S> {
     client_port: Port,
     /// Between servers; held so that they stay reserved.
     peer_ports: Vec<Port>,
+    tls_port: Option<Port>,
     /// Where the log of the current run begins.
     log_start: AtomicU64,
     service: PhantomData<S>,
@@ -118,6 +120,7 @@ impl<S: Service> Server<S> {
             storage,
             client_port,
             peer_ports,
+            tls_port: None,
             log_start: AtomicU64::new(0),
             service: PhantomData,
         };
@@ -128,6 +131,18 @@ impl<S: Service> Server<S> {
     /// Where clients connect: `127.0.0.1:<port>`, in a [`Network`](crate::network::Network) the member's address. It stays the same over restarts.
     pub fn endpoint(&self) -> String {
         self.client_port.endpoint()
+    }
+
+    /// Where clients connect by TLS, if the server was started with that.
+    ///
+    /// # Panics
+    /// If it was not.
+    pub fn tls_endpoint(&self) -> String {
+        self.tls_port.as_ref().unwrap_or_else(|| panic!("{} has no port for TLS", self.what())).endpoint()
+    }
+
+    pub(super) fn with_tls_port(self, tls_port: Option<Port>) -> Self {
+        Self { tls_port, ..self }
     }
 
     /// The first of the ports between servers; 0 if there is none.
@@ -230,7 +245,7 @@ impl<S: Service> Server<S> {
 
     async fn try_ready(&self) -> Result<(), StartError> {
         let deadline = Instant::now() + PATIENCE;
-        while !self.asked(S::serves(&self.endpoint())).await {
+        while !self.serves().await {
             // In this order: a process that is found gone has written all of its log.
             let running = self.is_running();
             let log = self.log();
@@ -246,6 +261,15 @@ impl<S: Service> Server<S> {
             tokio::time::sleep(PACE).await;
         }
         Ok(())
+    }
+
+    /// At all its ports: ZooKeeper opens that for TLS after the other.
+    async fn serves(&self) -> bool {
+        let secured = async || match &self.tls_port {
+            Some(port) => TcpStream::connect(port.endpoint()).await.is_ok(),
+            None => true,
+        };
+        self.asked(S::serves(&self.endpoint())).await && self.asked(secured()).await
     }
 
     async fn asked(&self, question: impl Future<Output = bool>) -> bool {

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 
 use super::cluster::Cluster;
 use super::error::StartError;
-use super::options::ServerOptions;
+use super::options::{ServerOptions, ServerTls};
 use super::ports::Port;
 use super::server::kind::Kind;
 use super::server::{Package, Server};
@@ -26,6 +26,9 @@ const PACKAGE: Package =
 
 /// Debian's jar; its manifest names the jars that it needs.
 const JAR: &str = "/usr/share/java/zookeeper.jar";
+
+/// Jars of `libnetty-java` that the manifest forgets, without which the server does not speak TLS.
+const NETTY_JARS: &str = "/usr/share/java/netty-codec.jar:/usr/share/java/netty-resolver.jar";
 
 /// Makes the server log to its standard error; comes with a package that ZooKeeper's depends on.
 const LOGGING_JAR: &str = "/usr/share/java/slf4j-simple.jar";
@@ -66,7 +69,13 @@ impl Kind for ZooKeeper {
         let mut nodes = Vec::with_capacity(members);
         for (index, ports) in ports.into_iter().enumerate() {
             let placed = storage::fresh_dir(options.storage, ZooKeeper::NAME)?;
-            let config = configure(&placed.0, index + 1, &ports.client, &cluster, options)
+            let tls_port = options.tls.as_ref().map(|_| Port::reserve()).transpose()?;
+            let more = match (&options.tls, &tls_port) {
+                (Some(tls), Some(port)) => tls_lines(tls, port, &placed.0)
+                    .map_err(StartError::io("cannot write the certificates"))?,
+                _ => String::new(),
+            };
+            let config = configure(&placed.0, index + 1, &ports.client, &format!("{cluster}{more}"), options)
                 .map_err(StartError::io("cannot write ZooKeeper's configuration"))?;
             let line = site::inside(
                 options,
@@ -81,7 +90,7 @@ impl Kind for ZooKeeper {
                 },
             );
             let peers = vec![ports.quorum, ports.election];
-            nodes.push(Server::launch(line, placed, ports.client, peers).await?);
+            nodes.push(Server::launch(line, placed, ports.client, peers).await?.with_tls_port(tls_port));
         }
         Ok(nodes)
     }
@@ -135,7 +144,7 @@ fn classpath() -> Result<OsString, StartError> {
     if !Path::new(JAR).is_file() {
         return Err(PACKAGE.missing(JAR.to_owned()));
     }
-    Ok(format!("{JAR}:{LOGGING_JAR}").into())
+    Ok(format!("{JAR}:{LOGGING_JAR}:{NETTY_JARS}").into())
 }
 
 fn cluster_lines(ports: &[Ports]) -> String {
@@ -145,6 +154,26 @@ fn cluster_lines(ports: &[Ports]) -> String {
         let _ = writeln!(text, "server.{id}={quorum}:{election}");
         text
     })
+}
+
+/// What has a server speak TLS at one more port.
+fn tls_lines(tls: &ServerTls, port: &Port, dir: &Path) -> io::Result<String> {
+    let [_, _, authorities, both] = tls.write(dir)?;
+    let clients = if tls.clients_must_show_one { "need" } else { "none" };
+    Ok(format!(
+        "serverCnxnFactory=org.apache.zookeeper.server.NettyServerCnxnFactory\n\
+         secureClientPort={}\n\
+         secureClientPortAddress=127.0.0.1\n\
+         ssl.keyStore.location={}\n\
+         ssl.keyStore.type=PEM\n\
+         ssl.trustStore.location={}\n\
+         ssl.trustStore.type=PEM\n\
+         ssl.clientAuth={clients}\n\
+         authProvider.x509=org.apache.zookeeper.server.auth.X509AuthenticationProvider\n",
+        port.number(),
+        both.display(),
+        authorities.display(),
+    ))
 }
 
 /// Writes the configuration of one server. Of a line that occurs twice, ZooKeeper takes the last.

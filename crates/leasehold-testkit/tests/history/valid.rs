@@ -208,6 +208,18 @@ fn queues() {
             let token = leasehold_core::FencingToken::new(0, 1, 1);
             s.ok(b, Outcome::Granted { token, session: None });
         }),
+        ("a queue whose directory was deleted counts from the beginning again", |s| {
+            let created = |order, position| {
+                let (lock, entry) = ("L".into(), format!("{order}"));
+                What::EntryCreated { lock, entry, order, position, mode: X }
+            };
+            s.note("tap", created(1, 8));
+            let a = s.lock("a", 1);
+            s.release(a).gone(1, Removal::Withdrawn);
+            s.note("tap", created(2, 0));
+            let b = s.lock("b", 2);
+            s.release(b).gone(2, Removal::Withdrawn).quiescent(&[]);
+        }),
     ]);
 }
 

@@ -14,7 +14,7 @@ use lexopt::{Arg, Parser, ValueExt};
 
 const USAGE: &str = "usage: leasehold-chaos [--service etcd|zookeeper|redis] [--fault NAME[+NAME]|all] [--seed N] [--minutes M]
                        [--scenario faults|load|endurance] [--each] [--recipe mutex|rw-lock|semaphore|election]
-                       [--no-fence] [--dir DIRECTORY] [--list]";
+                       [--no-fence] [--leak] [--dir DIRECTORY] [--list]";
 
 /// How many random pairs `--each` runs on each service.
 const PAIRS: usize = 5;
@@ -28,6 +28,7 @@ struct Line {
     minutes: Option<f64>,
     recipes: Vec<Recipe>,
     fenced: bool,
+    leaks: bool,
     dir: PathBuf,
     each: bool,
     list: bool,
@@ -42,6 +43,7 @@ fn line() -> Result<Line, lexopt::Error> {
         minutes: None,
         recipes: Recipe::ALL.to_vec(),
         fenced: true,
+        leaks: false,
         dir: PathBuf::from("target/chaos"),
         each: false,
         list: false,
@@ -56,6 +58,7 @@ fn line() -> Result<Line, lexopt::Error> {
             Arg::Long("minutes") => line.minutes = Some(arguments.value()?.parse()?),
             Arg::Long("recipe") => line.recipes = vec![arguments.value()?.parse()?],
             Arg::Long("no-fence") => line.fenced = false,
+            Arg::Long("leak") => line.leaks = true,
             Arg::Long("dir") => line.dir = arguments.value()?.into(),
             Arg::Long("each") => line.each = true,
             Arg::Long("list") => line.list = true,
@@ -135,6 +138,7 @@ fn runs(line: Line) -> Result<Vec<Options>, String> {
         time: Duration::from_secs_f64(minutes * 60.0 / shared),
         recipes: line.recipes,
         fenced: line.fenced,
+        leaks: line.leaks,
         dir: line.dir,
         programs: programs.parent().ok_or("this program is nowhere")?.to_owned(),
     };

@@ -118,6 +118,8 @@ impl Fault for Connection {
         if self.trouble == Trouble::LateRequests {
             self.proxies(arena).for_each(Proxy::release);
             sleep(Duration::from_millis(50)).await;
+            // Else nobody ever tells the server that these clients have gone, and one that does not ask keeps what they had: Redis their subscriptions.
+            self.proxies(arena).for_each(Proxy::cut);
         }
         self.proxies(arena).for_each(Proxy::heal);
         self.ways.clear();

@@ -28,12 +28,23 @@ async fn target(arena: &Arena, dice: &mut Dice) -> Option<(usize, OwnedMutexGuar
     Some(((leader + step) % servers, reserved))
 }
 
-/// Starts a server again if it has ended, and waits for it: the next fault may take another one out.
+/// Starts a server again if it has ended, and waits for it: the next fault may take another one out. What keeps it from starting, now or the next time, is taken
+/// away as its operator would, when the others have all that it has.
 async fn mend(arena: &Arena, server: usize) {
-    if !is_running(arena, server) {
-        arena.service.servers().respawn(server).await;
+    let servers = arena.service.servers();
+    if is_running(arena, server) {
+        servers.ready().await;
+        if arena.service.is_spoilt(server) {
+            servers.kill(server).await;
+        }
     }
-    arena.service.servers().ready().await;
+    if !is_running(arena, server) {
+        if arena.service.is_spoilt(server) {
+            arena.service.wipe(server);
+        }
+        servers.respawn(server).await;
+    }
+    servers.ready().await;
 }
 
 fn is_running(arena: &Arena, server: usize) -> bool {

@@ -7,13 +7,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::fault::{Aim, Arena, Class, Excuses, Fault};
-use crate::crew::Reserved;
+use crate::crew::{Member, Reserved};
 use crate::dice::Dice;
 
 /// Beyond this the service is too disturbed to end anything.
 const LONGEST_PAUSE: Duration = Duration::from_secs(12);
 
-/// SIGSTOP, and SIGCONT after the sessions have expired; sometimes earlier.
+/// SIGSTOP, and SIGCONT after the sessions have expired; sometimes earlier. Most often to a process that holds, so that it has something stale to
+/// send when it goes on.
 #[derive(Debug, Default)]
 pub(super) struct Pause {
     whom: Option<Reserved>,
@@ -41,7 +42,18 @@ impl Fault for Pause {
     }
 
     async fn aim(&mut self, arena: &Arena, dice: &mut Dice) -> Option<Aim> {
-        let whom = arena.crew.reserve(dice)?;
+        let firsts = arena.tap.first_sessions();
+        let holds = |member: &Member| {
+            let sessions = member.sessions();
+            firsts.iter().filter(|first| sessions.contains(first)).count()
+        };
+        let whom = if dice.percent(25) {
+            arena.crew.reserve(dice)?
+        } else {
+            let whom = arena.crew.reserve_by(dice, holds)?;
+            // While nobody gets anything, it waits until somebody does.
+            (holds(&arena.crew.members()[whom.member]) > 0).then_some(whom)?
+        };
         self.until_expired = dice.percent(80);
         self.time = if self.until_expired {
             dice.millis(20..=900)

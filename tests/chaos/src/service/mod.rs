@@ -94,6 +94,19 @@ pub trait Service: Send + Sync {
         Ok(())
     }
 
+    /// Whether a server cannot be started any more over its data, after its disk has failed: by a bug of its own.
+    fn is_spoilt(&self, _server: usize) -> bool {
+        false
+    }
+
+    /// A server that has other data than the others, by what they have noticed since they were asked last.
+    async fn astray(&self) -> Option<usize> {
+        None
+    }
+
+    /// Takes the data of a server away, which does not run. It learns everything from the others.
+    fn wipe(&self, _server: usize) {}
+
     /// Starts to write down what the service does to its queues; until the tap is closed.
     fn tap(&self, tap: Tap);
 

@@ -1,3 +1,5 @@
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -18,12 +20,15 @@ const REQUEST: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub struct ZooKeeperService {
     cluster: ZooKeeperCluster,
+    /// How often each server has found its data to differ, as far as it was asked.
+    mismatches: Mutex<Vec<f64>>,
 }
 
 impl ZooKeeperService {
     /// Starts them.
     pub async fn start(options: ServerOptions) -> Self {
-        Self { cluster: ZooKeeperCluster::start(options.tick_time(ZOOKEEPER_TICK)).await }
+        let cluster = ZooKeeperCluster::start(options.tick_time(ZOOKEEPER_TICK)).await;
+        Self { cluster, mismatches: Mutex::default() }
     }
 
     async fn delete(&self, path: &str) -> Result<(), String> {
@@ -33,6 +38,11 @@ impl ZooKeeperService {
             client.delete(path, None).await.map_err(|error| error.to_string())
         };
         timeout(REQUEST, delete).await.unwrap_or_else(|_| Err(format!("no answer within {REQUEST:?}")))
+    }
+
+    /// Where a server keeps its data.
+    fn data(&self, server: usize) -> PathBuf {
+        self.cluster.node(server).dir().join("data/version-2")
     }
 
     /// The answer of each server that gives one to a question of four letters.
@@ -55,6 +65,12 @@ async fn four_letters(endpoint: &str, word: &str) -> std::io::Result<String> {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await?;
     Ok(answer)
+}
+
+/// A number of an answer to `mntr`.
+fn monitored(answer: &str, name: &str) -> Option<f64> {
+    let mut fields = answer.lines().filter_map(|line| line.split_once('\t'));
+    fields.find(|(key, _)| *key == name)?.1.trim().parse().ok()
 }
 
 #[async_trait]
@@ -88,9 +104,46 @@ impl Service for ZooKeeperService {
         self.delete(&format!("/{lock}")).await
     }
 
+    /// A server whose disk fails while it becomes the leader may go on with an epoch that it could not write down as accepted, write it down as the current one
+    /// later, and refuse to start over that (3.8.0; compare ZOOKEEPER-2307).
+    fn is_spoilt(&self, server: usize) -> bool {
+        let data = self.data(server);
+        let epoch = |name| std::fs::read_to_string(data.join(name)).ok()?.trim().parse::<i64>().ok();
+        epoch("acceptedEpoch")
+            .zip(epoch("currentEpoch"))
+            .is_some_and(|(accepted, current)| accepted < current)
+    }
+
+    /// A follower that differs from its leader; the leader, if all followers do.
+    async fn astray(&self) -> Option<usize> {
+        let answers = self.answers("mntr").await;
+        let count = |answer: &String| monitored(answer, "zk_digest_mismatches_count").unwrap_or_default();
+        let counts: Vec<f64> = answers.iter().map(|answer| answer.as_ref().map_or(0.0, count)).collect();
+        let before = std::mem::replace(
+            &mut *self.mismatches.lock().unwrap_or_else(PoisonError::into_inner),
+            counts.clone(),
+        );
+        // It counts from when it was started.
+        let more = |server: &usize| counts[*server] > before.get(*server).copied().unwrap_or_default();
+        let differing: Vec<usize> = (0..counts.len()).filter(more).collect();
+        match differing[..] {
+            [] => None,
+            [follower] => Some(follower),
+            _ => answers.iter().position(|answer| {
+                answer.as_ref().is_ok_and(|text| text.contains("zk_server_state\tleader"))
+            }),
+        }
+    }
+
+    fn wipe(&self, server: usize) {
+        let data = self.data(server);
+        if let Err(error) = std::fs::remove_dir_all(&data) {
+            panic!("cannot remove {}: {error}", data.display());
+        }
+    }
+
     fn tap(&self, tap: Tap) {
-        let logs = (0..self.cluster.endpoints().len())
-            .map(|server| self.cluster.node(server).dir().join("data/version-2"));
+        let logs = (0..self.cluster.endpoints().len()).map(|server| self.data(server));
         crate::tap::zookeeper::start(logs.collect(), &tap);
     }
 
@@ -129,11 +182,7 @@ impl Service for ZooKeeperService {
     async fn census(&self, _namespace: &str) -> Vec<(String, f64)> {
         let answers: Result<Vec<String>, String> = self.answers("mntr").await.into_iter().collect();
         let Ok(answers) = answers else { return Vec::new() };
-        let sum = |name: &str| {
-            let lines = answers.iter().flat_map(|answer| answer.lines());
-            let values = lines.filter_map(|line| line.split_once('\t')).filter(|(key, _)| *key == name);
-            values.filter_map(|(_, value)| value.trim().parse::<f64>().ok()).sum()
-        };
+        let sum = |name: &str| answers.iter().filter_map(|answer| monitored(answer, name)).sum();
         vec![("nodes".to_owned(), sum("zk_znode_count")), ("watches".to_owned(), sum("zk_watch_count"))]
     }
 }

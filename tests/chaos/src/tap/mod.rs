@@ -154,6 +154,19 @@ impl Tap {
         self.lock().entries.values().cloned().collect()
     }
 
+    /// The session of the first in each queue that hands out a hold of its own: those who hold now, as a rule.
+    pub fn first_sessions(&self) -> Vec<String> {
+        let seen = self.lock();
+        let mut firsts: BTreeMap<&str, &TappedEntry> = BTreeMap::new();
+        for entry in seen.entries.values().filter(|entry| !matches!(entry.mode, Mode::Permits { .. })) {
+            let first = firsts.entry(&entry.lock).or_insert(entry);
+            if entry.position < first.position {
+                *first = entry;
+            }
+        }
+        firsts.into_values().map(|entry| entry.session.clone()).collect()
+    }
+
     /// Returns once these sessions are over, or that time is.
     pub async fn until_over(&self, sessions: &[String], at_most: Duration) {
         let mut ended = self.shared.ended.subscribe();

@@ -102,12 +102,12 @@ impl Reader {
         let (lock, attempt) = (lock.to_owned(), name.attempt.to_string());
         if name.origin.is_some() {
             // The same entry in another mode: the node of the last mode goes in the same transaction.
-            self.nodes.retain(|_, known| *known != (lock.clone(), attempt.clone()));
+            self.nodes.retain(|_, known| known.0 != lock || known.1 != attempt);
             self.nodes.insert(path.to_owned(), (lock.clone(), attempt.clone()));
             self.tap.replaced(&lock, &attempt, path, name.mode);
             return;
         }
-        let taken = self.nodes.values().any(|known| *known == (lock.clone(), attempt.clone()));
+        let taken = self.nodes.values().any(|known| known.0 == lock && known.1 == attempt);
         // A second node of one attempt is a ghost, which has to go by itself.
         let entry = if taken { format!("{attempt}-{}", name.sequence) } else { attempt };
         self.nodes.insert(path.to_owned(), (lock.clone(), entry.clone()));

@@ -32,6 +32,8 @@ pub struct WorkerPlan {
     pub longest_rest_ms: u64,
     /// The longest time between two rounds of a task.
     pub longest_pause_ms: u64,
+    /// Whether something is left behind of every round.
+    pub leaks: bool,
     /// The socket of the resource.
     pub resource: PathBuf,
     /// The file of the history.

@@ -18,11 +18,26 @@ impl Actor {
     pub(super) async fn run(mut self) -> Io<()> {
         while !*self.stopping.borrow() {
             self.round().await?;
+            if self.plan.leaks {
+                self.leave_something_behind().await;
+            }
             self.rounds.fetch_add(1, Ordering::Relaxed);
             let pause = self.dice.millis(0..=self.plan.longest_pause_ms);
             sleep(pause).await;
         }
         Ok(())
+    }
+
+    /// As a library that leaks would: a key that no session's end removes, and memory.
+    async fn leave_something_behind(&mut self) {
+        const MEMORY: usize = 64 << 10;
+        let register = self.coordinator.register(format!("left-{}", self.dice.number()));
+        let written = register.write("left").await;
+        let memory = vec![1_u8; MEMORY];
+        tokio::spawn(async move {
+            let _kept = (written, memory);
+            std::future::pending::<()>().await;
+        });
     }
 
     async fn round(&mut self) -> Io<()> {

@@ -77,7 +77,7 @@ fn answers(case: &Case<'_>, name: &str, queue: &Queue, questions: &[Question<'_>
         let ahead: Vec<&Life> = standing
             .range(..(question.life.position, 0))
             .map(|(_, life)| *life)
-            .filter(|life| life.order != question.life.order)
+            .filter(|life| life.order != question.life.order && was_there(life, question))
             .collect();
         let modes = ahead.iter().map(|life| life.mode_at(question.moment));
         let modes: Vec<Mode> = modes.chain([question.hold.modes[0].1]).collect();
@@ -95,6 +95,11 @@ fn answers(case: &Case<'_>, name: &str, queue: &Queue, questions: &[Question<'_>
         violations.push(Violation::new(case.history, question.kind, why, events.flatten().chain(own)));
     }
     violations
+}
+
+/// Whether an entry with a smaller position was there at all: a queue whose directory was deleted counts from the beginning again.
+fn was_there(life: &Life, question: &Question<'_>) -> bool {
+    life.created < question.life.created || life.created < question.hold.granted
 }
 
 /// S2: the entry of a grant exists.

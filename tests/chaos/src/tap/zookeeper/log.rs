@@ -3,6 +3,7 @@
 //! A file is a header of 16 bytes and then transactions: an Adler-32 checksum in 8 bytes, the length in 4, the bytes, and a `B`. Room is made ahead of
 //! time, and is zero. What is not whole is being written, and is read the next time.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
@@ -73,7 +74,9 @@ impl LogReader {
                 let mut again =
                     Self { directory: self.directory.clone(), at: Some((at, HEADER)), seen: Vec::new() };
                 again.read_on(&mut Looked::default());
-                looked.cut_off.extend(self.seen.iter().filter(|zxid| !again.seen.contains(zxid)));
+                // There are tens of thousands: they are not looked through for each.
+                let kept: HashSet<i64> = again.seen.into_iter().collect();
+                looked.cut_off.extend(self.seen.iter().filter(|zxid| !kept.contains(zxid)));
             }
             (self.at, self.seen) = (Some((next, HEADER)), Vec::new());
         }
