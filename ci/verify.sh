@@ -81,7 +81,7 @@ shell_scripts() {
 }
 
 # lane CARGO-TEST-ARGUMENT...: some of the tests. Those with live servers mostly wait, for time-outs and expiries: more of them than
-# cores at once keep the cores busy. The few that keep a core busy by themselves take turns of their own accord.
+# cores at once keep the cores busy. The few of a program that keep a core busy by themselves take turns of their own accord.
 lane() {
     local threads
     threads=$(($(nproc) * 3))

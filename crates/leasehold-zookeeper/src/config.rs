@@ -207,7 +207,6 @@ pub(crate) fn invalid(why: String) -> BackendError {
 }
 
 /// The parts of a host that was checked, the address without brackets.
-#[cfg(feature = "tls")]
 pub(crate) fn host_and_port(host: &str) -> (&str, u16) {
     let (name, port) = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((address, port)) => (address, port),
@@ -216,7 +215,6 @@ pub(crate) fn host_and_port(host: &str) -> (&str, u16) {
     (name, port.strip_prefix(':').and_then(|port| port.parse().ok()).unwrap_or(DEFAULT_PORT))
 }
 
-#[cfg(feature = "tls")]
 const DEFAULT_PORT: u16 = 2181;
 
 fn is_host(text: &str) -> bool {
@@ -273,6 +271,10 @@ mod tests {
         }
         assert!(ZooKeeperConfig::new(["a"]).digest("a:b", "c").check().is_err());
         assert!(ZooKeeperConfig::new(["a"]).tick(Duration::ZERO).check().is_err());
+        assert_eq!(
+            ["a", "a:1", "[::1]", "[::1]:2"].map(host_and_port),
+            [("a", 2181), ("a", 1), ("::1", 2181), ("::1", 2)]
+        );
         let config = ZooKeeperConfig::new(["a:1", "b"]).chroot("/c").digest("u", "hidden");
         assert_eq!(config.connect_string(), "a:1,b/c");
         #[cfg(feature = "tls")]
@@ -280,10 +282,6 @@ mod tests {
             let secure = config.clone().tls(Tls::new());
             assert_eq!(secure.connect_string(), "tcp+tls://a:1,tcp+tls://b/c");
             assert_eq!(secure.endpoint(), "a:1,b/c");
-            assert_eq!(
-                ["a", "a:1", "[::1]", "[::1]:2"].map(host_and_port),
-                [("a", 2181), ("a", 1), ("::1", 2181), ("::1", 2)]
-            );
         }
         #[cfg(feature = "sasl")]
         for bad in ["", "a\"b", "a,b", "a\\"] {

@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::config::host_and_port;
 #[cfg(feature = "tls")]
 use crate::secured::Secured;
 
@@ -60,11 +61,7 @@ async fn srvr(host: &str) -> io::Result<String> {
 }
 
 async fn dial(host: &str) -> io::Result<TcpStream> {
-    // As in the connect string: an IPv6 address stands in brackets.
-    let has_port =
-        host.rsplit_once(':').is_some_and(|(address, _)| !address.starts_with('[') || address.ends_with(']'));
-    let address = if has_port { host.to_owned() } else { format!("{host}:2181") };
-    TcpStream::connect(address).await
+    TcpStream::connect(host_and_port(host)).await
 }
 
 async fn question(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<String> {
